@@ -1,0 +1,94 @@
+/* checkpoint: a manifest at a mark and the packs that hold its blocks.
+ *
+ * Manifest "state/{seqno:020}.{generation:08x}.manifest": a root part, equal bit for bit on all
+ * nodes at one mark, then a local place table.
+ *   root part:  magic "TIDEMAN2", u16 version, u16 zero, u32 root part size, cluster id, stream,
+ *               position (epoch, seqno, chain), u64 leader time, u64 record-level counters,
+ *               epoch table, u32 block count, blocks in ascending id: {u32 kind, u64 number,
+ *               u32 size, hash256}, root hash = BLAKE3-256 of all before.
+ *   place table: magic, u32 count, per block {u64 pack id, u64 offset}, local fields, BLAKE3-256.
+ * The root (digest) of a state is BLAKE3-256 over its block entries alone (see state_root): it does
+ * not contain the position, so that it is the same for equal states.
+ *
+ * Pack "state/{pack id:016x}.pack": magic "TIDEPAK2", u16 version, u16 zero, u32 zero, cluster id,
+ * u64 pack id, zeros to 64; then blocks, each at a multiple of 64, raw canonical bytes. Integrity of
+ * a block is its hash in the manifest.
+ */
+#ifndef TIDEMARK_FORMAT_CHECKPOINT_H
+#define TIDEMARK_FORMAT_CHECKPOINT_H
+
+#include "format/identity.h"
+
+/* Names a block of the state. Kinds are never reused. Ascending (kind, number) is the order of
+ * digests and manifests. */
+#define BLOCK_TABLE(X)                                                                     \
+    X(BLOCK_META, 1, "meta", "counters, leader time, high-water mark of every stream")      \
+    X(BLOCK_SCHEMA, 2, "schema", "signal types, fields, vectors, profiles in log order")    \
+    X(BLOCK_ITEM_KEYS, 3, "item-keys", "keys and created_at of 4,096 items")                \
+    X(BLOCK_COLUMN, 4, "column", "one signal type's sums of 4,096 items")                   \
+    X(BLOCK_COUNT, 5, "count", "one signal type's all-time counts of 4,096 items")          \
+    X(BLOCK_DEDUP, 6, "dedup", "idempotency keys of one minute of log time")                \
+    X(BLOCK_PRODUCERS, 7, "producers", "producer sequences, 1,024 producers")               \
+    X(BLOCK_MEMBERS, 8, "members", "members and voters")
+enum block_kind {
+#define X(constant, number, name, meaning) constant = number,
+    BLOCK_TABLE(X)
+#undef X
+};
+const char *block_kind_name(uint32_t kind);
+
+struct block_id {
+    uint32_t kind;
+    uint64_t number; /* column: type id << 40 | halflife index << 36 | sign << 35 | item block */
+};
+static inline int block_id_compare(struct block_id a, struct block_id b)
+{
+    if (a.kind != b.kind) return a.kind < b.kind ? -1 : 1;
+    return (a.number > b.number) - (a.number < b.number);
+}
+
+struct block_entry {
+    struct block_id id;
+    uint32_t size;
+    struct hash256 hash;
+};
+struct block_place {
+    uint64_t pack;
+    uint64_t offset;
+};
+
+struct manifest {
+    struct id128 cluster;
+    struct stream_id stream;
+    struct position position;
+    uint64_t leader_time;
+    uint32_t epoch_count;
+    const struct epoch_entry *epochs;
+    uint32_t block_count;
+    const struct block_entry *blocks; /* ascending id */
+    const struct block_place *places; /* same order */
+    uint64_t generation;
+    struct hash256 root;              /* state root over the block entries */
+};
+
+size_t manifest_size(const struct manifest *m);
+void manifest_encode(const struct manifest *m, uint8_t *out); /* manifest_size bytes */
+/* Decode. Arrays are written into memory that `take` gives (borrowed by *out, the caller frees):
+ * take(context, size) returns NULL to refuse. E_CORRUPT, E_FORMAT, E_NOMEMORY. */
+MUST_CHECK enum code manifest_decode(struct slice bytes, void *(*take)(void *context, size_t size),
+                                     void *context, struct manifest *out, struct err *e);
+/* BLAKE3-256 over the entries in order: u32 kind, u64 number, u32 size, hash. */
+struct hash256 state_root(const struct block_entry *blocks, uint32_t count);
+
+#define PACK_HEADER_SIZE 64u
+void pack_header_encode(const struct id128 *cluster, uint64_t pack, uint8_t out[PACK_HEADER_SIZE]);
+MUST_CHECK enum code pack_header_decode(const uint8_t bytes[PACK_HEADER_SIZE],
+                                        const struct id128 *cluster, uint64_t pack, struct err *e);
+
+#define CHECKPOINT_NAME_SIZE 64
+void manifest_name(seqno at, uint64_t generation, char out[CHECKPOINT_NAME_SIZE]);
+bool manifest_name_parse(struct slice name, seqno *out_at, uint64_t *out_generation);
+void pack_name(uint64_t pack, char out[CHECKPOINT_NAME_SIZE]);
+bool pack_name_parse(struct slice name, uint64_t *out_pack);
+
+#endif

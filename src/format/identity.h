@@ -1,0 +1,86 @@
+/* identity: who a node is and what it promised. Two files, identity.a and identity.b, each a whole
+ * checksummed copy; a save writes and syncs one, then the other, so one is good at every moment.
+ * The good copy with the higher version counts. Layout: magic "TIDEIDN2", u16 version, u16 zero,
+ * u32 size, fields in the order of the struct (strings as slice8), BLAKE3-256 of all before.
+ *
+ * mark: two 128-byte slots in one file, written in turn after each group without a sync of its own
+ * (lazy), so that it can never endanger identity: magic "TIDEMRK2", u64 version, durable position
+ * (epoch, seqno, chain), committed seqno, u64 file id of the active segment, zero, CRC32C keyed.
+ */
+#ifndef TIDEMARK_FORMAT_IDENTITY_H
+#define TIDEMARK_FORMAT_IDENTITY_H
+
+#include "base/error.h"
+#include "base/types.h"
+#include "format/limits.h"
+
+enum role { ROLE_SINGLE = 1, ROLE_LEADER = 2, ROLE_FOLLOWER = 3 };
+const char *role_name(enum role r);
+
+/* One leadership as this node knows it: records after `before` belong to it. */
+struct epoch_entry {
+    struct epoch epoch;
+    seqno start;             /* seqno of its epoch-start record */
+    struct hash256 chain_before; /* chain before that record */
+};
+
+/* Ordered intent to give up a tail; redone at open until done. state: steps finished. */
+enum truncation_step {
+    TRUNCATION_NONE = 0,
+    TRUNCATION_INTENDED = 1,
+    TRUNCATION_QUARANTINED = 2,
+    TRUNCATION_MANIFESTS_DROPPED = 3,
+    TRUNCATION_LOG_CUT = 4,
+    TRUNCATION_STATE_RELOADED = 5,
+};
+struct truncation_intent {
+    uint8_t step;            /* enum truncation_step; 0 = no intent pending */
+    struct position fork;
+    uint64_t link_nonce;
+    seqno lowered_mark;
+};
+
+struct identity {
+    uint64_t version;        /* of this save; grows by one */
+    struct id128 cluster;    /* zero = cluster unknown (an empty follower) */
+    uint64_t log_key;        /* 0 = unknown yet */
+    char node_id[NODE_ID_SIZE_MAX + 1];
+    uint64_t incarnation;    /* one per open */
+    struct stream_id stream;
+    uint8_t role;            /* enum role */
+    char leader_address[ADDRESS_SIZE_MAX + 1]; /* replication address to follow; "" on a leader */
+    char leader_data_address[ADDRESS_SIZE_MAX + 1]; /* as last heard; for READONLY answers */
+    uint64_t highest_epoch;  /* highest epoch number seen anywhere */
+    uint64_t history_id;     /* changes with an announced re-bootstrap or truncation */
+    uint64_t generation;     /* active generation: which manifest family and log base count */
+    struct position log_base; /* position before the oldest record this log can hold */
+    uint64_t first_segment;  /* registered segments: file ids first..last must exist (0,0 = none) */
+    uint64_t last_segment;
+    uint32_t feature_level;
+    struct truncation_intent intent;
+    uint32_t epoch_count;
+    struct epoch_entry epochs[EPOCH_TABLE_MAX]; /* ascending */
+    uint32_t led_count;      /* epochs this node led, by number, ascending; last 256 */
+    uint64_t led[256];
+};
+
+#define IDENTITY_FILE_SIZE_MAX (128 * KIB)
+
+/* Returns the size written into out (capacity IDENTITY_FILE_SIZE_MAX). */
+size_t identity_encode(const struct identity *id, uint8_t *out);
+/* E_CORRUPT, E_FORMAT (newer, with its number). *out on OK only. */
+MUST_CHECK enum code identity_decode(struct slice bytes, struct identity *out, struct err *e);
+
+struct mark {
+    uint64_t version;
+    struct position durable;
+    seqno committed;
+    uint64_t segment;
+};
+#define MARK_SLOT_SIZE 128u
+#define MARK_FILE_SIZE (2 * MARK_SLOT_SIZE)
+void mark_encode(const struct mark *m, uint64_t log_key, uint8_t out[MARK_SLOT_SIZE]);
+/* The newer of the valid slots; false when none is valid. */
+bool mark_decode(struct slice file, uint64_t log_key, struct mark *out);
+
+#endif
