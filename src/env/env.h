@@ -1,0 +1,164 @@
+/* env: the seam between the engine and the operating system. The engine sees only this header, so
+ * the same engine code runs in production (env_uv: a libuv loop and real threads) and in the
+ * simulator (one thread, virtual time, a disk and a network that fail as told).
+ *
+ * Threads: every callback (timer, task, job done, link event) runs on the loop that owns the env.
+ * A job's run() executes on its lane's thread and may use the file calls below and nothing else of
+ * the env. env_post and env_random are the only other calls that any thread may make.
+ * After the simulator "crashes" a node, every call fails or does nothing: callers need no special
+ * case.
+ */
+#ifndef TIDEMARK_ENV_ENV_H
+#define TIDEMARK_ENV_ENV_H
+
+#include "base/error.h"
+#include "base/types.h"
+
+struct env;
+
+/* Work that runs once on the loop, soon, in the order posted by one thread. The owner keeps the
+ * struct alive until run was called. Posting a task that is already queued does nothing. */
+struct env_task {
+    void (*run)(struct env_task *task);
+    /* private to the env */
+    struct env_task *next;
+    _Atomic int is_queued;
+};
+
+/* One-shot timer. Embedded in its owner; a stopped timer never fires. */
+struct env_timer {
+    void (*fire)(struct env_timer *timer);
+    void *impl; /* private to the env; NULL before the first start and after env_timer_close */
+    struct env *env;
+};
+
+/* LOG: one thread, jobs in order (write and sync of the log). BACKGROUND: hashing, checkpoints,
+ * zero-filling, unlinking, cold reads; jobs may run at the same time as each other. */
+enum env_lane { LANE_LOG, LANE_BACKGROUND, LANE_COUNT };
+
+/* run on the lane's thread, then done on the loop. The owner keeps the struct until done. */
+struct env_job {
+    void (*run)(struct env_job *job);
+    void (*done)(struct env_job *job);
+    struct env_job *next; /* private to the env */
+    enum env_lane lane;
+};
+
+/* Files. Paths are relative to the directory the env was opened on; only [A-Za-z0-9._/-].
+ * All calls block and may be used from jobs and while opening and closing. */
+struct env_file; /* an open file; implementation's */
+
+enum env_open {
+    ENV_READ = 1,
+    ENV_WRITE = 2,          /* implies read */
+    ENV_CREATE = 4,         /* create if absent */
+    ENV_EXCLUSIVE = 8,      /* with create: fail with E_EXISTS */
+    ENV_UNCACHED = 16,      /* read past the page cache (O_DIRECT, else verified FADV_DONTNEED) */
+};
+
+struct env_dirent {
+    char name[64];
+    uint64_t size;
+};
+
+/* Byte stream links between nodes. Owned by the engine from connect/accept to closed(). */
+struct env_link;
+
+struct env_link_events {
+    /* Connected (outgoing links only). */
+    void (*opened)(struct env_link *link, void *arg);
+    /* Bytes arrived; borrowed until return. */
+    void (*received)(struct env_link *link, void *arg, struct slice bytes);
+    /* Queued bytes fell below the low-water mark given to env_link_send's caller (64 KiB). */
+    void (*drained)(struct env_link *link, void *arg);
+    /* The link is gone: refused, reset, closed by the peer, or closed here (e.code OK). Called
+     * exactly once, last; the link must not be used afterwards. */
+    void (*closed)(struct env_link *link, void *arg, const struct err *e);
+};
+
+struct env_listener;
+/* A peer connected. Return the arg for events; the events struct must outlive the link. */
+typedef void (*env_accept)(struct env_link *link, const char *peer_address, void *arg,
+                           const struct env_link_events **out_events, void **out_arg);
+
+struct env_vtable {
+    uint64_t (*now_mono_ns)(struct env *env);  /* CLOCK_BOOTTIME-like: only forward */
+    int64_t (*now_wall_ms)(struct env *env);
+    uint64_t (*random)(struct env *env);       /* 64 random bits; any thread */
+
+    void (*post)(struct env *env, struct env_task *task); /* any thread */
+    void (*timer_start)(struct env *env, struct env_timer *timer, uint64_t delay_ns);
+    void (*timer_stop)(struct env *env, struct env_timer *timer);
+    void (*timer_close)(struct env *env, struct env_timer *timer); /* stop and free impl */
+    void (*submit)(struct env *env, enum env_lane lane, struct env_job *job);
+
+    enum code (*open)(struct env *env, const char *path, unsigned flags, struct env_file **out,
+                      struct err *e);
+    void (*close)(struct env *env, struct env_file *file); /* NULL allowed */
+    /* Whole writes: a short write is E_IO; ENOSPC and EDQUOT are E_DISKFULL. */
+    enum code (*pwrite)(struct env *env, struct env_file *file, uint64_t offset, struct slice bytes,
+                        struct err *e);
+    /* *out_read < size only at the end of the file. */
+    enum code (*pread)(struct env *env, struct env_file *file, uint64_t offset, void *out, size_t size,
+                       size_t *out_read, struct err *e);
+    enum code (*sync)(struct env *env, struct env_file *file, struct err *e); /* fdatasync */
+    enum code (*truncate)(struct env *env, struct env_file *file, uint64_t size, struct err *e);
+    enum code (*size)(struct env *env, struct env_file *file, uint64_t *out, struct err *e);
+    enum code (*rename)(struct env *env, const char *from, const char *to, struct err *e);
+    enum code (*unlink)(struct env *env, const char *path, struct err *e); /* absent: E_NOTFOUND */
+    enum code (*make_dir)(struct env *env, const char *path, struct err *e); /* present: OK */
+    enum code (*sync_dir)(struct env *env, const char *path, struct err *e);
+    /* Regular files only, sorted by name. *out is malloc'ed, given; free() it. */
+    enum code (*list)(struct env *env, const char *path, struct env_dirent **out, size_t *out_count,
+                      struct err *e);
+    /* Exclusive lock on the directory, held until the env closes. E_INUSE names the holder's pid. */
+    enum code (*lock)(struct env *env, struct err *e);
+    enum code (*disk_free)(struct env *env, uint64_t *out_bytes, struct err *e);
+
+    /* Links. address "host:port". listen with port 0 picks one; *out_port says which. */
+    enum code (*listen)(struct env *env, const char *address, env_accept accept, void *arg,
+                        struct env_listener **out, uint16_t *out_port, struct err *e);
+    void (*unlisten)(struct env *env, struct env_listener *listener);
+    /* Never fails at once: a bad address ends in closed(). */
+    struct env_link *(*connect)(struct env *env, const char *address,
+                                const struct env_link_events *events, void *arg);
+    /* Queue one message made of count pieces, all or nothing. Pieces are copied unless release is
+     * given: then they stay borrowed until release(release_arg) is called once, also on failure.
+     * Never blocks; the caller bounds what it queues by link_queued. */
+    void (*link_send)(struct env *env, struct env_link *link, const struct slice *pieces, size_t count,
+                      void (*release)(void *release_arg), void *release_arg);
+    size_t (*link_queued)(struct env *env, struct env_link *link); /* bytes not yet with the kernel */
+    /* Stop or resume reading from the peer (backpressure). */
+    void (*link_pause)(struct env *env, struct env_link *link, bool is_paused);
+    void (*link_close)(struct env *env, struct env_link *link); /* closed() follows */
+    const char *(*link_describe)(struct env *env, struct env_link *link); /* "10.0.0.1:7402" */
+};
+
+struct env {
+    const struct env_vtable *v;
+};
+
+/* Write a whole small file so that after a crash either the old or the new content is there: write
+ * temp, sync, rename, sync directory. Blocks. dir is the part of path before the last '/'. */
+MUST_CHECK enum code env_write_file_durably(struct env *env, const char *path, struct slice bytes,
+                                            struct err *e);
+/* Read a whole file of at most size_max bytes. *out malloc'ed, given. E_NOTFOUND, E_LIMIT, E_IO. */
+MUST_CHECK enum code env_read_file(struct env *env, const char *path, size_t size_max, uint8_t **out,
+                                   size_t *out_size, struct err *e);
+
+/* The real one. dir is created if absent (mode 0700), files 0600; a world-writable or foreign-owned
+ * directory is refused. The loop runs in the caller's thread by env_uv_run until env_uv_stop. */
+struct env_uv_options {
+    size_t size;
+    const char *dir;            /* NULL: no files (tools) */
+    uint32_t background_threads; /* 0: 2 */
+};
+MUST_CHECK enum code env_uv_open(const struct env_uv_options *options, struct env **out,
+                                 struct err *e);
+void env_uv_run(struct env *env);  /* returns after env_uv_stop, when nothing is pending */
+void env_uv_stop(struct env *env); /* any thread */
+void env_uv_close(struct env *env); /* after run returned; NULL allowed */
+/* What the backend is, for the start banner: "pwrite+fdatasync, libuv 1.44.2". */
+const char *env_uv_describe(struct env *env);
+
+#endif
