@@ -1,0 +1,123 @@
+/* state: everything the log says, as data: keys, signal types, decayed sums, counts, idempotency
+ * keys, producers. A pure function of the log prefix: the same prefix gives the same bits on every
+ * machine and build (no clock, libm, hash order or thread order; evaluation order is fixed).
+ *
+ * Changed only by state_apply_batch and the load calls, by one owner thread. Cut into blocks
+ * (format/checkpoint.h names the kinds); a block is shared between the live state and pinned
+ * versions by reference count and copied before the first change after a pin (copy on write).
+ * A pinned version never changes and may be read, hashed and freed by another thread.
+ * Grows only through the alloc handed in. Apply never refuses for a reason of content that the gate
+ * could have judged: what it cannot apply is an error that stops the node (HALTED).
+ */
+#ifndef TIDEMARK_CORE_STATE_STATE_H
+#define TIDEMARK_CORE_STATE_STATE_H
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/types.h"
+#include "format/batch.h"
+#include "format/checkpoint.h"
+#include "format/record.h"
+
+struct state;
+
+#define ITEM_NONE UINT32_MAX
+#define DEDUP_WINDOW_MS (10 * 60 * 1000) /* of log time */
+
+/* NULL when memory is refused. alloc is borrowed for the state's life. */
+struct state *state_new(struct alloc *alloc, struct id128 cluster, struct stream_id stream);
+void state_free(struct state *s); /* NULL allowed */
+
+/* What one applied batch asks of the engine. */
+struct state_outcome {
+    uint32_t signal_entries;
+    bool has_mark;             /* the batch ends with a mark: pin a version now */
+    bool has_digest;
+    struct record_digest digest; /* the last one of the batch */
+    bool has_epoch_start;
+    struct record_epoch_start epoch_start; /* node_id borrows the payload */
+};
+
+/* Apply one whole batch whose bytes were verified; end = its end position, which must extend
+ * state_position. On error (E_HALTED with the seqno and why, E_NOMEMORY) the state must not be used
+ * for reads as if it were at `end`; position stays before the batch. Records of kinds whose effect
+ * is not in this version (items, users, relations, sessions, embeddings) are E_HALTED naming the
+ * kind: never skipped. */
+MUST_CHECK enum code state_apply_batch(struct state *s, const struct batch_header *h,
+                                       struct slice payload, const struct position *end,
+                                       struct state_outcome *out, struct err *e);
+
+struct position state_position(const struct state *s); /* the high-water mark */
+uint64_t state_leader_time(const struct state *s);     /* HLC of the last applied batch */
+
+/* --- questions (owner thread) --- */
+
+struct signal_type {
+    uint32_t id;              /* 1.. in log order */
+    char name[SIGNAL_NAME_SIZE_MAX + 1];
+    uint8_t mode;             /* enum signal_mode */
+    uint8_t polarity;         /* enum polarity */
+    uint8_t windows;
+    uint8_t halflife_count;
+    uint64_t halflives_ms[HALFLIVES_MAX];
+};
+const struct signal_type *state_type_by_name(const struct state *s, struct slice name);
+const struct signal_type *state_type_by_id(const struct state *s, uint32_t id); /* NULL: unknown */
+uint32_t state_type_count(const struct state *s); /* ids 1..count */
+
+uint32_t state_item_count(const struct state *s);
+uint32_t state_item_find(const struct state *s, struct slice key); /* ITEM_NONE */
+void state_item_prefetch(const struct state *s, struct slice key);
+struct slice state_item_key(const struct state *s, uint32_t item); /* borrowed until next apply */
+int64_t state_item_created_ms(const struct state *s, uint32_t item);
+
+/* Decayed score of the item for the type's half-life at at_ms; 0 for an unknown item. */
+double state_score(const struct state *s, uint32_t type_id, uint32_t item, uint32_t halflife,
+                   int64_t at_ms);
+uint64_t state_count_all(const struct state *s, uint32_t type_id, uint32_t item);
+
+/* Where a write with this key, or this producer's newest write, went. */
+struct write_ref {
+    uint64_t epoch;
+    seqno seqno;
+    uint8_t chain4[4];
+};
+bool state_dedup_find(const struct state *s, const struct id128 *key, struct write_ref *out);
+uint64_t state_dedup_count(const struct state *s);
+/* Highest number applied for the producer; false when unknown. */
+bool state_producer_find(const struct state *s, struct slice producer, uint64_t *out_number,
+                         struct write_ref *out_where);
+
+/* Would `entries` more signal entries with key bytes in total surely fit memory_max? The gate asks
+ * before a group is appended, so that apply cannot run out. */
+bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes);
+uint64_t state_bytes(const struct state *s);
+
+/* --- pinned versions: digest, checkpoint, bootstrap --- */
+
+struct state_version;
+/* Pin the state as of now: O(blocks), copies pointers only. NULL when memory is refused. */
+struct state_version *state_pin(struct state *s);
+void state_version_free(struct state_version *v); /* any thread; NULL allowed */
+struct position state_version_position(const struct state_version *v);
+uint64_t state_version_leader_time(const struct state_version *v);
+uint32_t state_version_block_count(const struct state_version *v); /* ascending block ids */
+struct block_id state_version_block_id(const struct state_version *v, uint32_t i);
+uint32_t state_version_block_size(const struct state_version *v, uint32_t i); /* canonical bytes */
+void state_version_block_encode(const struct state_version *v, uint32_t i, uint8_t *out);
+/* Hash of the canonical bytes; kept in the block until it changes, so that only dirty ones are hashed
+ * again. scratch: at least the block's size. Any one thread at a time per version. */
+struct hash256 state_version_block_hash(const struct state_version *v, uint32_t i, uint8_t *scratch);
+/* Upper bound of any block's canonical size in this version. */
+uint32_t state_version_block_size_max(const struct state_version *v);
+/* The digest: state_root over all blocks. scratch: block_size_max. Any thread. NULL-safe on memory:
+ * false when memory is refused. */
+MUST_CHECK bool state_version_root(struct state_version *v, uint8_t *scratch, struct hash256 *out);
+
+/* --- loading a checkpoint into a fresh state: blocks in ascending id, then end --- */
+MUST_CHECK enum code state_load_block(struct state *s, struct block_id id, struct slice bytes,
+                                      struct err *e);
+MUST_CHECK enum code state_load_end(struct state *s, const struct position *position,
+                                    uint64_t leader_time, struct err *e);
+
+#endif
