@@ -50,7 +50,8 @@ struct bytes_reader {
 
 static inline struct bytes_reader bytes_reader_of(struct slice s)
 {
-    return (struct bytes_reader){.at = s.data, .end = s.data + s.size, .is_failed = false};
+    const uint8_t *end = s.size > 0 ? s.data + s.size : s.data; /* NULL + 0 is undefined */
+    return (struct bytes_reader){.at = s.data, .end = end, .is_failed = false};
 }
 static inline size_t bytes_left(const struct bytes_reader *r)
 {
@@ -106,7 +107,7 @@ void bytes_write_f64(struct bytes_writer *w, double v);
 void bytes_write_varint(struct bytes_writer *w, uint64_t v);
 void bytes_write_zigzag(struct bytes_writer *w, int64_t v);
 void bytes_write(struct bytes_writer *w, const void *data, size_t size);
-void bytes_write_slice8(struct bytes_writer *w, struct slice s);       /* size <= 255, else fails */
+void bytes_write_slice8(struct bytes_writer *w, struct slice s); /* size <= 255, else fails */
 void bytes_write_slice_varint(struct bytes_writer *w, struct slice s);
 void bytes_write_zeros(struct bytes_writer *w, size_t size);
 

@@ -74,14 +74,14 @@ enum code err_fill(struct err *e, enum code code, const char *origin, const char
     PRINTF_LIKE(4, 5);
 
 #define ERR_STRING_(x) #x
-#define ERR_STRING(x) ERR_STRING_(x)
+#define ERR_STRING(x)  ERR_STRING_(x)
 /* Born here: ERR(e, E_LIMIT, "key of %zu bytes, limit is %d", size, KEY_SIZE_MAX) */
 #define ERR(e, code, ...) err_fill((e), (code), __FILE__ ":" ERR_STRING(__LINE__), __VA_ARGS__)
 
 /* Return on error; only where nothing needs cleanup. */
-#define TRY(expression)                       \
-    do {                                      \
-        enum code try_code_ = (expression);   \
+#define TRY(expression)                        \
+    do {                                       \
+        enum code try_code_ = (expression);    \
         if (try_code_ != OK) return try_code_; \
     } while (0)
 

@@ -15,12 +15,12 @@
 typedef bool (*map_match)(const void *owner, uint32_t value, const void *key);
 
 struct map_slot {
-    uint32_t hash; /* upper half of the 64-bit hash */
-    uint32_t value; /* MAP_NONE = empty */
+    uint32_t hash;  /* upper half of the 64-bit hash */
+    uint32_t value; /* inverted, so that zeroed memory is empty */
 };
 
 struct map {
-    struct map_slot *slots; /* power of two */
+    struct map_slot *slots;     /* power of two */
     struct map_slot *old_slots; /* being emptied while growing; NULL else */
     uint32_t capacity;
     uint32_t old_capacity;

@@ -14,7 +14,8 @@ struct text {
 struct text text_of(char *buffer, size_t capacity);
 void text_add(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_add_slice(struct text *t, struct slice s); /* raw bytes */
-/* Bytes as a reader can see them: printable ASCII as is, others \xNN, at most max bytes then "...". */
+/* Bytes as a reader can see them: printable ASCII as is, others \xNN, at most max bytes then "...".
+ */
 void text_add_escaped(struct text *t, struct slice s, size_t max);
 void text_add_hex(struct text *t, const void *data, size_t size);
 
@@ -48,7 +49,8 @@ struct token token_of(const struct position *p);
 
 /* ASCII case-insensitive equality: commands, options, config keys. */
 bool text_equal_nocase(struct slice a, const char *b);
-/* Name of the candidate nearest to word (edit distance <= 2 and < word's length), NULL when none. */
+/* Name of the candidate nearest to word (edit distance <= 2 and < word's length), NULL when none.
+ */
 const char *nearest_word(struct slice word, const char *const *candidates, size_t count);
 /* Node ids: [A-Za-z0-9._-]{1,64}. */
 bool is_node_id(struct slice s);

@@ -5,7 +5,7 @@
 
 #include "base/types.h"
 
-#define TRACE_LINES 256
+#define TRACE_LINES     256
 #define TRACE_LINE_SIZE 120
 
 struct trace {

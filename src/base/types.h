@@ -1,5 +1,6 @@
 /* types: the small value types that every layer shares: slices, sequence numbers, positions.
- * No function here allocates, fails or keeps state. Names follow the glossary (docs/ARCHITECTURE.md).
+ * No function here allocates, fails or keeps state. Names follow the glossary
+ * (docs/ARCHITECTURE.md).
  */
 #ifndef TIDEMARK_BASE_TYPES_H
 #define TIDEMARK_BASE_TYPES_H
@@ -16,11 +17,11 @@
 #define CONTAINER_OF(pointer, type, member) \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-#define KIB ((uint64_t)1024)
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
+#define KIB       ((uint64_t)1024)
+#define MIB       (1024 * KIB)
+#define GIB       (1024 * MIB)
 #define NS_PER_MS ((uint64_t)1000000)
-#define NS_PER_S ((uint64_t)1000000000)
+#define NS_PER_S  ((uint64_t)1000000000)
 
 /* Borrowed bytes: never owned, never freed through this type. */
 struct slice {
@@ -133,7 +134,7 @@ static inline bool position_equal(const struct position *a, const struct positio
 
 /* Public cap on node names, see INTERFACE: [A-Za-z0-9._-]{1,64}. */
 #define NODE_ID_SIZE_MAX 64
-#define KEY_SIZE_MAX 255
+#define KEY_SIZE_MAX     255
 #define ADDRESS_SIZE_MAX 255
 
 #endif
