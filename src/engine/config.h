@@ -1,0 +1,40 @@
+/* config: tide_options with every default filled in and every bound checked, once, at open. */
+#ifndef TIDEMARK_ENGINE_CONFIG_H
+#define TIDEMARK_ENGINE_CONFIG_H
+
+#include "base/error.h"
+#include "base/types.h"
+#include "tidemark.h"
+
+struct config {
+    char node_id[NODE_ID_SIZE_MAX + 1];            /* "" = none given */
+    char follow[ADDRESS_SIZE_MAX + 1];             /* "" = none given */
+    char replication_listen[ADDRESS_SIZE_MAX + 1]; /* "" = no followers */
+    char data_address[ADDRESS_SIZE_MAX + 1];
+    char http_address[ADDRESS_SIZE_MAX + 1];
+    char replication_address[ADDRESS_SIZE_MAX + 1]; /* filled in after listening */
+    struct stream_id stream;
+    uint64_t segment_size;
+    uint64_t segment_size_first; /* 1 MiB, doubling up to segment_size */
+    uint64_t record_size_max;
+    uint64_t batch_size_max;
+    uint64_t checkpoint_interval_ns;
+    uint64_t checkpoint_log_bytes;
+    uint64_t mark_interval_ns; /* 0 = off */
+    uint64_t commit_delay_ns;
+    uint64_t tail_buffer;
+    uint64_t credit;
+    uint64_t heartbeat_ns;
+    uint64_t suspect_ns;
+    uint64_t dead_ns;
+    int64_t clock_skew_max_ms;
+    uint64_t dedup_keys_max;
+    uint64_t memory_max;
+    uint32_t runs_max;
+};
+
+/* E_INVALID names the option, its value and the limit. */
+MUST_CHECK enum code config_from_options(const struct tide_options *o, struct config *out,
+                                         struct err *e);
+
+#endif

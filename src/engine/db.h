@@ -1,0 +1,91 @@
+/* db: one stream on one node: the driver that turns happenings into core events and carries out the
+ * answers. The same code in production (engine/api.c starts a thread and a libuv env) and in the
+ * simulator (which calls db_open on its own env). Everything here belongs to the loop thread.
+ */
+#ifndef TIDEMARK_ENGINE_DB_H
+#define TIDEMARK_ENGINE_DB_H
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/trace.h"
+#include "base/types.h"
+#include "core/state/state.h"
+#include "engine/config.h"
+#include "engine/log.h"
+#include "engine/run.h"
+#include "env/env.h"
+#include "format/identity.h"
+#include "tidemark.h"
+
+enum db_condition {
+    DB_SERVING,
+    DB_POISONED, /* a log write failed: reads only until restart */
+    DB_HALTED,   /* apply met a record it cannot apply */
+    DB_DIVERGED, /* a digest differs from the leader's, or the history does */
+    DB_CLOSING,
+};
+
+struct db {
+    struct env *env;
+    struct alloc *alloc;
+    struct config config;
+    struct identity identity;      /* as last decided; saved through identity_save */
+    struct log *log;
+    struct state *state;
+    struct write *write;           /* gate, overlay, open group (leader) */
+    struct checkpointer *checkpointer;
+    struct shipper *shipper;       /* leader side of replication; NULL when not listening */
+    struct receiver *receiver;     /* follower side; NULL on a leader */
+    enum db_condition condition;
+    struct err reason;             /* why condition is not serving */
+    struct epoch epoch;            /* leadership the log is in */
+    uint64_t opened_ns;
+    uint64_t divergences;
+    uint64_t digests_checked;
+    struct trace trace;
+    struct tide_open_report report;
+    /* waiting runs: see engine/run.c */
+    struct run_queue *queue;
+    struct metrics *metrics;
+};
+
+/* Open: lock, identity, recovery, and as leader the new epoch; blocking file calls on this thread.
+ * Afterwards env callbacks drive it. alloc is borrowed. */
+MUST_CHECK enum code db_open(struct env *env, struct alloc *alloc, const struct tide_options *options,
+                             struct db **out, struct err *e);
+/* Judge and queue a run; its callback comes later (or at once) on the loop. */
+void db_submit(struct db *db, struct tide_run *run);
+/* Stop: answer every waiter, finish or abandon I/O, save what is lazy, then closed(arg) on the loop;
+ * db is freed before closed is called. */
+void db_close(struct db *db, void (*closed)(void *arg), void *arg);
+/* Free everything without any I/O and without callbacks: the process "died". Simulator only needs
+ * this; jobs of this env must not run afterwards. */
+void db_abandon(struct db *db);
+
+static inline bool db_is_leader(const struct db *db)
+{
+    return db->identity.role != ROLE_FOLLOWER;
+}
+struct position db_applied(const struct db *db); /* state_position */
+
+/* Enter a worse condition; the first reason stays. Logs to the trace. */
+void db_set_condition(struct db *db, enum db_condition condition, const struct err *e);
+
+/* Save db->identity on the background lane; done on the loop. Saves are ordered; a copy is taken
+ * now. done may be NULL. */
+void db_save_identity(struct db *db, void (*done)(struct db *db, void *arg, enum code code), void *arg);
+
+/* engine/apply: apply the batches of one durable chunk, in order, then release what waits for
+ * them. Sets HALTED on failure. The one function for live writes, replay and followers. */
+void db_apply_chunk(struct db *db, const struct log_chunk *chunk);
+
+/* Hooks between modules, all on the loop. */
+void db_on_durable(struct db *db);  /* leader and follower: after log_write advanced durable */
+void db_on_applied(struct db *db);  /* after apply advanced: waiting runs, acks, gauges */
+void db_on_ack(struct db *db);      /* a follower's stored position advanced: WAIT */
+
+/* Highest epoch seen anywhere; durable before `done` (follower must refuse lower ones for ever). */
+void db_note_epoch(struct db *db, uint64_t epoch, void (*done)(struct db *, void *, enum code),
+                   void *arg);
+
+#endif

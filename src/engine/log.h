@@ -1,0 +1,118 @@
+/* log: the live log of one stream on one node. Owner: the loop thread.
+ *
+ * It writes chunks (whole batches, padded, one write) and syncs them on the log lane, at most one
+ * chunk at a time (depth 1); rolls segments; keeps the newest chunks in memory for shipping; knows
+ * where every kept batch is. It never decides what goes into a batch (engine/write on a leader,
+ * engine/receiver on a follower) and never reads back what it wrote.
+ *
+ * Holds always: oldest <= durable + 1; durable <= written; only durable chunks are in the tail.
+ * After the first failed write or sync the log is poisoned: every later chunk is answered
+ * E_POISONED, nothing is retried.
+ */
+#ifndef TIDEMARK_ENGINE_LOG_H
+#define TIDEMARK_ENGINE_LOG_H
+
+#include "base/error.h"
+#include "base/types.h"
+#include "env/env.h"
+#include "format/batch.h"
+#include "format/segment.h"
+
+struct db;
+struct log;
+
+/* One batch inside a chunk. */
+struct log_batch_ref {
+    uint32_t offset;        /* of its header in the chunk's data, multiple of 64 */
+    uint32_t size;          /* header and payload, without padding */
+    struct batch_header header;
+    struct position end;
+    uint64_t log_bytes_end; /* unpadded log bytes from seqno 1 (or the log base) to its end */
+    uint64_t client_ns;     /* monotonic time when its oldest record arrived; for stage times */
+};
+#define CHUNK_BATCHES_MAX 64u
+
+/* Reference-counted run of whole batches. Made by chunk_new, filled by its maker, immutable once
+ * handed to log_write. */
+struct log_chunk {
+    struct log_chunk *next; /* in the tail, towards newer */
+    uint32_t refs;          /* loop thread only */
+    uint32_t batch_count;
+    struct log_batch_ref batches[CHUNK_BATCHES_MAX];
+    size_t size;            /* bytes used, padding included */
+    size_t capacity;
+    uint8_t *data;          /* 4096-aligned */
+};
+struct log_chunk *chunk_new(struct log *log, size_t capacity); /* one ref; NULL: no memory */
+void chunk_ref(struct log_chunk *chunk);
+void chunk_unref(struct log *log, struct log_chunk *chunk);    /* NULL allowed */
+struct slice chunk_batch(const struct log_chunk *chunk, uint32_t i); /* header and payload */
+
+/* Where the log stands. */
+struct position log_written(const struct log *log); /* end of the newest batch handed to log_write */
+struct position log_durable(const struct log *log); /* end of the newest synced batch */
+seqno log_oldest(const struct log *log);            /* first record kept */
+uint64_t log_durable_bytes(const struct log *log);  /* unpadded log bytes up to durable */
+bool log_is_writing(const struct log *log);         /* a chunk is in flight */
+bool log_is_poisoned(const struct log *log);
+const struct err *log_poison_reason(const struct log *log);
+const struct log_identity *log_identity_of(const struct log *log);
+
+/* Write and sync one chunk; done on the loop with OK (then durable has advanced), E_POISONED or
+ * E_DISKFULL. Takes over the caller's reference (the chunk stays valid during done). Must not be
+ * called while log_is_writing. The chunk's first batch must extend log_written. */
+typedef void (*log_done)(void *arg, struct log_chunk *chunk, enum code code, const struct err *e);
+void log_write(struct log *log, struct log_chunk *chunk, log_done done, void *arg);
+
+/* Seal the active segment now (local packaging); done like log_write, chunk NULL. Must not be called
+ * while log_is_writing. An active segment without batches is left alone: OK. */
+void log_seal(struct log *log, log_done done, void *arg);
+
+/* Unpadded log bytes that come after this seqno up to durable: exact for batch ends in memory,
+ * else rounded up to the seek entry before it (never under-reports). */
+uint64_t log_bytes_after(const struct log *log, seqno s);
+
+/* The chunk in the memory tail that holds the batch starting at `first`, and which one it is;
+ * NULL when it is not in memory (read it cold) or not durable yet. Not referenced for the caller. */
+struct log_chunk *log_tail_find(const struct log *log, seqno first, uint32_t *out_index);
+/* The next chunk of the tail, NULL at the newest durable one. */
+struct log_chunk *log_tail_next(const struct log *log, const struct log_chunk *chunk);
+
+/* Read whole batches from the segments on the background lane, starting with the batch that begins
+ * at from.seqno + 1, verified against `from`, up to size_max bytes (at least one batch) and never
+ * beyond durable. done on the loop; bytes (without padding) and end are valid during done.
+ * OK, E_NOT_KEPT (from is older than the log), E_CORRUPT, E_IO, E_DIVERGED (from is not in this
+ * log's history). Owner keeps the struct until done. Several may run at once. */
+struct log_read {
+    struct position from;
+    size_t size_max;
+    void (*done)(struct log_read *read, enum code code, const struct err *e);
+    /* results */
+    struct slice bytes;
+    struct position end;
+    uint32_t batch_count;
+    /* private */
+    struct env_job job;
+    struct log *log;
+    uint8_t *buffer;
+    size_t buffer_capacity;
+    enum code code;
+    struct err err;
+    uint64_t segment_file_id;
+    uint64_t segment_offset;
+    uint64_t segment_limit;
+};
+void log_read_start(struct log *log, struct log_read *read);
+
+/* Does this position lie in this log's history (a batch end with this chain)? Looks in memory first,
+ * else reads on the background lane. done on the loop: OK, E_DIVERGED (same seqno, other chain or
+ * no batch end), E_NOT_KEPT (older than the log, cannot be judged), E_GAP (beyond durable), E_IO. */
+struct log_prove {
+    struct position position;
+    void (*done)(struct log_prove *prove, enum code code, const struct err *e);
+    struct log_read read; /* private */
+    struct log *log;
+};
+void log_prove_start(struct log *log, struct log_prove *prove);
+
+#endif

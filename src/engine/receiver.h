@@ -1,0 +1,30 @@
+/* receiver: the follower's side of replication: connects with full jitter, shows its positions,
+ * verifies every batch, writes it to its own log, applies, acknowledges. Owner: the loop thread.
+ * Decisions are in core/follow and core/lag. */
+#ifndef TIDEMARK_ENGINE_RECEIVER_H
+#define TIDEMARK_ENGINE_RECEIVER_H
+
+#include "engine/db.h"
+
+struct receiver;
+
+MUST_CHECK enum code receiver_open(struct db *db, struct receiver **out, struct err *e);
+void receiver_close(struct receiver *r, void (*done)(void *arg), void *arg);
+void receiver_free(struct receiver *r); /* no I/O; NULL allowed */
+
+/* After the log stored and apply showed more: acknowledge. */
+void receiver_on_progress(struct receiver *r);
+
+struct receiver_status {
+    const char *link_state;   /* "streaming", "connecting", "refused: <sentence>", "waiting" */
+    bool is_link_up;
+    bool was_synced;          /* reached the leader's durable position once since this open */
+    uint64_t leader_durable;  /* as last heard */
+    uint64_t lag_records;     /* leader's durable as last heard - applied */
+    uint64_t lag_bytes;
+    double lag_seconds;       /* provable bound by probes; +Inf never synced */
+    uint64_t retries;
+};
+void receiver_status(const struct receiver *r, struct receiver_status *out);
+
+#endif
