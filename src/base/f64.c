@@ -371,7 +371,7 @@ static double value_of(struct number *n)
                                           1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                           1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     if (n->count == 0 || n->count + n->exponent < MIN_EXPONENT) return 0;
-    if (n->count + n->exponent > MAX_EXPONENT) return (double)INFINITY;
+    if (n->count + n->exponent > MAX_EXPONENT) return HUGE_VAL;
     /* Both numbers are exact doubles, so one operation rounds once. */
     if (n->count <= 15 && n->exponent >= -22 && n->exponent <= 22) {
         double digits = (double)n->low;
