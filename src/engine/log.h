@@ -27,23 +27,28 @@ struct log_batch_ref {
     uint32_t size;          /* header and payload, without padding */
     struct batch_header header;
     struct position end;
-    uint64_t log_bytes_end; /* unpadded log bytes from seqno 1 (or the log base) to its end */
-    uint64_t client_ns;     /* monotonic time when its oldest record arrived; for stage times */
+    uint64_t log_bytes_end; /* log bytes (padding included) from the log base to its end */
 };
-#define CHUNK_BATCHES_MAX 64u
+#define CHUNK_BATCHES_MAX 256u
 
 /* Reference-counted run of whole batches. Made by chunk_new, filled by its maker, immutable once
  * handed to log_write. */
 struct log_chunk {
-    struct log_chunk *next; /* in the tail, towards newer */
     uint32_t refs;          /* loop thread only */
     uint32_t batch_count;
-    struct log_batch_ref batches[CHUNK_BATCHES_MAX];
+    uint32_t batch_capacity;
+    struct log_batch_ref *batches;
     size_t size;            /* bytes used, padding included */
     size_t capacity;
-    uint8_t *data;          /* 4096-aligned */
+    uint8_t *data;          /* 64-aligned */
 };
-struct log_chunk *chunk_new(struct log *log, size_t capacity); /* one ref; NULL: no memory */
+/* Room for `capacity` bytes in up to batch_capacity (<= CHUNK_BATCHES_MAX) batches, one reference.
+ * NULL: no memory. */
+struct log_chunk *chunk_new(struct log *log, size_t capacity, uint32_t batch_capacity);
+/* Append one whole verified batch (header and payload) and its zero padding; false when it does not
+ * fit. end: its end position. */
+MUST_CHECK bool chunk_add(struct log_chunk *chunk, struct slice batch, const struct batch_header *header,
+                          const struct position *end);
 void chunk_ref(struct log_chunk *chunk);
 void chunk_unref(struct log *log, struct log_chunk *chunk);    /* NULL allowed */
 struct slice chunk_batch(const struct log_chunk *chunk, uint32_t i); /* header and payload */
@@ -52,7 +57,7 @@ struct slice chunk_batch(const struct log_chunk *chunk, uint32_t i); /* header a
 struct position log_written(const struct log *log); /* end of the newest batch handed to log_write */
 struct position log_durable(const struct log *log); /* end of the newest synced batch */
 seqno log_oldest(const struct log *log);            /* first record kept */
-uint64_t log_durable_bytes(const struct log *log);  /* unpadded log bytes up to durable */
+uint64_t log_durable_bytes(const struct log *log);  /* log bytes up to durable */
 bool log_is_writing(const struct log *log);         /* a chunk is in flight */
 bool log_is_poisoned(const struct log *log);
 const struct err *log_poison_reason(const struct log *log);
@@ -68,8 +73,8 @@ void log_write(struct log *log, struct log_chunk *chunk, log_done done, void *ar
  * while log_is_writing. An active segment without batches is left alone: OK. */
 void log_seal(struct log *log, log_done done, void *arg);
 
-/* Unpadded log bytes that come after this seqno up to durable: exact for batch ends in memory,
- * else rounded up to the seek entry before it (never under-reports). */
+/* Log bytes (padding included) that come after this seqno up to durable: exact for batch ends in
+ * memory, else rounded up to the seek entry before it (never under-reports). */
 uint64_t log_bytes_after(const struct log *log, seqno s);
 
 /* The chunk in the memory tail that holds the batch starting at `first`, and which one it is;
