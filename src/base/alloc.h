@@ -12,7 +12,7 @@
 
 struct alloc {
     _Atomic uint64_t used_bytes;
-    uint64_t limit_bytes;        /* 0 = no limit */
+    uint64_t limit_bytes;           /* 0 = no limit */
     _Atomic int64_t fail_countdown; /* tests: < 0 = never; the call that brings it to 0 fails */
 };
 void alloc_init(struct alloc *a, uint64_t limit_bytes);

@@ -49,14 +49,30 @@ void map_clear(struct map *m)
     if (m->slots != NULL) memset(m->slots, 0, (size_t)m->capacity * sizeof(*m->slots));
 }
 
-/* Look in one table, ignoring matches below first_live. */
-static uint32_t table_find(const struct map_slot *slots, uint32_t capacity, uint32_t first_live,
-                           uint32_t hash, map_match match, const void *owner, const void *key)
+/* One of the two tables. Slots below first_live are occupied, but not entries. */
+struct table {
+    struct map_slot *slots;
+    uint32_t mask;
+    uint32_t first_live;
+};
+
+static struct table current_table(const struct map *m)
 {
-    uint32_t mask = capacity - 1;
-    for (uint32_t i = hash & mask; !slot_is_empty(slots[i]); i = (i + 1) & mask) {
-        if (slots[i].hash != hash || i < first_live) continue;
-        if (match(owner, ~slots[i].value, key)) return ~slots[i].value;
+    return (struct table){.slots = m->slots, .mask = m->capacity - 1};
+}
+
+static struct table old_table(const struct map *m)
+{
+    return (struct table){
+        .slots = m->old_slots, .mask = m->old_capacity - 1, .first_live = m->old_cursor};
+}
+
+static uint32_t table_find(struct table t, uint32_t hash, map_match match, const void *owner,
+                           const void *key)
+{
+    for (uint32_t i = hash & t.mask; !slot_is_empty(t.slots[i]); i = (i + 1) & t.mask) {
+        if (t.slots[i].hash != hash || i < t.first_live) continue;
+        if (match(owner, ~t.slots[i].value, key)) return ~t.slots[i].value;
     }
     return MAP_NONE;
 }
@@ -65,10 +81,9 @@ uint32_t map_find(const struct map *m, uint64_t hash, map_match match, const voi
                   const void *key)
 {
     if (m->count == 0) return MAP_NONE;
-    uint32_t h = upper(hash);
-    uint32_t value = table_find(m->slots, m->capacity, 0, h, match, owner, key);
+    uint32_t value = table_find(current_table(m), upper(hash), match, owner, key);
     if (value == MAP_NONE && m->old_slots != NULL) {
-        value = table_find(m->old_slots, m->old_capacity, m->old_cursor, h, match, owner, key);
+        value = table_find(old_table(m), upper(hash), match, owner, key);
     }
     return value;
 }
@@ -126,20 +141,20 @@ bool map_insert(struct map *m, uint64_t hash, uint32_t value)
 }
 
 /* Remove from one table by shifting the entries behind the gap back, each only as far as its
- * home. Slots below first_live stay where they are: they are occupied, but not entries. */
-static bool table_remove(struct map_slot *slots, uint32_t capacity, uint32_t first_live,
-                         struct map_slot wanted)
+ * home. Slots below first_live stay where they are. */
+static bool table_remove(struct table t, struct map_slot wanted)
 {
-    uint32_t mask = capacity - 1;
-    uint32_t gap = wanted.hash & mask;
-    while (gap < first_live || slots[gap].hash != wanted.hash || slots[gap].value != wanted.value) {
+    struct map_slot *slots = t.slots;
+    uint32_t gap = wanted.hash & t.mask;
+    while (gap < t.first_live || slots[gap].hash != wanted.hash ||
+           slots[gap].value != wanted.value) {
         if (slot_is_empty(slots[gap])) return false;
-        gap = (gap + 1) & mask;
+        gap = (gap + 1) & t.mask;
     }
-    for (uint32_t i = (gap + 1) & mask; !slot_is_empty(slots[i]); i = (i + 1) & mask) {
-        uint32_t from_home = (i - slots[i].hash) & mask;
-        uint32_t from_gap = (i - gap) & mask;
-        if (i < first_live || from_home < from_gap) continue;
+    for (uint32_t i = (gap + 1) & t.mask; !slot_is_empty(slots[i]); i = (i + 1) & t.mask) {
+        uint32_t from_home = (i - slots[i].hash) & t.mask;
+        uint32_t from_gap = (i - gap) & t.mask;
+        if (i < t.first_live || from_home < from_gap) continue;
         slots[gap] = slots[i];
         gap = i;
     }
@@ -151,10 +166,8 @@ bool map_remove(struct map *m, uint64_t hash, uint32_t value)
 {
     if (m->count == 0 || value == MAP_NONE) return false;
     struct map_slot wanted = {.hash = upper(hash), .value = ~value};
-    bool is_removed = table_remove(m->slots, m->capacity, 0, wanted);
-    if (!is_removed && m->old_slots != NULL) {
-        is_removed = table_remove(m->old_slots, m->old_capacity, m->old_cursor, wanted);
-    }
+    bool is_removed = table_remove(current_table(m), wanted);
+    if (!is_removed && m->old_slots != NULL) is_removed = table_remove(old_table(m), wanted);
     if (is_removed) m->count--;
     return is_removed;
 }
