@@ -22,10 +22,10 @@ sim: ## one simulated world from its seed: make sim S=42
 	@$(call BUILD,dev,test) && build-dev/tests/sim --seed $(or $(S),1)
 asan tsan: ## the tests under a sanitizer; T=name as above
 	@$(call BUILD,$@,test) && $(call CTEST,build-$@) $(if $(T),-R '$(T)',-LE 'lint|e2e|deep')
-fuzz: ## one fuzz target: make fuzz T=batch [S=seconds]
-	@$(call BUILD,fuzz,test) && tools/fuzz.sh '$(T)' '$(S)'
+fuzz: ## one fuzz target or all: make fuzz T=batch S=60 (seconds)
+	@tools/deps.sh test && JOBS=$(JOBS) tools/fuzz.sh "$(T)" $(S)
 tidy: ## the checkers, with clang-tidy
-	@$(call BUILD,dev,test) && $(call CTEST,build-dev) -L lint && tools/clang_tidy.sh build-dev
+	@$(call BUILD,dev,test) && $(call CTEST,build-dev) -L lint && tools/clang_tidy.py build-dev --all
 fmt: ## format the sources in place
 	@tools/format.sh
 bench: all

@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+"""tidy.py sees what it is for, and only that."""
+import unittest
+
+from planted import Planted
+import tidy
+
+CLEAN_C = '/* m: an example. */\n#include "base/m.h"\n\nint m(void)\n{\n    return 1;\n}\n'
+
+
+class Tidy(Planted):
+    clean = {
+        "src/base/m.h": "/* m: an example. */\nint m(void);\n",
+        "src/base/m.c": CLEAN_C,
+        "tests/unit/base/test_m.c": '/* Tests of m. */\n#include "base/m.h"\n',
+    }
+
+    def check(self, root):
+        return tidy.check(root)
+
+    def in_body(self, line):
+        return {"src/base/m.c": CLEAN_C.replace("    return 1;", line)}
+
+    def test_clean_tree_passes(self):
+        self.assertEqual(self.findings({}), [])
+
+    def test_every_banned_call_is_named_with_its_replacement(self):
+        for call, replacement in tidy.BANNED.items():
+            self.assert_named(self.in_body("    %s(x);" % call), "src/base/m.c:6:", call, replacement)
+
+    def test_banned_word_in_comment_string_or_member_passes(self):
+        for line in ('    x("strcpy(a)");', "    /* strcpy(a) */", "    r.signal(1);", "    r->rand(1);",
+                     "    my_strcpy(a);", "    x('\"'); /* system(1) */"):
+            self.assertEqual(self.findings(self.in_body(line)), [], line)
+
+    def test_deciding_code_does_not_allocate(self):
+        code = "/* x */\nvoid f(void)\n{\n    p = malloc(1);\n}\n"
+        for layer in ("core", "format"):
+            self.assert_named({"src/%s/x.c" % layer: code, "tests/unit/%s/test_x.c" % layer: "/* */\n"},
+                              "malloc", "alloc_get")
+
+    def test_long_function_is_named(self):
+        self.assertEqual(self.findings(self.in_body(("    x();\n" * 100)[:-1])), [])
+        self.assert_named(self.in_body(("    x();\n" * 101)[:-1]), "src/base/m.c:5:", "function")
+
+    def test_long_file_is_named(self):
+        self.assert_named({"src/base/m.c": CLEAN_C + "int x;\n" * 1200}, "lines; the ceiling is 1200")
+
+    def test_open_ends_are_named(self):
+        for word in ("TODO", "FIXME", "XXX"):
+            self.assert_named(self.in_body("    /* %s: later */" % word), "src/base/m.c:6:", "open question")
+
+    def test_tab_is_named(self):
+        self.assert_named(self.in_body("\treturn 1;"), "src/base/m.c:6:", "tab")
+
+    def test_non_ascii_is_named(self):
+        self.assert_named(self.in_body("    /* caf\u00e9 */"), "src/base/m.c:6:", "non-ASCII")
+
+    def test_header_without_top_comment_is_named(self):
+        self.assert_named({"src/base/m.h": "int m(void);\n"}, "src/base/m.h:1:", "no comment")
+
+    def test_source_without_test_is_named(self):
+        self.assert_named({"src/base/n.c": "/* n */\n"}, "src/base/n.c:1:", "tests/unit/base/test_n.c")
+
+    def test_test_of_a_subfolder_is_found_in_both_places(self):
+        for place in ("tests/unit/core/test_k.c", "tests/unit/core/state/test_k.c"):
+            self.assertEqual(self.findings({"src/core/state/k.c": "/* k */\n", place: "/* */\n"}), [])
+
+    def test_own_header_comes_first(self):
+        self.assert_named({"src/base/m.c": "/* m */\n#include <a.h>\n" + CLEAN_C.split("\n", 1)[1]},
+                          "own header")
+
+    def test_unreferenced_header_tool_and_document_are_named(self):
+        self.assert_named({"src/base/lonely.h": "/* x */\n"}, "src/base/lonely.h", "nothing refers")
+        self.assert_named({"tools/lonely.sh": "\n"}, "tools/lonely.sh", "nothing refers")
+        self.assert_named({"docs/LONELY.md": "\n"}, "docs/LONELY.md", "nothing refers")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+"""The rules of CONTRIBUTING.md that need no compiler.
+
+    tools/tidy.py [ROOT]     exit 1 and one line per violation: file:line: what is wrong
+"""
+import os
+import re
+import sys
+
+FILE_LINES_MAX = 1200
+FUNCTION_LINES_MAX = 100
+
+BANNED = {
+    "strcpy": "text_add or memcpy with a checked size",
+    "strcat": "text_add",
+    "sprintf": "text_add or snprintf",
+    "vsprintf": "vsnprintf",
+    "strncpy": "text_add_slice or memcpy with a checked size",
+    "strncat": "text_add_slice",
+    "strtok": "a slice and a loop",
+    "atoi": "parse_i64",
+    "atol": "parse_i64",
+    "atof": "parse_f64",
+    "rand": "random_next",
+    "srand": "random_init",
+    "gets": "a bounded read",
+    "system": "env's process calls",
+    "popen": "env's process calls",
+    "signal": "sigaction or uv_signal",
+    "localtime": "UTC; localtime_r where a person reads it",
+    "gmtime": "gmtime_r",
+    "usleep": "a timer of env",
+    "alloca": "an array of a fixed size",
+}
+ALLOCATING = {"malloc": "alloc_get", "calloc": "alloc_get", "realloc": "alloc_grow", "free": "alloc_put"}
+NO_MALLOC = ("src/format/", "src/core/")  # deciding code grows only through the alloc handed in
+
+# Sources without a test of their own: each line says what tests them instead.
+UNTESTED = {
+    "src/cli/main.c": "the program itself: tests/e2e",
+}
+
+C_FOLDERS = ("src", "include", "tests", "fuzz", "bench", "examples")
+TEXT_SUFFIXES = (".c", ".h", ".py", ".sh", ".cmake", ".txt", ".json", ".scenario")
+CALL = re.compile(r"(?<![\w.>])(\w+)\s*\(")
+COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+
+
+def code_only(text):
+    """The text with comments and strings blanked, line numbers kept."""
+    return COMMENT_OR_STRING.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+
+
+def files_under(root, folders):
+    for folder in folders:
+        for where, folders_below, names in os.walk(os.path.join(root, folder)):
+            folders_below[:] = sorted(d for d in folders_below if not d.startswith((".", "build", "node_modules")))
+            for name in sorted(names):
+                yield os.path.relpath(os.path.join(where, name), root)
+
+
+def read(root, path):
+    with open(os.path.join(root, path), "rb") as f:
+        return f.read().decode("utf-8", "replace")
+
+
+def check_calls(path, code):
+    banned = dict(BANNED)
+    if path.startswith(NO_MALLOC):
+        banned.update(ALLOCATING)
+    for number, line in enumerate(code.split("\n"), 1):
+        for m in CALL.finditer(line):
+            if m.group(1) in banned:
+                yield "%s:%d: %s is banned; use %s" % (path, number, m.group(1), banned[m.group(1)])
+
+
+def check_lengths(path, code):
+    lines = code.rstrip("\n").split("\n")
+    if len(lines) > FILE_LINES_MAX:
+        yield "%s:1: %d lines; the ceiling is %d" % (path, len(lines), FILE_LINES_MAX)
+    start = None
+    for number, line in enumerate(lines, 1):
+        if line.rstrip() == "{":
+            start = number
+        elif line.rstrip() == "}" and start is not None:
+            if number - start - 1 > FUNCTION_LINES_MAX:
+                yield "%s:%d: a function of %d lines; the ceiling is %d" % (
+                    path, start, number - start - 1, FUNCTION_LINES_MAX)
+            start = None
+
+
+def check_c_text(path, text):
+    if not text.startswith("/*"):
+        yield "%s:1: the first line is no comment that says what the file is for" % path
+    for number, line in enumerate(text.split("\n"), 1):
+        if "\t" in line:
+            yield "%s:%d: a tab; indent with four spaces" % (path, number)
+        if re.search(r"\b(TODO|FIXME|XXX)\b", line):
+            yield "%s:%d: an open question belongs in an issue or in docs/decisions" % (path, number)
+
+
+def check_own_header_first(root, path, code_text):
+    own = path[len("src/"):-1] + "h"
+    if not os.path.exists(os.path.join(root, "src", own)):
+        return
+    m = re.search(r'^#include\s+[<"]([^>"]+)[>"]', code_text, re.M)
+    if m and m.group(1) != own:
+        yield '%s:1: the first include is not its own header "%s"' % (path, own)
+
+
+def check_has_test(root, path):
+    if UNTESTED.get(path):
+        return
+    parts = path.split("/")
+    name = "test_" + parts[-1]
+    places = ["/".join(["tests/unit"] + parts[1:-1] + [name]), "/".join(["tests/unit", parts[1], name])]
+    if not any(os.path.exists(os.path.join(root, p)) for p in places):
+        yield "%s:1: no %s (or a justified line in tools/tidy.py)" % (path, places[0])
+
+
+def check_referenced(root):
+    """Every header is included, every tool and document is named somewhere."""
+    mentions = {}
+    for path in list(files_under(root, ["."])):
+        path = os.path.normpath(path)
+        if path.endswith(TEXT_SUFFIXES + (".md", "Makefile", "run", ".in", ".service", ".yml")):
+            mentions[path] = read(root, path)
+    for path in sorted(mentions):
+        name = os.path.basename(path)
+        if path.startswith("src/") and name.endswith(".h"):
+            wanted = re.escape('"%s"' % path[len("src/"):])
+        elif path.startswith("tools/") and name.endswith((".py", ".sh")):
+            wanted = re.escape(name) + r"|(import|from) %s\b" % re.escape(name.split(".")[0])
+        elif path.startswith("docs/") and name.endswith(".md") and name != "README.md":
+            wanted = re.escape(name)
+        else:
+            continue
+        if not any(re.search(wanted, text) for other, text in mentions.items() if other != path):
+            yield "%s:1: nothing refers to it" % path
+
+
+def check(root):
+    found = []
+    for path in files_under(root, C_FOLDERS):
+        if not path.endswith((".c", ".h")):
+            continue
+        text = read(root, path)
+        code = code_only(text)
+        found += check_calls(path, code)
+        found += check_lengths(path, code)
+        found += check_c_text(path, text)
+        if path.startswith("src/") and path.endswith(".c"):
+            found += check_own_header_first(root, path, text)
+            found += check_has_test(root, path)
+    for path in files_under(root, C_FOLDERS + ("tools", "cmake")):
+        if not path.endswith(TEXT_SUFFIXES):
+            continue
+        for number, line in enumerate(read(root, path).split("\n"), 1):
+            if not line.isascii():
+                found.append("%s:%d: non-ASCII outside docs" % (path, number))
+    found += check_referenced(root)
+    return found
+
+
+if __name__ == "__main__":
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    problems = check(sys.argv[1] if len(sys.argv) > 1 else here)
+    print("\n".join(problems) if problems else "tidy: ok")
+    sys.exit(1 if problems else 0)
