@@ -42,3 +42,21 @@ add_custom_target(tidemark_archive ALL DEPENDS ${archive})
 install(TARGETS tidemark_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/include/tidemark.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
+# What users of pkg-config and find_package(Tidemark) need.
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Tidemark)
+configure_package_config_file(cmake/TidemarkConfig.cmake.in ${PROJECT_BINARY_DIR}/TidemarkConfig.cmake
+  INSTALL_DESTINATION ${package_dir}
+  PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/TidemarkConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/TidemarkConfig.cmake
+  ${PROJECT_BINARY_DIR}/TidemarkConfigVersion.cmake DESTINATION ${package_dir})
+configure_file(cmake/tidemark.pc.in ${PROJECT_BINARY_DIR}/tidemark.pc.in @ONLY)
+install(CODE "
+  set(prefix_of_install \"\${CMAKE_INSTALL_PREFIX}\")
+  file(READ \"${PROJECT_BINARY_DIR}/tidemark.pc.in\" text)
+  string(REGEX REPLACE \"prefix=[^\\n]*\" \"prefix=\${prefix_of_install}\" text \"\${text}\")
+  file(WRITE \"${PROJECT_BINARY_DIR}/tidemark.pc\" \"\${text}\")")
+install(FILES ${PROJECT_BINARY_DIR}/tidemark.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
