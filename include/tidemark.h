@@ -234,9 +234,9 @@ int32_t tide_run_position(tide_run *run);                               /* -> po
 int32_t tide_run_digest(tide_run *run, uint64_t at_seqno);
 int32_t tide_run_checkpoint(tide_run *run);                             /* -> position of the cut */
 int32_t tide_run_log_seal(tide_run *run);                               /* -> position sealed at */
-/* Wait until `followers` followers stored all writes acknowledged up to `seqno` (0: everything
+/* Wait until `followers` followers stored everything up to seqno `at_least` (0: everything
  * durable now), or the timeout (0: none). -> integer, how many did. */
-int32_t tide_run_wait(tide_run *run, uint64_t seqno, uint32_t followers, uint64_t timeout_ms);
+int32_t tide_run_wait(tide_run *run, uint64_t at_least, uint32_t followers, uint64_t timeout_ms);
 int32_t tide_run_items(tide_run *run);                                  /* -> integer: item count */
 int32_t tide_run_status(tide_run *run);                                 /* -> status */
 int32_t tide_run_metrics(tide_run *run);   /* -> text, Prometheus 0.0.4 lines of the engine */

@@ -34,20 +34,25 @@ enum op_kind {
 };
 bool op_is_write(enum op_kind kind); /* takes the gate; refused on followers */
 
+/* One signal as given; slices are borrowed from the caller until completion. */
+struct op_entry {
+    struct slice type;   /* also: profile, schema name */
+    struct slice item;
+    struct slice user;   /* also: window */
+    struct slice key;    /* idempotency key of this entry */
+    double weight;
+    int64_t at_ms;       /* event time; also: at, now, timeout */
+};
+
 struct op {
     uint8_t kind;               /* enum op_kind */
-    bool is_weight_set;
-    uint8_t small;              /* schema: mode << 1 | negative */
-    uint32_t count;             /* entries; followers; limit */
-    struct slice type;          /* type, profile, producer or name */
-    struct slice item;          /* item; window */
-    struct slice user;
-    struct slice key;
+    bool is_waiting;            /* a write whose position is filled in when it is applied */
+    uint32_t count;             /* entries; followers to wait for; excludes */
+    struct op_entry entry;
+    struct slice record_key;    /* covers the whole record */
     struct slice producer;
-    uint64_t number;            /* producer number; seqno */
-    double weight;
-    int64_t at_ms;              /* at; now; timeout */
-    void *more;                 /* entries (struct op_entry array), excludes, halflives: malloc'ed */
+    uint64_t number;            /* producer number; seqno; limit */
+    void *more;                 /* entries, excludes or schema: malloc'ed, freed at reset */
     struct tide_result result;
 };
 
@@ -55,14 +60,14 @@ struct tide_run {
     struct op *ops;
     uint32_t count;
     uint32_t capacity;
-    /* filled while it runs; loop thread */
+    /* While it runs; loop thread. */
     uint32_t cursor;            /* next operation to judge */
+    uint32_t filled;            /* operations whose write positions are filled in */
     seqno pending;              /* highest seqno its writes so far wait for; 0 none */
     struct tide_run *next;      /* in the queue it waits in */
     tide_callback callback;
     void *callback_arg;
     uint64_t submitted_ns;
-    /* memory that results point to, freed by reset */
     struct run_text *texts;
     bool is_submitted;
 };

@@ -1,0 +1,304 @@
+/* run: building a run and reading its results: the part of the public API that needs no database.
+ * Nothing is judged here; engine/queue does that on the loop. */
+#include "engine/run.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "format/limits.h"
+
+/* Memory of results: a list of blocks, freed at reset. */
+struct run_text {
+    struct run_text *next;
+    size_t used;
+    size_t capacity;
+    _Alignas(16) uint8_t bytes[];
+};
+
+#define TEXT_BLOCK_SIZE 1024u
+
+bool op_is_write(enum op_kind kind)
+{
+    return kind <= OP_PRODUCER_SKIP;
+}
+
+void *run_take(struct tide_run *run, size_t size)
+{
+    size_t wanted = (size + 15) & ~(size_t)15;
+    struct run_text *block = run->texts;
+    if (!block || block->capacity - block->used < wanted) {
+        size_t capacity = wanted > TEXT_BLOCK_SIZE ? wanted : TEXT_BLOCK_SIZE;
+        block = malloc(sizeof(*block) + capacity);
+        if (!block) return NULL;
+        block->next = run->texts;
+        block->used = 0;
+        block->capacity = capacity;
+        run->texts = block;
+    }
+    void *p = block->bytes + block->used;
+    block->used += wanted;
+    return p;
+}
+
+tide_run *tide_run_new(void)
+{
+    return calloc(1, sizeof(struct tide_run));
+}
+
+void tide_run_reset(tide_run *run)
+{
+    ASSERT(!run->is_submitted);
+    for (uint32_t i = 0; i < run->count; i++) {
+        if (run->ops[i].more) free(run->ops[i].more);
+    }
+    while (run->texts) {
+        struct run_text *next = run->texts->next;
+        free(run->texts);
+        run->texts = next;
+    }
+    run->count = 0;
+    run->cursor = 0;
+    run->filled = 0;
+    run->pending = SEQNO_NONE;
+}
+
+void tide_run_free(tide_run *run)
+{
+    if (!run) return;
+    tide_run_reset(run);
+    free(run->ops);
+    free(run);
+}
+
+size_t tide_run_count(const tide_run *run)
+{
+    return run->count;
+}
+
+const struct tide_result *tide_run_result(const tide_run *run, size_t index)
+{
+    ASSERT(index < run->count);
+    return &run->ops[index].result;
+}
+
+static struct op *run_add(tide_run *run, enum op_kind kind, int32_t *out_index)
+{
+    ASSERT(!run->is_submitted);
+    *out_index = -1;
+    if (run->count == run->capacity) {
+        if (run->count >= RUN_OPS_MAX) return NULL;
+        uint32_t capacity = run->capacity ? run->capacity * 2 : 4;
+        struct op *ops = realloc(run->ops, capacity * sizeof(*ops));
+        if (!ops) return NULL;
+        run->ops = ops;
+        run->capacity = capacity;
+    }
+    *out_index = (int32_t)run->count;
+    struct op *op = &run->ops[run->count++];
+    memset(op, 0, sizeof(*op));
+    op->kind = (uint8_t)kind;
+    return op;
+}
+
+static struct slice slice_from(struct tide_bytes b)
+{
+    return slice_of(b.data, b.size);
+}
+
+static void take_options(struct op *op, const struct tide_write_options *options)
+{
+    if (!options) return;
+    op->record_key = slice_from(options->key);
+    op->producer = slice_from(options->producer);
+    op->number = options->producer_number;
+}
+
+static void take_signal(struct op_entry *out, const struct tide_signal *s)
+{
+    *out = (struct op_entry){
+        .type = slice_from(s->type),
+        .item = slice_from(s->item),
+        .user = slice_from(s->user),
+        .key = slice_from(s->key),
+        .weight = s->weight_is_set ? s->weight : 1.0,
+        .at_ms = s->at_ms,
+    };
+}
+
+int32_t tide_run_signal(tide_run *run, const struct tide_signal *signal,
+                        const struct tide_write_options *options)
+{
+    int32_t index;
+    struct op *op = run_add(run, OP_SIGNAL, &index);
+    if (!op) return -1;
+    take_signal(&op->entry, signal);
+    take_options(op, options);
+    return index;
+}
+
+int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_t n,
+                         const struct tide_write_options *options)
+{
+    if (n > SIGNAL_ENTRIES_MAX) return -1;
+    struct op_entry *entries = calloc(n ? n : 1, sizeof(*entries));
+    if (!entries) return -1;
+    int32_t index;
+    struct op *op = run_add(run, OP_SIGNALS, &index);
+    if (!op) {
+        free(entries);
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++) take_signal(&entries[i], &signals[i]);
+    op->more = entries;
+    op->count = (uint32_t)n;
+    take_options(op, options);
+    return index;
+}
+
+int32_t tide_run_begin(tide_run *run, const struct tide_write_options *options)
+{
+    int32_t index;
+    struct op *op = run_add(run, OP_GROUP_BEGIN, &index);
+    if (op) take_options(op, options);
+    return index;
+}
+
+int32_t tide_run_end(tide_run *run)
+{
+    int32_t index;
+    (void)run_add(run, OP_GROUP_END, &index); /* index tells */
+    return index;
+}
+
+/* Operations that carry up to two names, a number and a time. */
+static int32_t add_plain(tide_run *run, enum op_kind kind, struct tide_bytes type,
+                         struct tide_bytes item, uint64_t number, int64_t at_ms)
+{
+    int32_t index;
+    struct op *op = run_add(run, kind, &index);
+    if (!op) return -1;
+    op->entry.type = slice_from(type);
+    op->entry.item = slice_from(item);
+    op->entry.at_ms = at_ms;
+    op->number = number;
+    return index;
+}
+
+static const struct tide_bytes no_bytes;
+
+int32_t tide_run_unsignal(tide_run *run, struct tide_bytes type, struct tide_bytes item,
+                          struct tide_bytes user)
+{
+    int32_t index = add_plain(run, OP_UNSIGNAL, type, item, 0, 0);
+    if (index >= 0) run->ops[index].entry.user = slice_from(user);
+    return index;
+}
+
+int32_t tide_run_schema_signal(tide_run *run, const struct tide_schema_signal *schema)
+{
+    struct tide_schema_signal *copy = malloc(sizeof(*copy));
+    if (!copy) return -1;
+    *copy = *schema;
+    int32_t index = add_plain(run, OP_SCHEMA_SIGNAL, schema->name, no_bytes, 0, 0);
+    if (index < 0) {
+        free(copy);
+        return -1;
+    }
+    run->ops[index].more = copy;
+    return index;
+}
+
+int32_t tide_run_producer_skip(tide_run *run, struct tide_bytes producer, uint64_t number)
+{
+    int32_t index = add_plain(run, OP_PRODUCER_SKIP, no_bytes, no_bytes, number, 0);
+    if (index >= 0) run->ops[index].producer = slice_from(producer);
+    return index;
+}
+
+int32_t tide_run_producer(tide_run *run, struct tide_bytes producer)
+{
+    int32_t index = add_plain(run, OP_PRODUCER, no_bytes, no_bytes, 0, 0);
+    if (index >= 0) run->ops[index].producer = slice_from(producer);
+    return index;
+}
+
+int32_t tide_run_score(tide_run *run, struct tide_bytes type, struct tide_bytes item, int64_t at_ms)
+{
+    return add_plain(run, OP_SCORE, type, item, 0, at_ms);
+}
+
+int32_t tide_run_count_of(tide_run *run, struct tide_bytes type, struct tide_bytes item,
+                          struct tide_bytes window)
+{
+    int32_t index = add_plain(run, OP_COUNT, type, item, 0, 0);
+    if (index >= 0) run->ops[index].entry.user = slice_from(window);
+    return index;
+}
+
+int32_t tide_run_retrieve(tide_run *run, const struct tide_retrieve *request)
+{
+    struct slice *excludes = NULL;
+    if (request->exclude_count > 0) {
+        excludes = calloc(request->exclude_count, sizeof(*excludes));
+        if (!excludes) return -1;
+        for (uint32_t i = 0; i < request->exclude_count; i++) {
+            excludes[i] = slice_from(request->excludes[i]);
+        }
+    }
+    int32_t index = add_plain(run, OP_RETRIEVE, request->profile, no_bytes, request->limit,
+                              request->now_ms);
+    if (index < 0) {
+        free(excludes);
+        return -1;
+    }
+    run->ops[index].more = excludes;
+    run->ops[index].count = request->exclude_count;
+    return index;
+}
+
+int32_t tide_run_schema_show(tide_run *run)
+{
+    return add_plain(run, OP_SCHEMA_SHOW, no_bytes, no_bytes, 0, 0);
+}
+
+int32_t tide_run_position(tide_run *run)
+{
+    return add_plain(run, OP_POSITION, no_bytes, no_bytes, 0, 0);
+}
+
+int32_t tide_run_digest(tide_run *run, uint64_t at_seqno)
+{
+    return add_plain(run, OP_DIGEST, no_bytes, no_bytes, at_seqno, 0);
+}
+
+int32_t tide_run_checkpoint(tide_run *run)
+{
+    return add_plain(run, OP_CHECKPOINT, no_bytes, no_bytes, 0, 0);
+}
+
+int32_t tide_run_log_seal(tide_run *run)
+{
+    return add_plain(run, OP_LOG_SEAL, no_bytes, no_bytes, 0, 0);
+}
+
+int32_t tide_run_wait(tide_run *run, uint64_t at_least, uint32_t followers, uint64_t timeout_ms)
+{
+    int32_t index = add_plain(run, OP_WAIT, no_bytes, no_bytes, at_least, (int64_t)timeout_ms);
+    if (index >= 0) run->ops[index].count = followers;
+    return index;
+}
+
+int32_t tide_run_items(tide_run *run)
+{
+    return add_plain(run, OP_ITEMS, no_bytes, no_bytes, 0, 0);
+}
+
+int32_t tide_run_status(tide_run *run)
+{
+    return add_plain(run, OP_STATUS, no_bytes, no_bytes, 0, 0);
+}
+
+int32_t tide_run_metrics(tide_run *run)
+{
+    return add_plain(run, OP_METRICS, no_bytes, no_bytes, 0, 0);
+}
