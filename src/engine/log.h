@@ -41,6 +41,8 @@ struct log_chunk {
     size_t size;            /* bytes used, padding included */
     size_t capacity;
     uint8_t *data;          /* 64-aligned */
+    size_t room;            /* bytes of the whole allocation */
+    struct log_chunk *pool_next;
 };
 /* Room for `capacity` bytes in up to batch_capacity (<= CHUNK_BATCHES_MAX) batches, one reference.
  * NULL: no memory. */

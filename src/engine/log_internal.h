@@ -1,0 +1,131 @@
+/* log_internal: the parts of the live log that its own files share (log, log_write, log_spare,
+ * log_tail, log_read). Nobody else includes this. */
+#ifndef TIDEMARK_ENGINE_LOG_INTERNAL_H
+#define TIDEMARK_ENGINE_LOG_INTERNAL_H
+
+#include "base/hash.h"
+#include "engine/log.h"
+#include "engine/log_open.h"
+#include "format/identity.h"
+
+/* Hashes of the segment's 64 KiB pieces, fed as bytes are written. Owned by the log lane while a
+ * job is in flight. */
+struct piece_hasher {
+    struct hasher hasher;
+    size_t filled; /* bytes of the current piece */
+    struct hash256 *pieces;
+    uint32_t count;
+    uint32_t capacity;
+};
+void piece_hasher_reset(struct piece_hasher *p);
+void piece_hasher_fini(struct piece_hasher *p);
+MUST_CHECK bool piece_hasher_feed(struct piece_hasher *p, struct slice bytes);
+MUST_CHECK bool piece_hasher_finish(struct piece_hasher *p); /* the last, short piece */
+
+/* A file made in the background and filled with zeros, so that a commit into it needs no metadata. */
+enum spare_state { SPARE_NONE, SPARE_STEP_RUNNING, SPARE_WAITING };
+struct spare {
+    struct env_file *file;
+    uint64_t file_id;
+    uint64_t zeroed;
+    uint64_t target;
+    enum spare_state state;
+    struct env_job job;
+    struct env_timer timer;
+    enum code code;
+    uint64_t log_bytes_at_step; /* durable_bytes when the last step started */
+};
+
+enum log_job_kind { LOG_JOB_WRITE, LOG_JOB_SEAL };
+
+/* What the log lane does next, prepared on the loop. */
+struct log_job {
+    struct env_job job;
+    struct log *log;
+    enum log_job_kind kind;
+    bool seals_active;     /* footer, cut, sync, close the active file first */
+    bool opens_segment;    /* then a new file (or the spare) with a header */
+    struct segment_header header;
+    struct env_file *spare_file; /* given by the spare; NULL: create */
+    struct log_chunk *chunk;
+    uint64_t offset;       /* of the chunk in the file */
+    struct position end;
+    uint8_t mark_slot[MARK_SLOT_SIZE];
+    uint64_t mark_offset;
+    log_done done;
+    void *arg;
+    enum code code;
+    struct err err;
+};
+
+struct log {
+    struct env *env;
+    struct log_identity id;
+    struct log_hooks hooks;
+    uint64_t segment_size;
+    uint64_t segment_size_first;
+    uint64_t tail_bytes_max;
+
+    struct log_segment *segments; /* ascending; the last may be active */
+    uint32_t segment_count;
+    uint32_t segment_capacity;
+    bool has_active;
+    struct position base;     /* before the oldest record */
+    struct position written;
+    struct position durable;
+    uint64_t durable_bytes;
+    uint64_t next_file_id;
+    bool is_closing;
+
+    /* Of the active segment; the log lane's while a job is in flight. */
+    struct env_file *active_file;
+    struct piece_hasher pieces;
+
+    struct env_file *mark_file;
+    uint64_t mark_version;
+
+    bool is_writing;
+    struct log_job job;
+    bool is_poisoned;
+    struct err poison;
+
+    struct spare spare;
+
+    struct log_chunk **tail;  /* circular, oldest first */
+    uint32_t tail_head;
+    uint32_t tail_count;
+    uint32_t tail_capacity;   /* power of two */
+    uint64_t tail_bytes;
+    uint32_t reads_running;
+
+    struct log_chunk *pool[16]; /* free chunks by size class, linked through `pool_next` */
+    uint64_t pool_bytes;
+
+    /* figures for metrics */
+    uint64_t sync_count;
+    uint64_t sync_ns_total;
+    uint64_t last_sync_ns;
+};
+
+/* log_tail */
+void tail_add(struct log *log, struct log_chunk *chunk);
+void tail_free(struct log *log);
+/* The batch in memory that contains record s, NULL when none does. */
+const struct log_batch_ref *tail_batch_of(const struct log *log, seqno s);
+void pool_free(struct log *log);
+
+/* log_spare */
+void spare_start(struct log *log);
+/* Hand over the spare if one is at hand (not in a step): its file and id; NULL else. */
+struct env_file *spare_take(struct log *log, uint64_t *out_file_id);
+void spare_stop(struct log *log); /* timers and files; no I/O running afterwards matters */
+
+/* The segment that holds record s (s between oldest and durable), NULL when none. */
+const struct log_segment *log_segment_of(const struct log *log, seqno s);
+/* Size limit of the segment that would be opened next. */
+uint64_t log_next_size_limit(const struct log *log);
+
+/* Carry out a prepared job's I/O; blocks. */
+void log_job_run(struct log_job *job);
+
+#endif

@@ -1,0 +1,70 @@
+/* log_open: making a live log from what recovery found, and the blocking write that opening needs. */
+#ifndef TIDEMARK_ENGINE_LOG_OPEN_H
+#define TIDEMARK_ENGINE_LOG_OPEN_H
+
+#include "engine/config.h"
+#include "engine/log.h"
+
+/* One segment file in memory. */
+struct log_segment {
+    uint64_t file_id;
+    seqno first;
+    seqno last;              /* first - 1 while it holds no batch */
+    struct position start;   /* before its first batch */
+    struct position end;     /* of its last batch */
+    uint64_t data_end;       /* file offset after the last padded batch */
+    uint64_t size_limit;
+    uint64_t bytes_before;   /* log bytes (padding included) before it, from the log base */
+    uint64_t batch_count;
+    uint64_t payload_bytes;
+    bool is_sealed;
+    struct seek_entry *seeks; /* malloc'ed, owned by the log */
+    uint32_t seek_count;
+    uint32_t seek_capacity;
+    uint64_t records_since_seek;
+};
+
+struct log_hooks {
+    void *owner;
+    /* A segment file was opened for writing: register it lazily. */
+    void (*segment_opened)(void *owner, uint64_t first_file_id, uint64_t last_file_id);
+    /* One sync of the log took this long, for this many records. */
+    void (*synced)(void *owner, uint64_t sync_ns, uint64_t records, uint64_t bytes);
+};
+
+/* A log without segments that continues at `base`. NULL: no memory. env, hooks borrowed. */
+struct log *log_new(struct env *env, const struct log_identity *id, const struct config *config,
+                    const struct log_hooks *hooks, const struct position *base);
+/* Add a sealed segment found by recovery; it must continue the log. Takes over segment->seeks. */
+MUST_CHECK enum code log_add_sealed(struct log *log, const struct log_segment *segment, struct err *e);
+/* File ids at or above this are free; the mark continues after this version. */
+MUST_CHECK enum code log_start(struct log *log, uint64_t next_file_id, uint64_t mark_version,
+                               struct err *e);
+/* log_write, but blocking: only while opening. Takes over the reference. */
+MUST_CHECK enum code log_write_now(struct log *log, struct log_chunk *chunk, struct err *e);
+/* Begin keeping a spare segment in the background. */
+void log_start_spare(struct log *log);
+/* Stop starting background work; what runs finishes. */
+void log_stop(struct log *log);
+bool log_is_quiet(const struct log *log); /* no job of the log is running */
+/* Free; close files without syncing. No job may run afterwards. NULL allowed. */
+void log_free(struct log *log);
+
+/* Note a batch in the seek index while scanning or writing. false: no memory. */
+MUST_CHECK bool log_segment_note_batch(struct log_segment *segment, const struct batch_header *header,
+                                       uint64_t offset, const struct position *end);
+/* "log/<name>" */
+#define LOG_PATH_SIZE 40
+void log_path(uint64_t file_id, char out[LOG_PATH_SIZE]);
+
+/* Figures for status and metrics. */
+struct log_figures {
+    uint64_t bytes;
+    uint32_t segments;
+    uint64_t tail_bytes;
+    uint64_t first_file_id;
+    uint64_t last_file_id;
+};
+void log_figures(const struct log *log, struct log_figures *out);
+
+#endif
