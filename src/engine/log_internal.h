@@ -76,6 +76,7 @@ struct log {
     uint64_t durable_bytes;
     uint64_t next_file_id;
     bool is_closing;
+    bool keeps_spare;
 
     /* Of the active segment; the log lane's while a job is in flight. */
     struct env_file *active_file;
