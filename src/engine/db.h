@@ -30,8 +30,8 @@ struct db {
     struct alloc *alloc;
     struct config config;
     struct identity identity;      /* as last decided; saved through identity_save */
-    struct log *log;
-    struct state *state;
+    struct log *log;               /* NULL on a follower that does not know its cluster yet */
+    struct state *state;           /* NULL as long as log is */
     struct write *write;           /* gate, overlay, open group (leader) */
     struct checkpointer *checkpointer;
     struct shipper *shipper;       /* leader side of replication; NULL when not listening */
@@ -83,6 +83,12 @@ void db_apply_chunk(struct db *db, const struct log_chunk *chunk);
 void db_on_durable(struct db *db);  /* leader and follower: after log_write advanced durable */
 void db_on_applied(struct db *db);  /* after apply advanced: waiting runs, acks, gauges */
 void db_on_ack(struct db *db);      /* a follower's stored position advanced: WAIT */
+
+/* An empty follower takes its cluster from the first accepted plan: identity is saved (synced), then
+ * the log and the empty state are made, then done. Until then db->log and db->state are NULL (reads
+ * answer LOADING). Only while identity.cluster is zero. */
+void db_adopt_cluster(struct db *db, const struct id128 *cluster, uint64_t log_key,
+                      void (*done)(struct db *db, void *arg, enum code code), void *arg);
 
 /* Highest epoch seen anywhere; durable before `done` (follower must refuse lower ones for ever). */
 void db_note_epoch(struct db *db, uint64_t epoch, void (*done)(struct db *, void *, enum code),
