@@ -53,10 +53,8 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/TidemarkConfigVersion.cma
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/TidemarkConfig.cmake
   ${PROJECT_BINARY_DIR}/TidemarkConfigVersion.cmake DESTINATION ${package_dir})
-configure_file(cmake/tidemark.pc.in ${PROJECT_BINARY_DIR}/tidemark.pc.in @ONLY)
-install(CODE "
-  set(prefix_of_install \"\${CMAKE_INSTALL_PREFIX}\")
-  file(READ \"${PROJECT_BINARY_DIR}/tidemark.pc.in\" text)
-  string(REGEX REPLACE \"prefix=[^\\n]*\" \"prefix=\${prefix_of_install}\" text \"\${text}\")
-  file(WRITE \"${PROJECT_BINARY_DIR}/tidemark.pc\" \"\${text}\")")
+# Relative to the file itself, so that an installed tree can be moved and `--prefix` works.
+file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" pc_prefix ${pc_prefix})
+configure_file(cmake/tidemark.pc.in ${PROJECT_BINARY_DIR}/tidemark.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/tidemark.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
