@@ -10,7 +10,7 @@ all: ## the program and the library, in build/
 	@$(call BUILD,release,build)
 test: ## everything quick; T=name runs the tests whose name matches
 ifdef T
-	@$(call BUILD,dev,test) && $(call CTEST,build-dev) -R '$(T)'
+	@JOBS=$(JOBS) tools/test_some.sh dev '$(T)'
 else
 	@tools/test.sh
 endif
@@ -21,7 +21,11 @@ deep: ## everything, for a release
 sim: ## one simulated world from its seed: make sim S=42
 	@$(call BUILD,dev,test) && build-dev/tests/sim --seed $(or $(S),1)
 asan tsan: ## the tests under a sanitizer; T=name as above
-	@$(call BUILD,$@,test) && $(call CTEST,build-$@) $(if $(T),-R '$(T)',-LE 'lint|e2e|deep')
+ifdef T
+	@JOBS=$(JOBS) tools/test_some.sh $@ '$(T)'
+else
+	@$(call BUILD,$@,test) && $(call CTEST,build-$@) -LE 'lint|e2e|deep'
+endif
 fuzz: ## one fuzz target or all: make fuzz T=batch S=60 (seconds)
 	@tools/deps.sh test && JOBS=$(JOBS) tools/fuzz.sh "$(T)" $(S)
 tidy: ## the checkers, with clang-tidy

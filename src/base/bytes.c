@@ -63,6 +63,8 @@ double bytes_read_f64(struct bytes_reader *r)
 
 uint64_t bytes_read_varint(struct bytes_reader *r)
 {
+    /* Most numbers in records are small. */
+    if (r->at != r->end && *r->at < 0x80 && !r->is_failed) return *r->at++;
     uint64_t v = 0;
     for (unsigned i = 0; i < VARINT_SIZE_MAX; i++) {
         const uint8_t *p = take(r, 1);
