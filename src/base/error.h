@@ -75,8 +75,10 @@ enum code err_fill(struct err *e, enum code code, const char *origin, const char
 
 #define ERR_STRING_(x) #x
 #define ERR_STRING(x)  ERR_STRING_(x)
-/* Born here: ERR(e, E_LIMIT, "key of %zu bytes, limit is %d", size, KEY_SIZE_MAX) */
-#define ERR(e, code, ...) err_fill((e), (code), __FILE__ ":" ERR_STRING(__LINE__), __VA_ARGS__)
+/* Born here: ERR(e, E_LIMIT, "key of %zu bytes, limit is %d", size, KEY_SIZE_MAX). Its value is the
+ * code itself, not err_fill's answer, so that analysers see that TRY returns. */
+#define ERR(e, code, ...) \
+    (err_fill((e), (code), __FILE__ ":" ERR_STRING(__LINE__), __VA_ARGS__), (code))
 
 /* Return on error; only where nothing needs cleanup. */
 #define TRY(expression)                        \
