@@ -30,11 +30,11 @@
 #include "format/limits.h"
 
 #define BATCH_HEADER_SIZE 192u
-#define BATCH_MAGIC "TIDEBAT2"
+#define BATCH_MAGIC       "TIDEBAT2"
 
 /* The batch carries only records without a client's cause: ticks, marks, digests, epoch start. */
 #define BATCH_FLAG_HOUSEKEEPING 1u
-#define BATCH_FLAGS_KNOWN (BATCH_FLAG_HOUSEKEEPING)
+#define BATCH_FLAGS_KNOWN       (BATCH_FLAG_HOUSEKEEPING)
 
 struct batch_header {
     uint32_t flags;
@@ -66,7 +66,8 @@ static inline seqno batch_last(const struct batch_header *h)
 /* Bytes in a file including padding. */
 static inline uint64_t batch_file_size(const struct batch_header *h)
 {
-    return ((uint64_t)BATCH_HEADER_SIZE + h->payload_size + LOG_ALIGN - 1) & ~(uint64_t)(LOG_ALIGN - 1);
+    return ((uint64_t)BATCH_HEADER_SIZE + h->payload_size + LOG_ALIGN - 1) &
+           ~(uint64_t)(LOG_ALIGN - 1);
 }
 static inline uint64_t align_up(uint64_t v, uint64_t to)
 {
@@ -89,7 +90,7 @@ enum batch_verdict {
     BATCH_OK,
     BATCH_NOT_A_HEADER, /* magic absent: zeros, stale or foreign bytes */
     BATCH_BAD_HEADER,   /* magic there, but CRC, size, flag or limit wrong */
-    BATCH_NEWER,        /* a valid CRC with an unknown version or flag */
+    BATCH_NEWER,        /* a valid CRC with an unknown version, flag or codec */
     BATCH_FOREIGN,      /* valid, but of another cluster or stream */
 };
 /* Judge 192 bytes. *out is written on BATCH_OK only. Never asserts on input. */
@@ -103,12 +104,25 @@ struct hash256 batch_chain(const uint8_t header[BATCH_HEADER_SIZE]);
 /* Does the payload hash to what the header says? */
 bool batch_payload_verifies(const struct batch_header *h, struct slice payload);
 
+/* Do the records of a payload that verifies parse, exactly record_count of them, with a kind that
+ * must be last or alone only where it may stand, and an epoch start of the header's epoch?
+ * E_CORRUPT, E_FORMAT (unknown kind). */
+MUST_CHECK enum code batch_records_check(const struct batch_header *h, struct slice payload,
+                                         struct err *e);
+
+/* The first whole batch of a run of batches without padding, as they travel: *out_first borrows
+ * bytes. E_CORRUPT, E_FORMAT or E_WRONG_CLUSTER when there is none. The payload is not verified. */
+MUST_CHECK enum code batch_split(struct slice bytes, const struct log_identity *id,
+                                 struct slice *out_first, struct err *e);
+
 /* Full check of one received batch against the place it must extend: header verdict, first =
- * previous + 1, previous chain, epoch not lower, payload size and hash, record framing walks to
- * exactly record_count, padding not included. E_PROTOCOL / E_CORRUPT / E_FENCED / E_GAP / E_FORMAT /
- * E_WRONG_CLUSTER with a sentence. *out_header and *out_chain on OK only. */
+ * previous + 1, epoch not lower (E_FENCED), previous chain (E_PROTOCOL: another history than the
+ * one agreed on), payload size and hash, and batch_records_check; padding not included. E_PROTOCOL
+ * / E_CORRUPT / E_FENCED / E_GAP / E_FORMAT / E_WRONG_CLUSTER with a sentence. *out_header and
+ * *out_chain on OK only. */
 MUST_CHECK enum code batch_verify_next(struct slice batch, const struct log_identity *id,
-                                       const struct position *before, struct batch_header *out_header,
-                                       struct hash256 *out_chain, struct err *e);
+                                       const struct position *before,
+                                       struct batch_header *out_header, struct hash256 *out_chain,
+                                       struct err *e);
 
 #endif

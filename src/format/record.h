@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/types.h"
+#include "format/fields.h"
 #include "format/limits.h"
 
 /* X(constant, number, name, meaning) */
@@ -57,10 +58,10 @@ enum record_kind {
 #undef X
 };
 
-#define ENVELOPE_KEY 1u
+#define ENVELOPE_KEY      1u
 #define ENVELOPE_PRODUCER 2u
-#define ENVELOPE_ORIGIN 4u
-#define ENVELOPE_KNOWN 7u
+#define ENVELOPE_ORIGIN   4u
+#define ENVELOPE_KNOWN    7u
 
 struct record_envelope {
     uint8_t flags;
@@ -72,10 +73,10 @@ struct record_envelope {
 };
 
 /* Flags of one signal entry. */
-#define SIGNAL_HAS_WEIGHT 1u  /* else 1.0 */
-#define SIGNAL_HAS_USER 2u
+#define SIGNAL_HAS_WEIGHT  1u /* else 1.0 */
+#define SIGNAL_HAS_USER    2u
 #define SIGNAL_HAS_SESSION 4u /* 16-byte session id, varint sequence in the session */
-#define SIGNAL_HAS_KEY 8u     /* 16 bytes; the key of this entry alone */
+#define SIGNAL_HAS_KEY     8u /* 16 bytes; the key of this entry alone */
 #define SIGNAL_FLAGS_KNOWN 15u
 
 /* body of RECORD_SIGNAL: varint n, then n times:
@@ -98,20 +99,20 @@ enum schema_subject { SCHEMA_SIGNAL = 1, SCHEMA_FIELD = 2, SCHEMA_VECTOR = 3, SC
 enum signal_mode { SIGNAL_MODE_COUNT = 1, SIGNAL_MODE_ONCE = 2, SIGNAL_MODE_LATEST = 3 };
 enum polarity { POLARITY_POSITIVE = 1, POLARITY_NEGATIVE = 2 };
 #define HALFLIVES_MAX 3
-#define WINDOW_1H 1u
-#define WINDOW_24H 2u
-#define WINDOW_7D 4u
-#define WINDOW_30D 8u
-#define WINDOW_ALL 16u
+#define WINDOW_1H     1u
+#define WINDOW_24H    2u
+#define WINDOW_7D     4u
+#define WINDOW_30D    8u
+#define WINDOW_ALL    16u
 
 /* One decoded record of any kind, a tagged union. Slices borrow the payload. */
 struct record_epoch_start {
-    struct epoch epoch;          /* of the new leadership; equals the batch header's */
-    struct epoch previous;       /* number 0 at the start of a log */
-    seqno previous_last;         /* last record kept of the previous epoch */
-    struct slice node_id;        /* who leads */
+    struct epoch epoch;    /* of the new leadership; equals the batch header's */
+    struct epoch previous; /* number 0 at the start of a log */
+    seqno previous_last;   /* last record kept of the previous epoch */
+    struct slice node_id;  /* who leads */
     uint64_t incarnation;
-    uint8_t reason;              /* enum epoch_reason */
+    uint8_t reason; /* enum epoch_reason */
 };
 enum epoch_reason {
     EPOCH_NEW_LOG = 1,
@@ -122,19 +123,19 @@ enum epoch_reason {
 };
 
 struct record_schema {
-    uint8_t subject;             /* enum schema_subject */
-    uint32_t id;                 /* signal type id (from 1), field id, slot id or profile id */
+    uint8_t subject; /* enum schema_subject */
+    uint32_t id;     /* signal type id (from 1), field id, slot id or profile id */
     struct slice name;
     /* SCHEMA_SIGNAL */
     uint8_t mode;
     uint8_t polarity;
-    uint8_t windows;             /* WINDOW_* bits */
+    uint8_t windows; /* WINDOW_* bits */
     uint8_t halflife_count;
     uint64_t halflives_ms[HALFLIVES_MAX];
     /* SCHEMA_FIELD: kind 1 tag 2 num 3 time 4 text; SCHEMA_VECTOR: metric 1 cos 2 ip 3 l2 */
     uint8_t field_kind;
     uint32_t dim;
-    struct slice body;           /* SCHEMA_PROFILE: json; analyzer id for text fields */
+    struct slice body; /* SCHEMA_PROFILE: json; SCHEMA_FIELD: analyzer id, else empty */
 };
 
 struct member {
@@ -165,26 +166,26 @@ struct record_undo {
  * (tag 0 unset, 1 text slicev, 2 i64 zz, 3 f64, 4 bool u8, 5 tag list varint n + slice8) */
 struct record_put {
     struct slice key;
-    struct slice creator;        /* item only; empty = unchanged */
+    struct slice creator; /* item only; empty = unchanged */
     int64_t created_ms;
     uint8_t has_created;
-    struct slice fields;         /* the encoded field list, checked by decode */
+    struct slice fields; /* the encoded field list, checked by decode; see put_fields.h */
 };
-struct record_item_ref {         /* delete, purge */
+struct record_item_ref { /* delete, purge */
     struct slice key;
 };
 struct record_unset {
     struct slice key;
-    struct slice names;          /* encoded varint n, n * slice8 */
+    struct slice names; /* encoded varint n, n * slice8 */
 };
 struct record_embedding {
-    uint8_t entity_kind;         /* 1 item 2 user 3 creator */
+    uint8_t entity_kind; /* 1 item 2 user 3 creator */
     struct slice key;
     uint32_t slot_id;
-    struct slice vector;         /* f32 little-endian */
+    struct slice vector; /* f32 little-endian */
 };
 struct record_relation {
-    uint8_t relation;            /* 1 follow 2 block 3 mute 4 hide 5 save 6 seen 7 like */
+    uint8_t relation; /* 1 follow 2 block 3 mute 4 hide 5 save 6 seen 7 like */
     struct slice user;
     struct slice target;
     int64_t time_ms;
@@ -200,17 +201,17 @@ struct record_session_open {
 struct record_session_close {
     struct id128 session;
     uint8_t is_commit;
-    uint8_t reason;              /* 1 explicit 2 ttl 3 shutdown 4 failover */
+    uint8_t reason; /* 1 explicit 2 ttl 3 shutdown 4 failover */
     int64_t time_ms;
 };
 struct record_tick {
     int64_t now_ms;
 };
 struct record_mark {
-    uint8_t reason;              /* 1 interval 2 command 3 stop */
+    uint8_t reason; /* 1 interval 2 command 3 stop */
 };
 struct record_digest {
-    seqno mark;                  /* the mark's own seqno */
+    seqno mark; /* the mark's own seqno */
     struct hash256 root;
 };
 struct record_loss_receipt {
@@ -221,7 +222,9 @@ struct record_loss_receipt {
 struct record_feature_level {
     uint32_t level;
 };
-/* body: varint n, n times varint size, u8 kind, body; no nesting, no epoch-start/mark/members */
+/* body: varint n, then n records framed as in a payload; their envelopes may hold a key (that of
+ * the entry alone) and nothing else. No group inside, and no kind that must be last or alone. Build
+ * one by encoding its records one after the other with record_encode. */
 struct record_group {
     uint32_t count;
     struct bytes_reader records;
@@ -259,8 +262,9 @@ bool record_kind_is_last(enum record_kind kind);
 bool record_kind_is_alone(enum record_kind kind);
 
 /* Append one record. base_ms: hlc_ms of the batch's leader time. For RECORD_SIGNAL and RECORD_GROUP
- * as.signal.entries / as.group.records are copied as they are (already encoded).
- * E_LIMIT when it would exceed RECORD_SIZE_MAX or the writer's room; then w is as before. */
+ * as.signal.entries / as.group.records are copied as they are (already encoded, with the same
+ * base_ms). E_LIMIT when a value is one that decode would refuse, or when the record would exceed
+ * RECORD_SIZE_MAX or the writer's room; then w is as before. */
 MUST_CHECK enum code record_encode(struct bytes_writer *w, const struct record *r, int64_t base_ms,
                                    struct err *e);
 /* Fast path of a signal record: envelope may be NULL. Same bytes as the general way. */
@@ -271,10 +275,12 @@ MUST_CHECK enum code record_encode_signals(struct bytes_writer *w,
 
 /* Decode the next record of a payload. E_CORRUPT for anything that does not parse, has trailing
  * bytes, an unknown flag, an impossible value (NaN weight, empty key ...); E_FORMAT for an unknown
- * kind. *out on OK only. Slices borrow the payload. Does not judge schema or state. */
-MUST_CHECK enum code record_decode(struct bytes_reader *payload, int64_t base_ms, struct record *out,
-                                   struct err *e);
-/* Next entry of a signal record; false at the end. Entries were checked by record_decode. */
+ * kind. *out on OK only, and only its envelope and the member of its kind; payload moves on OK
+ * only. Slices borrow the payload. Does not judge schema or state. */
+MUST_CHECK enum code record_decode(struct bytes_reader *payload, int64_t base_ms,
+                                   struct record *out, struct err *e);
+/* Next entry of a signal record; false at the end. weight is 1 where none is stored. Entries were
+ * checked by record_decode. */
 bool signal_entry_next(struct record_signal *signal, struct signal_entry *out);
 /* Next record of a group; false at the end. */
 bool record_group_next(struct record_group *group, int64_t base_ms, struct record *out);
@@ -282,5 +288,11 @@ bool record_group_next(struct record_group *group, int64_t base_ms, struct recor
 /* One line for people: "signal view item=a w=1 at=..."; never fails, cut when full. */
 struct text;
 void record_describe(const struct record *r, struct text *t);
+
+/* The tables that bodies, envelopes and signal entries are described by: documentation and tests.
+ * NULL for kinds without a table of their own: signal and group. */
+const struct field_table *record_fields(enum record_kind kind);
+extern const struct field_table record_envelope_fields;
+extern const struct field_table signal_entry_fields;
 
 #endif
