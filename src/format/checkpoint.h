@@ -11,8 +11,8 @@
  * not contain the position, so that it is the same for equal states.
  *
  * Pack "state/{pack id:016x}.pack": magic "TIDEPAK2", u16 version, u16 zero, u32 zero, cluster id,
- * u64 pack id, zeros to 64; then blocks, each at a multiple of 64, raw canonical bytes. Integrity of
- * a block is its hash in the manifest.
+ * u64 pack id, zeros to 64; then blocks, each at a multiple of 64, raw canonical bytes. Integrity
+ * of a block is its hash in the manifest.
  */
 #ifndef TIDEMARK_FORMAT_CHECKPOINT_H
 #define TIDEMARK_FORMAT_CHECKPOINT_H
@@ -21,14 +21,14 @@
 
 /* Names a block of the state. Kinds are never reused. Ascending (kind, number) is the order of
  * digests and manifests. */
-#define BLOCK_TABLE(X)                                                                     \
-    X(BLOCK_META, 1, "meta", "counters, leader time, high-water mark of every stream")      \
-    X(BLOCK_SCHEMA, 2, "schema", "signal types, fields, vectors, profiles in log order")    \
-    X(BLOCK_ITEM_KEYS, 3, "item-keys", "keys and created_at of 4,096 items")                \
-    X(BLOCK_COLUMN, 4, "column", "one signal type's sums of 4,096 items")                   \
-    X(BLOCK_COUNT, 5, "count", "one signal type's all-time counts of 4,096 items")          \
-    X(BLOCK_DEDUP, 6, "dedup", "idempotency keys of one minute of log time")                \
-    X(BLOCK_PRODUCERS, 7, "producers", "producer sequences, 1,024 producers")               \
+#define BLOCK_TABLE(X)                                                                   \
+    X(BLOCK_META, 1, "meta", "counters, leader time, high-water mark of every stream")   \
+    X(BLOCK_SCHEMA, 2, "schema", "signal types, fields, vectors, profiles in log order") \
+    X(BLOCK_ITEM_KEYS, 3, "item-keys", "keys and created_at of 4,096 items")             \
+    X(BLOCK_COLUMN, 4, "column", "one signal type's sums of 4,096 items")                \
+    X(BLOCK_COUNT, 5, "count", "one signal type's all-time counts of 4,096 items")       \
+    X(BLOCK_DEDUP, 6, "dedup", "idempotency keys of one minute of log time")             \
+    X(BLOCK_PRODUCERS, 7, "producers", "producer sequences, 1,024 producers")            \
     X(BLOCK_MEMBERS, 8, "members", "members and voters")
 enum block_kind {
 #define X(constant, number, name, meaning) constant = number,
@@ -68,7 +68,7 @@ struct manifest {
     const struct block_entry *blocks; /* ascending id */
     const struct block_place *places; /* same order */
     uint64_t generation;
-    struct hash256 root;              /* state root over the block entries */
+    struct hash256 root; /* state root over the block entries */
 };
 
 size_t manifest_size(const struct manifest *m);

@@ -20,7 +20,7 @@ const char *role_name(enum role r);
 /* One leadership as this node knows it: records after `before` belong to it. */
 struct epoch_entry {
     struct epoch epoch;
-    seqno start;             /* seqno of its epoch-start record */
+    seqno start;                 /* seqno of its epoch-start record */
     struct hash256 chain_before; /* chain before that record */
 };
 
@@ -34,33 +34,33 @@ enum truncation_step {
     TRUNCATION_STATE_RELOADED = 5,
 };
 struct truncation_intent {
-    uint8_t step;            /* enum truncation_step; 0 = no intent pending */
+    uint8_t step; /* enum truncation_step; 0 = no intent pending */
     struct position fork;
     uint64_t link_nonce;
     seqno lowered_mark;
 };
 
 struct identity {
-    uint64_t version;        /* of this save; grows by one */
-    struct id128 cluster;    /* zero = cluster unknown (an empty follower) */
-    uint64_t log_key;        /* 0 = unknown yet */
+    uint64_t version;     /* of this save; grows by one */
+    struct id128 cluster; /* zero = cluster unknown (an empty follower) */
+    uint64_t log_key;     /* 0 = unknown yet */
     char node_id[NODE_ID_SIZE_MAX + 1];
-    uint64_t incarnation;    /* one per open */
+    uint64_t incarnation; /* one per open */
     struct stream_id stream;
-    uint8_t role;            /* enum role */
+    uint8_t role;                              /* enum role */
     char leader_address[ADDRESS_SIZE_MAX + 1]; /* replication address to follow; "" on a leader */
     char leader_data_address[ADDRESS_SIZE_MAX + 1]; /* as last heard; for READONLY answers */
-    uint64_t highest_epoch;  /* highest epoch number seen anywhere */
-    uint64_t history_id;     /* changes with an announced re-bootstrap or truncation */
-    uint64_t generation;     /* active generation: which manifest family and log base count */
+    uint64_t highest_epoch;                         /* highest epoch number seen anywhere */
+    uint64_t history_id;      /* changes with an announced re-bootstrap or truncation */
+    uint64_t generation;      /* active generation: which manifest family and log base count */
     struct position log_base; /* position before the oldest record this log can hold */
-    uint64_t first_segment;  /* registered segments: file ids first..last must exist (0,0 = none) */
+    uint64_t first_segment; /* registered segments: file ids first..last must exist (0,0 = none) */
     uint64_t last_segment;
     uint32_t feature_level;
     struct truncation_intent intent;
     uint32_t epoch_count;
     struct epoch_entry epochs[EPOCH_TABLE_MAX]; /* ascending */
-    uint32_t led_count;      /* epochs this node led, by number, ascending; last 256 */
+    uint32_t led_count; /* epochs this node led, by number, ascending; last 256 */
     uint64_t led[256];
 };
 

@@ -25,17 +25,17 @@ enum reader_result {
 };
 
 enum reader_stop {
-    STOP_ZEROS,        /* a header's room is all zero */
-    STOP_NO_HEADER,    /* something without magic */
+    STOP_ZEROS,     /* a header's room is all zero */
+    STOP_NO_HEADER, /* something without magic */
     STOP_BAD_HEADER,
     STOP_NEWER,
     STOP_FOREIGN,
-    STOP_WRONG_SEQNO,  /* valid header that does not follow (stale or missing batches) */
+    STOP_WRONG_SEQNO, /* valid header that does not follow (stale or missing batches) */
     STOP_WRONG_CHAIN,
     STOP_LOWER_EPOCH,
-    STOP_BAD_PAYLOAD,  /* valid header, payload does not hash */
-    STOP_BAD_RECORDS,  /* payload hashes, records do not parse: a writer's bug or version */
-    STOP_SHORT,        /* the source ends inside header, payload or padding */
+    STOP_BAD_PAYLOAD, /* valid header, payload does not hash */
+    STOP_BAD_RECORDS, /* payload hashes, records do not parse: a writer's bug or version */
+    STOP_SHORT,       /* the source ends inside header, payload or padding */
     STOP_BAD_PADDING,
 };
 const char *reader_stop_text(enum reader_stop stop);
@@ -44,22 +44,22 @@ struct reader {
     reader_source source;
     void *context;
     struct log_identity id;
-    struct position at;       /* the end of the last good batch */
-    uint64_t offset;          /* file offset of the next batch */
-    uint64_t limit;           /* do not read at or beyond (footer offset or file size) */
-    uint8_t *buffer;          /* caller's, capacity >= BATCH_SIZE_MAX + 64 KiB */
+    struct position at; /* the end of the last good batch */
+    uint64_t offset;    /* file offset of the next batch */
+    uint64_t limit;     /* do not read at or beyond (footer offset or file size) */
+    uint8_t *buffer;    /* caller's, capacity >= BATCH_SIZE_MAX + 64 KiB */
     size_t buffer_capacity;
-    uint64_t buffer_offset;   /* file offset of buffer[0] */
+    uint64_t buffer_offset; /* file offset of buffer[0] */
     size_t buffer_size;
     bool is_record_check_off; /* skip parsing records (shipping: the bytes were verified before) */
 };
 
 struct reader_batch {
-    uint64_t offset;           /* of its header in the source */
+    uint64_t offset; /* of its header in the source */
     struct batch_header header;
-    struct slice bytes;        /* header and payload, borrowed until the next call */
+    struct slice bytes; /* header and payload, borrowed until the next call */
     struct slice payload;
-    struct position position;  /* its end */
+    struct position position; /* its end */
 };
 
 /* start: position before the first batch at offset. buffer is borrowed for the reader's life. */
@@ -75,15 +75,15 @@ enum reader_result reader_next(struct reader *r, struct reader_batch *out,
  * key, epoch >= last good one's, durable_through < own first seqno, and seqnos beyond `after`.
  * evidence 0 = none found. */
 struct reader_evidence {
-    seqno durable_through;  /* the largest found */
-    seqno first;            /* of the batch that claims it */
-    uint64_t offset;        /* where */
-    uint64_t count;         /* later batches that count */
+    seqno durable_through; /* the largest found */
+    seqno first;           /* of the batch that claims it */
+    uint64_t offset;       /* where */
+    uint64_t count;        /* later batches that count */
 };
 MUST_CHECK enum code reader_find_evidence(reader_source source, void *context,
-                                          const struct log_identity *id, const struct position *after,
-                                          uint64_t from, uint64_t limit, void *buffer,
-                                          size_t buffer_capacity, struct reader_evidence *out,
-                                          struct err *e);
+                                          const struct log_identity *id,
+                                          const struct position *after, uint64_t from,
+                                          uint64_t limit, void *buffer, size_t buffer_capacity,
+                                          struct reader_evidence *out, struct err *e);
 
 #endif

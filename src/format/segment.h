@@ -29,16 +29,16 @@
  *            chunk hashes: BLAKE3-256 of each 64 KiB of the file before the footer (last one short)
  *            zeros up to a multiple of 64
  *   trailer (last 64 bytes): u64 footer offset, u32 footer size, u32 CRC32C keyed over the first 16
- *            bytes of footer magic.. see segment.c, 32 bytes BLAKE3-256 of the footer without trailer,
- *            8 magic "TIDEEND2", u64 zero
+ *            bytes of footer magic.. see segment.c, 32 bytes BLAKE3-256 of the footer without
+ * trailer, 8 magic "TIDEEND2", u64 zero
  */
 #ifndef TIDEMARK_FORMAT_SEGMENT_H
 #define TIDEMARK_FORMAT_SEGMENT_H
 
 #include "format/batch.h"
 
-#define SEGMENT_HEADER_SIZE 192u
-#define SEGMENT_TRAILER_SIZE 64u
+#define SEGMENT_HEADER_SIZE       192u
+#define SEGMENT_TRAILER_SIZE      64u
 #define SEGMENT_FOOTER_FIXED_SIZE 128u
 
 struct segment_header {
@@ -67,16 +67,16 @@ struct segment_footer {
     uint64_t payload_bytes;
     uint32_t seek_count;
     uint32_t chunk_count;
-    const struct seek_entry *seeks;     /* encode: given; decode: see segment_footer_decode */
+    const struct seek_entry *seeks; /* encode: given; decode: see segment_footer_decode */
     const struct hash256 *chunks;
 };
 
 void segment_header_encode(const struct segment_header *h, uint8_t out[SEGMENT_HEADER_SIZE]);
 enum segment_verdict {
     SEGMENT_OK,
-    SEGMENT_EMPTY,  /* no magic: a spare or never synced */
-    SEGMENT_BAD,    /* magic, but the checksum or a field is wrong */
-    SEGMENT_NEWER,  /* checksum good, version or flags unknown */
+    SEGMENT_EMPTY, /* no magic: a spare or never synced */
+    SEGMENT_BAD,   /* magic, but the checksum or a field is wrong */
+    SEGMENT_NEWER, /* checksum good, version or flags unknown */
 };
 enum segment_verdict segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
                                            struct segment_header *out);

@@ -9,12 +9,12 @@
 #include "format/limits.h"
 
 /* X(constant, number, name) */
-#define SLOT_STATE_TABLE(X)           \
-    X(SLOT_BOOTSTRAP, 1, "bootstrap") \
+#define SLOT_STATE_TABLE(X)               \
+    X(SLOT_BOOTSTRAP, 1, "bootstrap")     \
     X(SLOT_CATCHING_UP, 2, "catching_up") \
-    X(SLOT_STREAMING, 3, "streaming") \
-    X(SLOT_INACTIVE, 4, "inactive")   \
-    X(SLOT_AT_RISK, 5, "at_risk")     \
+    X(SLOT_STREAMING, 3, "streaming")     \
+    X(SLOT_INACTIVE, 4, "inactive")       \
+    X(SLOT_AT_RISK, 5, "at_risk")         \
     X(SLOT_LOST, 6, "lost")
 enum slot_state {
 #define X(constant, number, name) constant = number,
@@ -44,21 +44,22 @@ struct slot_record {
     uint8_t reason;
     uint8_t is_voter;
     uint8_t is_rebootstrapping;
-    uint64_t epoch;          /* of the leader that saved this */
-    seqno restart;           /* oldest record the follower may still ask for */
+    uint64_t epoch; /* of the leader that saved this */
+    seqno restart;  /* oldest record the follower may still ask for */
     seqno received;
     seqno stored;
     seqno applied;
-    uint64_t idle_ns;        /* accumulated monotonic inactivity */
+    uint64_t idle_ns; /* accumulated monotonic inactivity */
     uint64_t apply_errors;
     uint64_t divergences;
     uint64_t invalidated_at_ms;
 };
 
-#define SLOTS_MAX 64u
+#define SLOTS_MAX         64u
 #define SLOTFILE_SIZE_MAX (64 * KIB)
 size_t slotfile_encode(const struct slot_record *slots, uint32_t count, uint8_t *out);
-MUST_CHECK enum code slotfile_decode(struct slice bytes, struct slot_record *out, uint32_t *out_count,
+MUST_CHECK enum code slotfile_decode(struct slice bytes, struct slot_record *out,
+                                     uint32_t *out_count,
                                      struct err *e); /* out has room for SLOTS_MAX */
 
 #endif

@@ -11,8 +11,8 @@
  *    32    4 zero           36 4 header CRC32C over bytes 0..35
  *
  * hello and plan have a fixed beginning for ever, so that any two versions can refuse each other in
- * words. Unknown kinds are answered with end(UNKNOWN_KIND). Strings are slice8. One link carries one
- * stream.
+ * words. Unknown kinds are answered with end(UNKNOWN_KIND). Strings are slice8. One link carries
+ * one stream.
  */
 #ifndef TIDEMARK_FORMAT_WIRE_H
 #define TIDEMARK_FORMAT_WIRE_H
@@ -24,20 +24,20 @@
 
 #define WIRE_HEADER_SIZE 40u
 
-#define WIRE_TABLE(X)                                                                   \
-    X(WIRE_HELLO, 1, "hello", "follower -> leader, first frame of a link")                \
-    X(WIRE_PLAN, 2, "plan", "leader -> follower, answers hello")                          \
-    X(WIRE_BATCHES, 3, "batches", "whole batches, in order, without padding")             \
-    X(WIRE_SEALED, 4, "sealed", "the leader sealed a segment that ends here")             \
-    X(WIRE_ACK, 5, "ack", "received, stored, applied")                                    \
-    X(WIRE_HEARTBEAT, 6, "heartbeat", "positions, floor, committed, probes")              \
-    X(WIRE_INQUIRE, 7, "inquire", "who are you and what do you hold?")                    \
-    X(WIRE_STANDING, 8, "standing", "answers inquire")                                    \
-    X(WIRE_FETCH, 9, "fetch", "send me this range of batches (repair, lost tail)")        \
-    X(WIRE_MANIFEST, 10, "manifest", "a manifest's bytes, in pieces")                     \
-    X(WIRE_BLOCKS, 11, "blocks", "blocks by hash: a request or the bytes")                \
-    X(WIRE_MEMBERS, 12, "members", "members, addresses, topology version")                \
-    X(WIRE_HANDOVER, 13, "handover", "planned change of leader")                          \
+#define WIRE_TABLE(X)                                                              \
+    X(WIRE_HELLO, 1, "hello", "follower -> leader, first frame of a link")         \
+    X(WIRE_PLAN, 2, "plan", "leader -> follower, answers hello")                   \
+    X(WIRE_BATCHES, 3, "batches", "whole batches, in order, without padding")      \
+    X(WIRE_SEALED, 4, "sealed", "the leader sealed a segment that ends here")      \
+    X(WIRE_ACK, 5, "ack", "received, stored, applied")                             \
+    X(WIRE_HEARTBEAT, 6, "heartbeat", "positions, floor, committed, probes")       \
+    X(WIRE_INQUIRE, 7, "inquire", "who are you and what do you hold?")             \
+    X(WIRE_STANDING, 8, "standing", "answers inquire")                             \
+    X(WIRE_FETCH, 9, "fetch", "send me this range of batches (repair, lost tail)") \
+    X(WIRE_MANIFEST, 10, "manifest", "a manifest's bytes, in pieces")              \
+    X(WIRE_BLOCKS, 11, "blocks", "blocks by hash: a request or the bytes")         \
+    X(WIRE_MEMBERS, 12, "members", "members, addresses, topology version")         \
+    X(WIRE_HANDOVER, 13, "handover", "planned change of leader")                   \
     X(WIRE_END, 14, "end", "the link ends, with a reason in words")
 enum wire_kind {
 #define X(constant, number, name, meaning) constant = number,
@@ -55,20 +55,21 @@ struct wire_header {
 };
 void wire_header_encode(const struct wire_header *h, uint8_t out[WIRE_HEADER_SIZE]);
 /* E_PROTOCOL with a sentence that says what arrived (HTTP, RESP, TLS are named when recognised). */
-MUST_CHECK enum code wire_header_decode(const uint8_t bytes[WIRE_HEADER_SIZE], uint32_t body_size_max,
-                                        struct wire_header *out, struct err *e);
+MUST_CHECK enum code wire_header_decode(const uint8_t bytes[WIRE_HEADER_SIZE],
+                                        uint32_t body_size_max, struct wire_header *out,
+                                        struct err *e);
 bool wire_body_verifies(const struct wire_header *h, struct slice body);
 
-#define WIRE_FEATURES 0u /* bits this version speaks */
+#define WIRE_FEATURES      0u /* bits this version speaks */
 #define WIRE_MANIFESTS_MAX 4u
 
 struct wire_hello {
-    uint16_t version_min;    /* protocol range spoken */
+    uint16_t version_min; /* protocol range spoken */
     uint16_t version_max;
     uint64_t features;
     uint32_t feature_level;
     uint32_t frame_size_max;
-    struct id128 cluster;    /* zero = unknown yet */
+    struct id128 cluster; /* zero = unknown yet */
     struct stream_id stream;
     struct slice node_id;
     uint64_t incarnation;
@@ -77,20 +78,20 @@ struct wire_hello {
     struct slice http_address;
     struct slice replication_address;
     uint8_t is_voter;
-    uint8_t is_empty;        /* holds nothing: takes cluster id and log key from the plan */
+    uint8_t is_empty; /* holds nothing: takes cluster id and log key from the plan */
     uint8_t is_damaged;
     uint8_t is_bootstrapping;
     struct slice credentials;
     uint64_t memory_max;
-    struct position last;    /* end of its own durable log */
+    struct position last; /* end of its own durable log */
     seqno applied;
-    seqno oldest;            /* first record its log keeps */
+    seqno oldest; /* first record its log keeps */
     seqno committed;
     uint64_t highest_epoch;
     uint64_t history_id;
     uint32_t manifest_count;
     struct position manifests[WIRE_MANIFESTS_MAX];
-    uint32_t epoch_count;    /* the newest ones, ascending */
+    uint32_t epoch_count; /* the newest ones, ascending */
     struct epoch_entry epochs[64];
 };
 
@@ -102,21 +103,21 @@ enum plan_kind {
     PLAN_REFUSE = 5,
 };
 /* X(constant, number, name, sentence for people) */
-#define REFUSE_TABLE(X)                                                                            \
-    X(REFUSE_NONE, 0, "none", "")                                                                  \
-    X(REFUSE_GAP, 1, "gap", "the follower is ahead of the leader's durable log")                   \
-    X(REFUSE_NOT_KEPT, 2, "log-not-kept", "the leader's log no longer keeps what comes next")      \
-    X(REFUSE_WRONG_CLUSTER, 3, "wrong-cluster", "the follower belongs to another cluster")         \
-    X(REFUSE_WRONG_STREAM, 4, "wrong-stream", "the follower holds another region or shard")        \
-    X(REFUSE_OTHER_HISTORY, 5, "other-history", "equal numbers, other records: histories differ")  \
-    X(REFUSE_ID_IN_USE, 6, "id-in-use", "another live node uses this node id")                     \
-    X(REFUSE_NEWER_FORMAT, 7, "newer-format", "no protocol version in common")                     \
-    X(REFUSE_NOT_LEADER, 8, "not-leader", "this node does not lead")                               \
-    X(REFUSE_HIGHER_EPOCH, 9, "higher-epoch", "the follower has seen a higher epoch")              \
-    X(REFUSE_SLOTS_FULL, 10, "slots-full", "the slot table is full; drop a slot first")            \
-    X(REFUSE_FEATURE_LEVEL, 11, "feature-level", "the follower is below the feature level")        \
-    X(REFUSE_CREDENTIALS, 12, "credentials", "the credentials do not match")                       \
-    X(REFUSE_BUSY, 13, "busy", "the leader is starting or closing; try again")                     \
+#define REFUSE_TABLE(X)                                                                           \
+    X(REFUSE_NONE, 0, "none", "")                                                                 \
+    X(REFUSE_GAP, 1, "gap", "the follower is ahead of the leader's durable log")                  \
+    X(REFUSE_NOT_KEPT, 2, "log-not-kept", "the leader's log no longer keeps what comes next")     \
+    X(REFUSE_WRONG_CLUSTER, 3, "wrong-cluster", "the follower belongs to another cluster")        \
+    X(REFUSE_WRONG_STREAM, 4, "wrong-stream", "the follower holds another region or shard")       \
+    X(REFUSE_OTHER_HISTORY, 5, "other-history", "equal numbers, other records: histories differ") \
+    X(REFUSE_ID_IN_USE, 6, "id-in-use", "another live node uses this node id")                    \
+    X(REFUSE_NEWER_FORMAT, 7, "newer-format", "no protocol version in common")                    \
+    X(REFUSE_NOT_LEADER, 8, "not-leader", "this node does not lead")                              \
+    X(REFUSE_HIGHER_EPOCH, 9, "higher-epoch", "the follower has seen a higher epoch")             \
+    X(REFUSE_SLOTS_FULL, 10, "slots-full", "the slot table is full; drop a slot first")           \
+    X(REFUSE_FEATURE_LEVEL, 11, "feature-level", "the follower is below the feature level")       \
+    X(REFUSE_CREDENTIALS, 12, "credentials", "the credentials do not match")                      \
+    X(REFUSE_BUSY, 13, "busy", "the leader is starting or closing; try again")                    \
     X(REFUSE_LOST, 14, "slot-lost", "the slot was invalidated; the follower must bootstrap")
 enum refuse_reason {
 #define X(constant, number, name, sentence) constant = number,
@@ -127,48 +128,48 @@ const char *refuse_name(uint8_t reason);
 const char *refuse_sentence(uint8_t reason);
 
 struct wire_plan {
-    uint16_t version;        /* chosen protocol version; 0 in a refusal for versions */
-    uint16_t version_min;    /* the leader's range, for the refusal text */
+    uint16_t version;     /* chosen protocol version; 0 in a refusal for versions */
+    uint16_t version_min; /* the leader's range, for the refusal text */
     uint16_t version_max;
     uint64_t features;
     uint32_t feature_level;
     uint32_t frame_size_max;
-    uint8_t kind;            /* enum plan_kind */
-    uint8_t reason;          /* enum refuse_reason; reasons of bootstrap too */
-    struct slice text;       /* one sentence: what is wrong and what to do */
+    uint8_t kind;      /* enum plan_kind */
+    uint8_t reason;    /* enum refuse_reason; reasons of bootstrap too */
+    struct slice text; /* one sentence: what is wrong and what to do */
     struct id128 cluster;
     struct stream_id stream;
-    uint64_t log_key;        /* only in an accepted plan */
-    struct slice node_id;    /* the leader's */
+    uint64_t log_key;     /* only in an accepted plan */
+    struct slice node_id; /* the leader's */
     uint64_t incarnation;
     struct slice data_address;
     struct slice http_address;
     struct slice replication_address;
     struct epoch epoch;
-    struct position from;    /* CONTINUE: what was asked; TRUNCATE_TO: the fork; archive: start */
-    struct position to;      /* FROM_ARCHIVE end */
+    struct position from; /* CONTINUE: what was asked; TRUNCATE_TO: the fork; archive: start */
+    struct position to;   /* FROM_ARCHIVE end */
     seqno durable;
     seqno committed;
     seqno safe;
-    seqno floor;             /* retention floor */
+    seqno floor; /* retention floor */
     uint64_t members_version;
 };
 
 struct wire_batches {
     struct stream_id stream;
-    struct position before;  /* position the first batch extends */
-    seqno durable;           /* leader's, when sent */
-    struct slice bytes;      /* whole batches without padding */
+    struct position before; /* position the first batch extends */
+    seqno durable;          /* leader's, when sent */
+    struct slice bytes;     /* whole batches without padding */
 };
 struct wire_sealed {
     struct position position;
 };
 struct wire_ack {
-    uint64_t epoch;          /* leader's epoch this ack is for */
+    uint64_t epoch; /* leader's epoch this ack is for */
     struct position received;
     struct position stored;
     struct position applied;
-    uint64_t echo_probe;     /* newest probe of the leader received here */
+    uint64_t echo_probe; /* newest probe of the leader received here */
     uint64_t apply_errors;
     uint64_t divergences;
     uint8_t is_poisoned;
@@ -179,10 +180,10 @@ struct wire_heartbeat {
     seqno committed;
     seqno safe;
     seqno floor;
-    uint64_t durable_bytes;  /* log bytes ever made durable: lag in bytes is a difference of it */
-    uint64_t leader_time;    /* HLC */
-    uint64_t echo_probe;     /* newest probe of the follower received here ... */
-    seqno echo_durable;      /* ... and what was durable here when that probe arrived */
+    uint64_t durable_bytes; /* log bytes ever made durable: lag in bytes is a difference of it */
+    uint64_t leader_time;   /* HLC */
+    uint64_t echo_probe;    /* newest probe of the follower received here ... */
+    seqno echo_durable;     /* ... and what was durable here when that probe arrived */
     uint8_t is_lease_valid;
     uint64_t topology_version;
 };
@@ -200,10 +201,10 @@ struct wire_standing {
     struct epoch_entry epochs[64];
 };
 struct wire_fetch {
-    struct position after;   /* known good position before the range */
-    seqno last;              /* up to and including */
+    struct position after; /* known good position before the range */
+    seqno last;            /* up to and including */
 };
-struct wire_piece {          /* manifest bytes */
+struct wire_piece { /* manifest bytes */
     seqno mark;
     uint64_t offset;
     uint64_t total;
@@ -212,27 +213,27 @@ struct wire_piece {          /* manifest bytes */
 struct wire_blocks {
     uint8_t is_request;
     uint32_t count;
-    struct slice bytes;      /* request: hashes; else per block: hash, u32 size, bytes */
+    struct slice bytes; /* request: hashes; else per block: hash, u32 size, bytes */
 };
 struct wire_members {
     uint64_t topology_version;
     uint32_t count;
-    struct slice bytes;      /* per member: slice8 id, u8 voter, u8 role, 3 x slice8 address */
+    struct slice bytes; /* per member: slice8 id, u8 voter, u8 role, 3 x slice8 address */
 };
 struct wire_handover {
     struct position position;
     struct epoch next_epoch;
 };
 struct wire_end {
-    uint8_t reason;          /* enum refuse_reason or WIRE_END_* */
+    uint8_t reason; /* enum refuse_reason or WIRE_END_* */
     struct slice text;
 };
-#define WIRE_END_CLOSING 64
+#define WIRE_END_CLOSING      64
 #define WIRE_END_UNKNOWN_KIND 65
-#define WIRE_END_GAP 66
-#define WIRE_END_CORRUPT 67
-#define WIRE_END_FENCED 68
-#define WIRE_END_POISONED 69
+#define WIRE_END_GAP          66
+#define WIRE_END_CORRUPT      67
+#define WIRE_END_FENCED       68
+#define WIRE_END_POISONED     69
 
 struct wire_message {
     enum wire_kind kind;
