@@ -79,6 +79,7 @@ struct reader_evidence {
     seqno first;           /* of the batch that claims it */
     uint64_t offset;       /* where */
     uint64_t count;        /* later batches that count */
+    uint64_t epoch;        /* of the batch that claims the largest */
 };
 MUST_CHECK enum code reader_find_evidence(reader_source source, void *context,
                                           const struct log_identity *id,

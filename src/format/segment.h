@@ -40,6 +40,7 @@
 #define SEGMENT_HEADER_SIZE       192u
 #define SEGMENT_TRAILER_SIZE      64u
 #define SEGMENT_FOOTER_FIXED_SIZE 128u
+#define SEGMENT_FOOTER_MAGIC "TIDEFOO2"
 
 struct segment_header {
     struct id128 cluster;

@@ -1,0 +1,444 @@
+/* recover: see recover.h. Files that open holds: found segments in the order of their records; each
+ * either sealed (its footer is read), or unsealed (scanned). */
+#include "engine/recover.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "core/recover.h"
+#include "engine/identity_store.h"
+#include "engine/log_internal.h"
+#include "engine/reseal.h"
+#include "format/reader.h"
+
+struct found {
+    struct segment_header header;
+    uint64_t file_id;
+    uint64_t file_size;
+    bool is_sealed;
+};
+
+struct recovery {
+    struct env *env;
+    const struct identity *identity;
+    struct log_identity id;
+    struct log *log;
+    struct recovery_report *report;
+    struct found *found;
+    size_t found_count;
+    uint64_t file_id_max;
+    bool has_mark;
+    struct mark mark;
+    uint8_t *window;
+    size_t window_size;
+};
+
+/* --- listing --- */
+
+static enum code read_header(struct recovery *r, const char *path, uint64_t file_id,
+                             struct found *out, enum segment_verdict *out_verdict, struct err *e)
+{
+    struct env *env = r->env;
+    struct env_file *file = NULL;
+    TRY(env->v->open(env, path, ENV_READ | ENV_UNCACHED, &file, e));
+    uint8_t bytes[SEGMENT_HEADER_SIZE] = {0};
+    size_t got = 0;
+    enum code code = env->v->pread(env, file, 0, bytes, sizeof(bytes), &got, e);
+    if (code == OK) code = env->v->size(env, file, &out->file_size, e);
+    if (code == OK) {
+        *out_verdict = segment_header_decode(bytes, &out->header);
+        if (*out_verdict == SEGMENT_OK && out->header.file_id != file_id) {
+            *out_verdict = SEGMENT_EMPTY; /* a recycled file whose new header was never written */
+        }
+        out->file_id = file_id;
+    }
+    uint64_t offset;
+    uint32_t size;
+    uint8_t trailer[SEGMENT_TRAILER_SIZE];
+    if (code == OK && *out_verdict == SEGMENT_OK && out->file_size > SEGMENT_TRAILER_SIZE) {
+        code = env->v->pread(env, file, out->file_size - SEGMENT_TRAILER_SIZE, trailer,
+                             sizeof(trailer), &got, e);
+        out->is_sealed = code == OK && got == sizeof(trailer) &&
+                         segment_trailer_decode(trailer, r->id.log_key, out->file_size, &offset, &size);
+    }
+    env->v->close(env, file);
+    return code;
+}
+
+static enum code judge_file(struct recovery *r, uint64_t file_id, struct err *e)
+{
+    char path[LOG_PATH_SIZE];
+    log_path(file_id, path);
+    struct found f = {0};
+    enum segment_verdict verdict = SEGMENT_EMPTY;
+    TRY(read_header(r, path, file_id, &f, &verdict, e));
+    if (verdict == SEGMENT_NEWER) {
+        return ERR(e, E_FORMAT, "%s has a newer format than this build reads (%d); use a newer build",
+                   path, FORMAT_VERSION);
+    }
+    if (verdict == SEGMENT_EMPTY) return r->env->v->unlink(r->env, path, e); /* a spare */
+    if (verdict == SEGMENT_BAD) {
+        /* A header whose first sync never returned, or damage: what was acknowledged decides, when
+         * the records are counted. The file is kept out of the way, never deleted. */
+        return quarantine_file(r->env, path, file_id, e);
+    }
+    if (!id128_equal(&f.header.cluster, &r->id.cluster) ||
+        !stream_equal(f.header.stream, r->id.stream) || f.header.log_key != r->id.log_key) {
+        return ERR(e, E_WRONG_CLUSTER, "%s belongs to another cluster or stream than identity says",
+                   path);
+    }
+    r->found[r->found_count++] = f;
+    return OK;
+}
+
+/* By first record. Equal ones are a resealed copy and its source, left by a crash between the copy and
+ * the unlink: a sealed copy first, then the oldest file (a copy without a footer is incomplete). */
+static int compare_found(const void *a, const void *b)
+{
+    const struct found *x = a;
+    const struct found *y = b;
+    if (x->header.first.v != y->header.first.v) return x->header.first.v < y->header.first.v ? -1 : 1;
+    if (x->is_sealed != y->is_sealed) return x->is_sealed ? -1 : 1;
+    return (x->file_id > y->file_id) - (x->file_id < y->file_id);
+}
+
+static enum code list_segments(struct recovery *r, struct err *e)
+{
+    struct env_dirent *entries = NULL;
+    size_t count = 0;
+    TRY(r->env->v->list(r->env, "log", &entries, &count, e));
+    enum code code = OK;
+    r->found = calloc(count ? count : 1, sizeof(*r->found));
+    if (!r->found) code = ERR(e, E_NOMEMORY, "no memory to list %zu segments", count);
+    for (size_t i = 0; code == OK && i < count; i++) {
+        uint64_t file_id;
+        if (!segment_name_parse(slice_of_text(entries[i].name), &file_id)) continue;
+        if (file_id > r->file_id_max) r->file_id_max = file_id;
+        code = judge_file(r, file_id, e);
+    }
+    free(entries);
+    TRY(code);
+    if (r->file_id_max < r->identity->last_segment) {
+        return ERR(e, E_ROTTEN, "segment log/%016llx.seg is registered in identity and missing; restore "
+                                "it, or bootstrap this node from a follower",
+                   (unsigned long long)r->identity->last_segment);
+    }
+    if (r->found_count > 0) qsort(r->found, r->found_count, sizeof(*r->found), compare_found);
+    return OK;
+}
+
+/* --- one sealed segment --- */
+
+static enum code read_footer(struct recovery *r, struct env_file *file, const struct found *f,
+                             struct log_segment *out, struct err *e)
+{
+    struct env *env = r->env;
+    uint8_t trailer[SEGMENT_TRAILER_SIZE];
+    size_t got;
+    uint64_t offset;
+    uint32_t size;
+    TRY(env->v->pread(env, file, f->file_size - SEGMENT_TRAILER_SIZE, trailer, sizeof(trailer), &got, e));
+    if (!segment_trailer_decode(trailer, r->id.log_key, f->file_size, &offset, &size)) {
+        return ERR(e, E_CORRUPT, "its trailer does not verify");
+    }
+    uint8_t *bytes = aligned_alloc(64, align_up(size, 64));
+    if (!bytes) return ERR(e, E_NOMEMORY, "no memory for a footer of %u bytes", size);
+    struct segment_footer footer;
+    enum code code = env->v->pread(env, file, offset, bytes, size, &got, e);
+    if (code == OK && got != size) code = ERR(e, E_CORRUPT, "its footer is cut short");
+    if (code == OK) code = segment_footer_decode(slice_of(bytes, size), r->id.log_key, &footer, e);
+    if (code == OK) {
+        *out = (struct log_segment){
+            .file_id = f->file_id,
+            .first = footer.first,
+            .last = footer.last,
+            .start = log_durable(r->log),
+            .end = {.epoch = footer.last_epoch, .seqno = footer.last, .chain = footer.chain_at_end},
+            .data_end = footer.data_end,
+            .size_limit = f->header.size_limit,
+            .batch_count = footer.batch_count,
+            .payload_bytes = footer.payload_bytes,
+            .is_sealed = true,
+            .seek_count = footer.seek_count,
+            .seek_capacity = footer.seek_count,
+        };
+        out->seeks = malloc((footer.seek_count ? footer.seek_count : 1) * sizeof(*out->seeks));
+        if (out->seeks) memcpy(out->seeks, footer.seeks, footer.seek_count * sizeof(*out->seeks));
+        else code = ERR(e, E_NOMEMORY, "no memory for a seek index");
+    }
+    free(bytes);
+    return code;
+}
+
+static enum code rotten(const struct recovery *r, const struct found *f, uint64_t offset, seqno first,
+                        const char *why, struct err *e)
+{
+    seqno known = r->has_mark ? r->mark.durable.seqno : SEQNO_NONE;
+    return ERR(e, E_ROTTEN,
+               "log/%016llx.seg is damaged at offset %llu (%s): record %llu was acknowledged (known "
+               "durable: %llu); repair it from a follower, or accept the loss with: tidemark log "
+               "repair --accept-loss --expect TOKEN",
+               (unsigned long long)f->file_id, (unsigned long long)offset, why,
+               (unsigned long long)first.v, (unsigned long long)known.v);
+}
+
+static enum code load_sealed(struct recovery *r, const struct found *f, struct log_segment *out,
+                             struct err *e)
+{
+    char path[LOG_PATH_SIZE];
+    log_path(f->file_id, path);
+    struct env_file *file = NULL;
+    TRY(r->env->v->open(r->env, path, ENV_READ | ENV_UNCACHED, &file, e));
+    enum code code = read_footer(r, file, f, out, e);
+    r->env->v->close(r->env, file);
+    if (code == OK && out->first.v != f->header.first.v) {
+        free(out->seeks);
+        out->seeks = NULL;
+        code = ERR(e, E_CORRUPT, "its footer belongs to another segment");
+    }
+    return code;
+}
+
+/* Does every batch of this sealed file verify up to its footer? Asked only of a copy whose source is
+ * still there: the copy's own sync may never have returned. */
+static enum code check_copy(struct recovery *r, const struct found *f, bool *out_good, struct err *e)
+{
+    struct log_segment segment = {0};
+    *out_good = false;
+    enum code code = load_sealed(r, f, &segment, e);
+    free(segment.seeks);
+    if (code == E_CORRUPT) return OK;
+    TRY(code);
+    struct scan scan = {
+        .env = r->env,
+        .id = r->id,
+        .file_size = segment.data_end,
+        .header = f->header,
+        .window = r->window,
+        .window_size = r->window_size,
+    };
+    struct position start = log_durable(r->log);
+    code = scan_unsealed(&scan, &start, e);
+    *out_good = code == OK && position_equal(&scan.segment.end, &segment.end);
+    scan_fini(&scan);
+    return code;
+}
+
+/* --- one unsealed segment --- */
+
+static bool is_led(const struct identity *identity, uint64_t epoch)
+{
+    for (uint32_t i = 0; i < identity->led_count; i++) {
+        if (identity->led[i] == epoch) return true;
+    }
+    return false;
+}
+
+/* Does a later found segment begin exactly here? Does any later one exist? */
+static void look_ahead(const struct recovery *r, size_t index, const struct position *end,
+                       bool *out_continues, bool *out_exists)
+{
+    *out_continues = false;
+    *out_exists = false;
+    for (size_t i = index + 1; i < r->found_count; i++) {
+        const struct found *f = &r->found[i];
+        if (f->header.first.v == r->found[index].header.first.v) continue; /* its superseded source */
+        *out_exists = true;
+        if (f->header.first.v == end->seqno.v + 1 &&
+            hash256_equal(&f->header.chain_at_start, &end->chain)) {
+            *out_continues = true;
+        }
+    }
+}
+
+static enum code gather_facts(struct recovery *r, struct scan *scan, size_t index,
+                              struct tail_facts *facts, bool *out_continues, struct err *e)
+{
+    const struct found *f = &r->found[index];
+    bool has_later;
+    look_ahead(r, index, &scan->segment.end, out_continues, &has_later);
+    *facts = (struct tail_facts){
+        .stop = seqno_next(scan->segment.end.seqno),
+        .has_mark = r->has_mark,
+        .mark = r->mark.durable.seqno,
+        .has_later_segment = has_later && !*out_continues,
+    };
+    TRY(scan_after(scan, &facts->is_zero_after, &facts->has_missing_sector, e));
+    if (facts->is_zero_after) return OK;
+    struct reader_evidence evidence = {0};
+    TRY(reader_find_evidence(scan_source, scan, &r->id, &scan->segment.end, scan->segment.data_end,
+                             f->file_size, r->window, r->window_size, &evidence, e));
+    /* durable_through is a fact about its leader's disk: it counts here only when that was us. */
+    if (evidence.count > 0 && is_led(r->identity, evidence.epoch)) {
+        facts->evidence = evidence.durable_through;
+        facts->later_batches = evidence.count;
+    }
+    return OK;
+}
+
+static enum code settle_tail(struct recovery *r, struct scan *scan, const struct found *f,
+                             enum tail_verdict verdict, struct err *e)
+{
+    seqno first_gone = seqno_next(scan->segment.end.seqno);
+    switch (verdict) {
+    case TAIL_IO: return ERR(e, E_IO, "log/%016llx.seg cannot be read",
+                             (unsigned long long)f->file_id);
+    case TAIL_ROTTEN:
+        return rotten(r, f, scan->segment.data_end, first_gone, reader_stop_text(scan->stop), e);
+    case TAIL_UNCLEAR:
+        return ERR(e, E_ROTTEN,
+                   "log/%016llx.seg is damaged at offset %llu (%s) in its last group, and the mark is "
+                   "missing: whether record %llu was acknowledged cannot be told; accept the loss with: "
+                   "tidemark log repair --accept-loss --expect TOKEN",
+                   (unsigned long long)f->file_id, (unsigned long long)scan->segment.data_end,
+                   reader_stop_text(scan->stop), (unsigned long long)first_gone.v);
+    case TAIL_TORN:
+        TRY(quarantine_tail(scan, r->report, e));
+        break;
+    case TAIL_CLEAN: break;
+    }
+    return OK;
+}
+
+static enum code take_unsealed(struct recovery *r, size_t index, struct err *e)
+{
+    const struct found *f = &r->found[index];
+    struct scan scan = {
+        .env = r->env,
+        .id = r->id,
+        .file_size = f->file_size,
+        .header = f->header,
+        .window = r->window,
+        .window_size = r->window_size,
+    };
+    struct position start = log_durable(r->log);
+    enum code code = scan_unsealed(&scan, &start, e);
+    struct tail_facts facts;
+    bool continues = false;
+    if (code == OK && scan.stop == STOP_NEWER) {
+        code = ERR(e, E_FORMAT, "log/%016llx.seg holds a batch of a newer format at offset %llu; use a "
+                                "newer build",
+                   (unsigned long long)f->file_id, (unsigned long long)scan.segment.data_end);
+    }
+    if (code == OK) code = gather_facts(r, &scan, index, &facts, &continues, e);
+    if (code == OK) {
+        enum tail_verdict verdict = continues ? TAIL_CLEAN : recover_decide(&facts);
+        code = settle_tail(r, &scan, f, verdict, e);
+    }
+    if (code == OK) {
+        code = reseal(&scan, ++r->file_id_max, e);
+        r->report->segments_resealed++;
+    }
+    if (code == OK && scan.segment.batch_count > 0) {
+        code = log_add_sealed(r->log, &scan.segment, e);
+        if (code == OK) scan.segment.seeks = NULL; /* given */
+    }
+    scan_fini(&scan);
+    return code;
+}
+
+/* --- all of them --- */
+
+static enum code drop_file(struct recovery *r, const struct found *f, struct err *e)
+{
+    char path[LOG_PATH_SIZE];
+    log_path(f->file_id, path);
+    TRY(r->env->v->unlink(r->env, path, e));
+    return r->env->v->sync_dir(r->env, "log", e);
+}
+
+/* Of files that begin with the same record, keep the one that counts; *index moves to the last. */
+static enum code choose_copy(struct recovery *r, size_t *index, const struct found **out,
+                             struct err *e)
+{
+    size_t i = *index;
+    const struct found *chosen = &r->found[i];
+    while (i + 1 < r->found_count &&
+           r->found[i + 1].header.first.v == chosen->header.first.v) {
+        i++;
+        bool is_good = true;
+        if (chosen->is_sealed) TRY(check_copy(r, chosen, &is_good, e));
+        const struct found *dropped = is_good ? &r->found[i] : chosen;
+        if (!is_good) chosen = &r->found[i];
+        TRY(drop_file(r, dropped, e));
+    }
+    *index = i;
+    *out = chosen;
+    return OK;
+}
+
+static enum code take_one(struct recovery *r, const struct found *f, struct err *e)
+{
+    if (f->is_sealed) {
+        struct log_segment segment = {0};
+        enum code code = load_sealed(r, f, &segment, e);
+        if (code == OK) code = log_add_sealed(r->log, &segment, e);
+        /* A footer that does not verify was cut by a crash, or rotted: its batches tell which. */
+        if (code != E_CORRUPT) {
+            if (code != OK) free(segment.seeks);
+            return code;
+        }
+    }
+    return take_unsealed(r, (size_t)(f - r->found), e);
+}
+
+static enum code take_segments(struct recovery *r, struct err *e)
+{
+    for (size_t i = 0; i < r->found_count; i++) {
+        struct position at = log_durable(r->log);
+        const struct found *f;
+        TRY(choose_copy(r, &i, &f, e));
+        if (f->header.first.v > at.seqno.v + 1) {
+            return rotten(r, f, 0, seqno_next(at.seqno), "the records before it are missing", e);
+        }
+        if (f->header.first.v < at.seqno.v + 1 ||
+            !hash256_equal(&f->header.chain_at_start, &at.chain)) {
+            return rotten(r, f, 0, f->header.first, "it does not continue the records before it", e);
+        }
+        TRY(take_one(r, f, e));
+    }
+    seqno end = log_durable(r->log).seqno;
+#if TIDEMARK_PLANTED_BUG == 3
+    return OK;
+#endif
+    if (r->has_mark && r->mark.durable.seqno.v > end.v) {
+        return ERR(e, E_ROTTEN,
+                   "the log ends at record %llu, but record %llu was acknowledged: segment "
+                   "log/%016llx.seg is missing or emptied; repair it from a follower, or accept the loss "
+                   "with: tidemark log repair --accept-loss --expect TOKEN",
+                   (unsigned long long)end.v, (unsigned long long)r->mark.durable.seqno.v,
+                   (unsigned long long)r->mark.segment);
+    }
+    return OK;
+}
+
+enum code recover_log(struct env *env, const struct config *config, const struct identity *identity,
+                      const struct log_hooks *hooks, struct log **out,
+                      struct recovery_report *report, struct err *e)
+{
+    struct recovery r = {
+        .env = env,
+        .identity = identity,
+        .id = {.cluster = identity->cluster, .stream = identity->stream, .log_key = identity->log_key},
+        .report = report,
+        .window_size = BATCH_SIZE_MAX + 256 * KIB,
+    };
+    enum code code = E_NOMEMORY;
+    r.window = malloc(r.window_size);
+    r.log = log_new(env, &r.id, config, hooks, &identity->log_base);
+    if (!r.window || !r.log) {
+        (void)ERR(e, E_NOMEMORY, "no memory to recover the log");
+        goto out;
+    }
+    code = mark_load(env, r.id.log_key, &r.mark, &r.has_mark, e);
+    report->had_mark = r.has_mark;
+    if (code == OK) code = list_segments(&r, e);
+    if (code == OK) code = take_segments(&r, e);
+    if (code == OK) code = log_start(r.log, r.file_id_max + 1, r.has_mark ? r.mark.version : 0, e);
+out:
+    free(r.found);
+    free(r.window);
+    if (code == OK) *out = r.log;
+    else log_free(r.log);
+    return code;
+}

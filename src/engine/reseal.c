@@ -1,0 +1,251 @@
+/* reseal: see reseal.h. */
+#include "engine/reseal.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "engine/log_internal.h"
+
+#define COPY_SIZE (256 * KIB)
+#define SECTOR_SIZE 512u
+
+enum code scan_source(void *context, uint64_t offset, void *out, size_t size, size_t *out_read,
+                      struct err *e)
+{
+    struct scan *s = context;
+    return s->env->v->pread(s->env, s->file, offset, out, size, out_read, e);
+}
+
+enum code scan_unsealed(struct scan *s, const struct position *start, struct err *e)
+{
+    char path[LOG_PATH_SIZE];
+    log_path(s->header.file_id, path);
+    TRY(s->env->v->open(s->env, path, ENV_READ | ENV_UNCACHED, &s->file, e));
+    s->segment = (struct log_segment){
+        .file_id = s->header.file_id,
+        .first = s->header.first,
+        .last = seqno_of(s->header.first.v - 1),
+        .start = *start,
+        .end = *start,
+        .data_end = SEGMENT_HEADER_SIZE,
+        .size_limit = s->header.size_limit,
+        .is_sealed = true,
+    };
+    struct reader reader;
+    reader_init(&reader, scan_source, s, &s->id, start, SEGMENT_HEADER_SIZE, s->file_size, s->window,
+                s->window_size);
+    for (;;) {
+        struct reader_batch batch;
+        s->stop = STOP_ZEROS;
+        enum reader_result result = reader_next(&reader, &batch, &s->stop, e);
+        if (result == READER_IO) return E_IO;
+        if (result != READER_BATCH) return OK;
+        if (!log_segment_note_batch(&s->segment, &batch.header, batch.offset, &batch.position)) {
+            return ERR(e, E_NOMEMORY, "no memory for a seek index");
+        }
+    }
+}
+
+void scan_fini(struct scan *s)
+{
+    s->env->v->close(s->env, s->file);
+    s->file = NULL;
+    free(s->segment.seeks);
+    s->segment.seeks = NULL;
+}
+
+static bool is_all_zero(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != 0) return false;
+    }
+    return true;
+}
+
+/* Offset after the last byte of the file that is not zero; data_end when all are. */
+static enum code find_tail_end(struct scan *s, uint64_t *out, struct err *e)
+{
+    *out = s->segment.data_end;
+    for (uint64_t at = s->segment.data_end; at < s->file_size;) {
+        size_t got;
+        size_t size = s->file_size - at < COPY_SIZE ? (size_t)(s->file_size - at) : COPY_SIZE;
+        TRY(scan_source(s, at, s->window, size, &got, e));
+        if (got == 0) break;
+        for (size_t i = got; i > 0; i--) {
+            if (s->window[i - 1] == 0) continue;
+            *out = at + i;
+            break;
+        }
+        at += got;
+    }
+    return OK;
+}
+
+/* The damaged batch reaches from data_end to what its header says, or, without a readable header,
+ * over the sector the header lies in. */
+static enum code find_damage_end(struct scan *s, uint64_t *out, struct err *e)
+{
+    uint64_t at = s->segment.data_end;
+    uint8_t bytes[BATCH_HEADER_SIZE];
+    size_t got;
+    struct batch_header header;
+    *out = align_up(at + 1, SECTOR_SIZE);
+    TRY(scan_source(s, at, bytes, sizeof(bytes), &got, e));
+    if (got == sizeof(bytes) && batch_header_decode(bytes, &s->id, &header) == BATCH_OK) {
+        *out = align_up(at + batch_file_size(&header), SECTOR_SIZE);
+    }
+    return OK;
+}
+
+enum code scan_after(struct scan *s, bool *out_is_zero, bool *out_has_missing_sector, struct err *e)
+{
+    uint64_t tail_end;
+    TRY(find_tail_end(s, &tail_end, e));
+    *out_is_zero = tail_end == s->segment.data_end;
+    *out_has_missing_sector = false;
+    /* A footer is written only after every batch before it was synced: its remains are no batch. */
+    uint8_t magic[8] = {0};
+    size_t magic_size;
+    TRY(scan_source(s, s->segment.data_end, magic, sizeof(magic), &magic_size, e));
+    if (memcmp(magic, SEGMENT_FOOTER_MAGIC, sizeof(magic)) == 0) *out_is_zero = true;
+    uint64_t damage_end;
+    TRY(find_damage_end(s, &damage_end, e));
+    uint64_t sector = s->segment.data_end / SECTOR_SIZE * SECTOR_SIZE;
+    for (; sector < damage_end; sector += SECTOR_SIZE) {
+        uint8_t bytes[SECTOR_SIZE] = {0};
+        size_t got;
+        uint64_t from = sector < s->segment.data_end ? s->segment.data_end : sector;
+        TRY(scan_source(s, from, bytes, (size_t)(sector + SECTOR_SIZE - from), &got, e));
+        if (is_all_zero(bytes, got)) {
+            *out_has_missing_sector = true;
+            return OK;
+        }
+    }
+    return OK;
+}
+
+static enum code copy_range(struct scan *s, struct env_file *to, uint64_t from, uint64_t end,
+                            uint64_t to_offset, struct piece_hasher *pieces, struct err *e)
+{
+    while (from < end) {
+        size_t size = end - from < COPY_SIZE ? (size_t)(end - from) : COPY_SIZE;
+        size_t got;
+        TRY(scan_source(s, from, s->window, size, &got, e));
+        if (got != size) {
+            return ERR(e, E_IO, "log/%016llx.seg became shorter while it was read",
+                       (unsigned long long)s->header.file_id);
+        }
+        TRY(s->env->v->pwrite(s->env, to, to_offset, slice_of(s->window, size), e));
+        if (pieces && !piece_hasher_feed(pieces, slice_of(s->window, size))) {
+            return ERR(e, E_NOMEMORY, "no memory to hash a segment");
+        }
+        from += size;
+        to_offset += size;
+    }
+    return OK;
+}
+
+static void quarantine_path(uint64_t first, uint64_t file_id, char out[96])
+{
+    struct text t = text_of(out, 96);
+    text_add(&t, "quarantine/%020llu-%016llx.torn", (unsigned long long)first,
+             (unsigned long long)file_id);
+}
+
+enum code quarantine_tail(struct scan *s, struct recovery_report *report, struct err *e)
+{
+    struct env *env = s->env;
+    uint64_t tail_end;
+    TRY(find_tail_end(s, &tail_end, e));
+    char path[96];
+    quarantine_path(s->segment.end.seqno.v + 1, s->header.file_id, path);
+    struct env_file *file = NULL;
+    TRY(env->v->open(env, path, ENV_WRITE | ENV_CREATE, &file, e));
+    enum code code = copy_range(s, file, s->segment.data_end, tail_end, 0, NULL, e);
+    if (code == OK) code = env->v->truncate(env, file, tail_end - s->segment.data_end, e);
+    if (code == OK) code = env->v->sync(env, file, e);
+    env->v->close(env, file);
+    TRY(code);
+    TRY(env->v->sync_dir(env, "quarantine", e));
+    report->discarded_bytes += tail_end - s->segment.data_end;
+    report->discarded_after = s->segment.end.seqno;
+    return OK;
+}
+
+enum code quarantine_file(struct env *env, const char *path, uint64_t file_id, struct err *e)
+{
+    char to[96];
+    quarantine_path(0, file_id, to);
+    TRY(env->v->rename(env, path, to, e));
+    TRY(env->v->sync_dir(env, "quarantine", e));
+    return env->v->sync_dir(env, "log", e);
+}
+
+static enum code write_footer(struct scan *s, struct env_file *file, struct piece_hasher *pieces,
+                              struct err *e)
+{
+    if (!piece_hasher_finish(pieces)) return ERR(e, E_NOMEMORY, "no memory to hash a segment");
+    struct segment_footer footer = {
+        .first = s->segment.first,
+        .last = s->segment.last,
+        .batch_count = s->segment.batch_count,
+        .last_epoch = s->segment.end.epoch,
+        .chain_at_end = s->segment.end.chain,
+        .data_end = s->segment.data_end,
+        .payload_bytes = s->segment.payload_bytes,
+        .seek_count = s->segment.seek_count,
+        .chunk_count = pieces->count,
+        .seeks = s->segment.seeks,
+        .chunks = pieces->pieces,
+    };
+    size_t size = segment_footer_size(footer.seek_count, footer.chunk_count);
+    uint8_t *bytes = malloc(size);
+    if (!bytes) return ERR(e, E_NOMEMORY, "no memory for a footer");
+    segment_footer_encode(&footer, s->id.log_key, bytes);
+    enum code code =
+        s->env->v->pwrite(s->env, file, s->segment.data_end, slice_of(bytes, size), e);
+    free(bytes);
+    return code;
+}
+
+static enum code write_copy(struct scan *s, uint64_t file_id, struct err *e)
+{
+    struct env *env = s->env;
+    char path[LOG_PATH_SIZE];
+    log_path(file_id, path);
+    struct segment_header header = s->header;
+    header.file_id = file_id;
+    uint8_t bytes[SEGMENT_HEADER_SIZE];
+    segment_header_encode(&header, bytes);
+    struct piece_hasher pieces = {0};
+    piece_hasher_reset(&pieces);
+    struct env_file *file = NULL;
+    TRY(env->v->open(env, path, ENV_WRITE | ENV_CREATE | ENV_EXCLUSIVE, &file, e));
+    enum code code = env->v->pwrite(env, file, 0, slice_of(bytes, sizeof(bytes)), e);
+    if (code == OK && !piece_hasher_feed(&pieces, slice_of(bytes, sizeof(bytes)))) {
+        code = ERR(e, E_NOMEMORY, "no memory to hash a segment");
+    }
+    if (code == OK) {
+        code = copy_range(s, file, SEGMENT_HEADER_SIZE, s->segment.data_end, SEGMENT_HEADER_SIZE,
+                          &pieces, e);
+    }
+    if (code == OK) code = write_footer(s, file, &pieces, e);
+    if (code == OK) code = env->v->sync(env, file, e);
+    env->v->close(env, file);
+    piece_hasher_fini(&pieces);
+    TRY(code);
+    return env->v->sync_dir(env, "log", e);
+}
+
+enum code reseal(struct scan *s, uint64_t file_id, struct err *e)
+{
+    char old_path[LOG_PATH_SIZE];
+    log_path(s->header.file_id, old_path);
+    if (s->segment.batch_count > 0) {
+        TRY(write_copy(s, file_id, e));
+        s->segment.file_id = file_id;
+    }
+    TRY(s->env->v->unlink(s->env, old_path, e));
+    return s->env->v->sync_dir(s->env, "log", e);
+}
