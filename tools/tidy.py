@@ -112,10 +112,12 @@ def check_has_test(root, path):
     if UNTESTED.get(path):
         return
     parts = path.split("/")
-    name = "test_" + parts[-1]
-    places = ["/".join(["tests/unit"] + parts[1:-1] + [name]), "/".join(["tests/unit", parts[1], name])]
-    if not any(os.path.exists(os.path.join(root, p)) for p in places):
-        yield "%s:1: no %s (or a justified line in tools/tidy.py)" % (path, places[0])
+    words = parts[-1][:-len(".c")].split("_")
+    # A module cut into several files (log.c, log_read.c) has one test, named by the first word(s).
+    names = ["test_%s.c" % "_".join(words[:n]) for n in range(len(words), 0, -1)]
+    folders = ["/".join(["tests/unit"] + parts[1:-1]), "tests/unit/" + parts[1]]
+    if not any(os.path.exists(os.path.join(root, f, n)) for f in folders for n in names):
+        yield "%s:1: no %s/%s (or a justified line in tools/tidy.py)" % (path, folders[0], names[0])
 
 
 def check_referenced(root):
@@ -139,6 +141,39 @@ def check_referenced(root):
             yield "%s:1: nothing refers to it" % path
 
 
+# What a table of the code promises, and where it is kept. Each row applies once its place exists.
+#   (table's file, pattern whose first group is the name, where it must appear, what is missing)
+PROMISES = [
+    ("src/base/error.h", r"X\(\w+, \d+, \"(\w+)\"", "docs/OPERATING.md", "error word %s is not explained"),
+    ("src/format/record.h", r"X\(RECORD_\w+, \d+, \"([\w-]+)\"", "docs/FORMAT.md", "record kind %s has no byte table"),
+    ("src/format/record.h", r"X\(RECORD_\w+, \d+, \"([\w-]+)\"", "tests/golden", "record kind %s has no golden file"),
+]
+METRIC = re.compile(r"\"(tidemark_[a-z0-9_]+)")
+
+
+def text_of_place(root, place):
+    """The text of a file, or the names of the files of a folder; None when there is neither."""
+    full = os.path.join(root, place)
+    if os.path.isfile(full):
+        return read(root, place)
+    return "\n".join(files_under(root, [place])) if os.path.isdir(full) else None
+
+
+def check_promises(root):
+    for source, pattern, place, message in PROMISES:
+        found = text_of_place(root, place)
+        if found is None or not os.path.exists(os.path.join(root, source)):
+            continue
+        for name in sorted(set(re.findall(pattern, read(root, source)))):
+            if not re.search(r"(?<![\w-])%s(?![\w-])" % re.escape(name), found):
+                yield "%s:1: %s in %s" % (source, message % name, place)
+    operating = text_of_place(root, "docs/OPERATING.md")
+    for path in files_under(root, ["src"]) if operating is not None else []:
+        for name in sorted(set(METRIC.findall(read(root, path)))):
+            if name not in operating and name[len("tidemark_"):] not in operating:
+                yield "%s:1: metric %s is not in docs/OPERATING.md" % (path, name)
+
+
 def check(root):
     found = []
     for path in files_under(root, C_FOLDERS):
@@ -159,6 +194,7 @@ def check(root):
             if not line.isascii():
                 found.append("%s:%d: non-ASCII outside docs" % (path, number))
     found += check_referenced(root)
+    found += check_promises(root)
     return found
 
 

@@ -66,6 +66,10 @@ class Tidy(Planted):
         for place in ("tests/unit/core/test_k.c", "tests/unit/core/state/test_k.c"):
             self.assertEqual(self.findings({"src/core/state/k.c": "/* k */\n", place: "/* */\n"}), [])
 
+    def test_part_of_a_module_is_tested_with_the_module(self):
+        self.assertEqual(self.findings({"src/base/m_read.c": "/* m */\n"}), [])
+        self.assert_named({"src/base/mread.c": "/* m */\n"}, "tests/unit/base/test_mread.c")
+
     def test_own_header_comes_first(self):
         self.assert_named({"src/base/m.c": "/* m */\n#include <a.h>\n" + CLEAN_C.split("\n", 1)[1]},
                           "own header")
@@ -74,6 +78,28 @@ class Tidy(Planted):
         self.assert_named({"src/base/lonely.h": "/* x */\n"}, "src/base/lonely.h", "nothing refers")
         self.assert_named({"tools/lonely.sh": "\n"}, "tools/lonely.sh", "nothing refers")
         self.assert_named({"docs/LONELY.md": "\n"}, "docs/LONELY.md", "nothing refers")
+
+    def test_error_word_without_explanation_is_named(self):
+        table = {"src/base/m.h": '/* m */\n#define T(X) X(E_IO, 22, "POISONED", CLASS_WORLD, "x")\n'}
+        link = {"README.md": "docs/OPERATING.md docs/FORMAT.md"}
+        files = {**link, "src/base/error.h": table["src/base/m.h"], "src/base/error.c": '/* */\n#include "base/error.h"\n',
+                 "tests/unit/base/test_error.c": "/* */\n"}
+        self.assertEqual(self.findings({**files, "docs/OPERATING.md": "`POISONED`: a log write failed\n"}), [])
+        self.assert_named({**files, "docs/OPERATING.md": "POISONEDX\n"}, "src/base/error.h", "POISONED")
+
+    def test_record_kind_without_golden_file_or_byte_table_is_named(self):
+        files = {"README.md": "docs/FORMAT.md", "src/format/record.c": '/* */\n#include "format/record.h"\n',
+                 "src/format/record.h": '/* m */\n#define T(X) X(RECORD_TICK, 20, "tick", "x")\n',
+                 "tests/unit/format/test_record.c": "/* */\n"}
+        self.assertEqual(self.findings(files), [])
+        self.assertEqual(self.findings({**files, "tests/golden/v2/tick.bin": ""}), [])
+        self.assert_named({**files, "tests/golden/v2/other.bin": ""}, "tick", "golden")
+        self.assert_named({**files, "docs/FORMAT.md": "ticket\n"}, "tick", "docs/FORMAT.md")
+
+    def test_metric_that_is_not_documented_is_named(self):
+        files = {**self.in_body('    x("tidemark_log_bytes");'), "README.md": "docs/OPERATING.md"}
+        self.assertEqual(self.findings({**files, "docs/OPERATING.md": "`log_bytes`\n"}), [])
+        self.assert_named({**files, "docs/OPERATING.md": "\n"}, "tidemark_log_bytes")
 
 
 if __name__ == "__main__":
