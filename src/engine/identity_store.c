@@ -38,8 +38,8 @@ enum code identity_load(struct env *env, struct identity *out, bool *out_found, 
     enum copy_state states[2] = {COPY_ABSENT, COPY_ABSENT};
     enum code code = load_copy(env, copy_paths[0], &copies[0], &states[0], e);
     if (code == OK) code = load_copy(env, copy_paths[1], &copies[1], &states[1], e);
-    if (code != OK) goto out;
     int best = -1;
+    if (code != OK) goto out;
     for (int i = 0; i < 2; i++) {
         if (states[i] != COPY_GOOD) continue;
         if (best < 0 || copies[i].version > copies[best].version) best = i;
