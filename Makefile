@@ -19,7 +19,7 @@ check: ## the quick part of test: dev build, lint, unit, scenario, golden, short
 deep: ## everything, for a release
 	@tools/test.sh deep
 sim: ## one simulated world from its seed: make sim S=42
-	@$(call BUILD,dev,test) && build-dev/tests/sim --seed $(or $(S),1)
+	@$(call BUILD,dev,test) && build-dev/tests/sim/sim --seed $(or $(S),1) --trace
 asan tsan: ## the tests under a sanitizer; T=name as above
 ifdef T
 	@JOBS=$(JOBS) tools/test_some.sh $@ '$(T)'

@@ -40,11 +40,6 @@ foreach(source ${unit_tests})
   set_tests_properties(unit.${case_name} PROPERTIES TIMEOUT ${TM_TIMEOUT_S} LABELS unit)
 endforeach()
 
-file(GLOB sim_sources CONFIGURE_DEPENDS tests/sim/*.c)
-if(sim_sources)
-  tm_test_program(sim ${sim_sources})
-endif()
-
 foreach(kind sim scenario golden fault crash e2e peers)
   if(EXISTS ${PROJECT_SOURCE_DIR}/tests/${kind}/CMakeLists.txt)
     add_subdirectory(tests/${kind})

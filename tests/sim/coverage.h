@@ -1,0 +1,66 @@
+/* coverage: what a simulated history went through, counted, so that a green run can say what it
+ * was green about. A counter that stays at zero over many seeds is a fault that is never tried.
+ * One owner thread.
+ */
+#ifndef TIDEMARK_TESTS_SIM_COVERAGE_H
+#define TIDEMARK_TESTS_SIM_COVERAGE_H
+
+#include "base/types.h"
+
+/* X(field, words of the coverage line) */
+#define COVERAGE_TABLE(X)                                \
+    X(histories, "histories")                            \
+    X(events, "events")                                  \
+    X(opens, "opens")                                    \
+    X(clean_stops, "clean stops")                        \
+    X(kills, "process kills")                            \
+    X(power_cuts, "power cuts")                          \
+    X(kills_at_io, "deaths at a chosen file call")       \
+    X(kills_in_open, "deaths while opening")             \
+    X(lost_writes, "unsynced writes lost")               \
+    X(torn_writes, "writes torn")                        \
+    X(lost_names, "unsynced names lost")                 \
+    X(failed_syncs, "failed syncs")                      \
+    X(failed_writes, "failed writes")                    \
+    X(failed_reads, "failed reads")                      \
+    X(full_disks, "full disks")                          \
+    X(refused_writes, "writes refused by a full disk")   \
+    X(stalls, "disk stalls")                             \
+    X(dropped_caches, "caches dropped")                  \
+    X(wipes, "disks wiped")                              \
+    X(restores, "disks restored from a copy")            \
+    X(pauses, "pauses of a process")                     \
+    X(clock_jumps, "jumps of a wall clock")              \
+    X(links, "links")                                    \
+    X(units, "units sent")                               \
+    X(drops, "units dropped")                            \
+    X(duplicates, "units duplicated")                    \
+    X(splits, "units delivered in pieces")               \
+    X(resets, "links reset")                             \
+    X(partitions, "partitions")                          \
+    X(one_way_partitions, "partitions of one direction") \
+    X(runs, "runs")                                      \
+    X(writes, "writes acknowledged")                     \
+    X(unknowns, "writes with unknown outcome")           \
+    X(retries, "writes tried again")                     \
+    X(recognised, "retries recognised")                  \
+    X(refusals, "writes refused")                        \
+    X(reads, "reads checked")                            \
+    X(digests, "digests compared")                       \
+    X(gauges, "gauges checked")                          \
+    X(waits, "waits checked")                            \
+    X(checkpoints, "checkpoints asked for")              \
+    X(seals, "seals asked for")
+
+struct coverage {
+#define X(field, words) uint64_t field;
+    COVERAGE_TABLE(X)
+#undef X
+};
+
+/* Add every counter of `more` to `sum`. */
+void coverage_add(struct coverage *sum, const struct coverage *more);
+/* Print the counters that are not zero on one line to stdout, and those that are in a second. */
+void coverage_print(const struct coverage *c);
+
+#endif
