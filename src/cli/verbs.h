@@ -1,0 +1,15 @@
+/* verbs: the verbs of the program, one file each; main.c lists them. */
+#ifndef TIDEMARK_CLI_VERBS_H
+#define TIDEMARK_CLI_VERBS_H
+
+#include "cli/cli.h"
+
+/* Filled by the functions below; valid for the life of the program. */
+struct cli_verb serve_verb(void);
+struct cli_verb demo_verb(void);
+struct cli_verb import_verb(void);
+struct cli_verb status_verb(void);
+struct cli_verb log_verb(void);
+struct cli_verb bench_verb(void);
+
+#endif
