@@ -57,15 +57,6 @@ static bool header_is_within_limits(const struct batch_header *h)
     return counts && sizes && numbers;
 }
 
-static bool is_zero(const uint8_t *bytes, size_t size)
-{
-    uint8_t any = 0;
-    for (size_t i = 0; i < size; i++) {
-        any |= bytes[i];
-    }
-    return any == 0;
-}
-
 static uint32_t header_crc(const uint8_t bytes[BATCH_HEADER_SIZE], uint64_t log_key)
 {
     uint8_t copy[BATCH_HEADER_SIZE];
@@ -134,8 +125,8 @@ enum batch_verdict batch_header_decode(const uint8_t bytes[BATCH_HEADER_SIZE],
                     load_u16(bytes + AT_HEADER_SIZE) == BATCH_HEADER_SIZE &&
                     (h.flags & ~BATCH_FLAGS_KNOWN) == 0 && h.codec == CODEC_NONE;
     if (!is_known) return BATCH_NEWER;
-    bool is_plain = is_zero(bytes + AT_ZERO_16, AT_EPOCH - AT_ZERO_16) &&
-                    is_zero(bytes + AT_ZERO, BATCH_HEADER_SIZE - AT_ZERO);
+    bool is_plain = bytes_are_zero(bytes + AT_ZERO_16, AT_EPOCH - AT_ZERO_16) &&
+                    bytes_are_zero(bytes + AT_ZERO, BATCH_HEADER_SIZE - AT_ZERO);
     if (!is_plain || !header_is_within_limits(&h)) return BATCH_BAD_HEADER;
     if (!id128_equal(&h.cluster, &id->cluster) || !stream_equal(h.stream, id->stream)) {
         return BATCH_FOREIGN;

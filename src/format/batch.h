@@ -73,6 +73,15 @@ static inline uint64_t align_up(uint64_t v, uint64_t to)
 {
     return (v + to - 1) / to * to;
 }
+/* Padding and unused fields: readers demand zeros. */
+static inline bool bytes_are_zero(const uint8_t *bytes, size_t size)
+{
+    uint8_t any = 0;
+    for (size_t i = 0; i < size; i++) {
+        any |= bytes[i];
+    }
+    return any == 0;
+}
 static inline uint64_t hlc_ms(uint64_t hlc)
 {
     return hlc >> 16;

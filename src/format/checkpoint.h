@@ -1,18 +1,29 @@
 /* checkpoint: a manifest at a mark and the packs that hold its blocks.
  *
  * Manifest "state/{seqno:020}.{generation:08x}.manifest": a root part, equal bit for bit on all
- * nodes at one mark, then a local place table.
- *   root part:  magic "TIDEMAN2", u16 version, u16 zero, u32 root part size, cluster id, stream,
- *               position (epoch, seqno, chain), u64 leader time, u64 record-level counters,
- *               epoch table, u32 block count, blocks in ascending id: {u32 kind, u64 number,
- *               u32 size, hash256}, root hash = BLAKE3-256 of all before.
- *   place table: magic, u32 count, per block {u64 pack id, u64 offset}, local fields, BLAKE3-256.
- * The root (digest) of a state is BLAKE3-256 over its block entries alone (see state_root): it does
- * not contain the position, so that it is the same for equal states.
+ * nodes at one mark, then a local place part. Both have the envelope of the small files: magic,
+ * u16 version, u16 zero, u32 size, body, BLAKE3-256 of all before.
  *
- * Pack "state/{pack id:016x}.pack": magic "TIDEPAK2", u16 version, u16 zero, u32 zero, cluster id,
- * u64 pack id, zeros to 64; then blocks, each at a multiple of 64, raw canonical bytes. Integrity
- * of a block is its hash in the manifest.
+ *   root part, magic "TIDEMAN2", body:
+ *     off size field (from the beginning of the part)
+ *      16   16 cluster id
+ *      32    2 region      34 2 shard     36 4 zero
+ *      40    8 epoch       48 8 seqno     56 32 chain
+ *      88    8 leader time, HLC
+ *      96   32 state root: BLAKE3-256 over the block entries below
+ *     128    4 epoch count               132 4 block count
+ *     136      epochs: u64 number, u64 nonce, u64 start, 32 bytes chain before
+ *              blocks, ascending id: u32 kind, u64 number, u32 size, 32 bytes hash
+ *   place part, magic "TIDEPLC2", body:
+ *      16    8 generation
+ *      24    4 block count                28 4 zero
+ *      32      per block: u64 pack id, u64 offset
+ *
+ * The state root (digest) does not contain the position, so that it is the same for equal states.
+ *
+ * Pack "state/{pack id:016x}.pack": magic "TIDEPAK2", u16 version, u16 zero, u32 zero, 16 bytes
+ * cluster id, u64 pack id, zeros to 64; then blocks, each at a multiple of 64, raw canonical bytes.
+ * Integrity of a block is its hash in the manifest.
  */
 #ifndef TIDEMARK_FORMAT_CHECKPOINT_H
 #define TIDEMARK_FORMAT_CHECKPOINT_H
@@ -72,15 +83,20 @@ struct manifest {
 };
 
 size_t manifest_size(const struct manifest *m);
-void manifest_encode(const struct manifest *m, uint8_t *out); /* manifest_size bytes */
-/* Decode. Arrays are written into memory that `take` gives (borrowed by *out, the caller frees):
- * take(context, size) returns NULL to refuse. E_CORRUPT, E_FORMAT, E_NOMEMORY. */
+/* out has manifest_size bytes. m->root is not read: the state root is computed. ASSERTs what decode
+ * refuses: epochs or blocks out of order, unknown block kinds, places that are no multiple of 64.
+ */
+void manifest_encode(const struct manifest *m, uint8_t *out);
+/* Decode. Arrays are written into memory that `take` gives (borrowed by *out, the caller frees,
+ * also after an error): take(context, size) returns NULL to refuse. Sizes asked for are bounded by
+ * bytes.size. E_CORRUPT, E_FORMAT (newer version, unknown block kind), E_NOMEMORY. */
 MUST_CHECK enum code manifest_decode(struct slice bytes, void *(*take)(void *context, size_t size),
                                      void *context, struct manifest *out, struct err *e);
 /* BLAKE3-256 over the entries in order: u32 kind, u64 number, u32 size, hash. */
 struct hash256 state_root(const struct block_entry *blocks, uint32_t count);
 
 #define PACK_HEADER_SIZE 64u
+#define PACK_ALIGN       64u /* of blocks in a pack */
 void pack_header_encode(const struct id128 *cluster, uint64_t pack, uint8_t out[PACK_HEADER_SIZE]);
 MUST_CHECK enum code pack_header_decode(const uint8_t bytes[PACK_HEADER_SIZE],
                                         const struct id128 *cluster, uint64_t pack, struct err *e);

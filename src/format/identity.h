@@ -4,20 +4,28 @@
  * u32 size, fields in the order of the struct (strings as slice8), BLAKE3-256 of all before.
  *
  * mark: two 128-byte slots in one file, written in turn after each group without a sync of its own
- * (lazy), so that it can never endanger identity: magic "TIDEMRK2", u64 version, durable position
- * (epoch, seqno, chain), committed seqno, u64 file id of the active segment, zero, CRC32C keyed.
+ * (lazy), so that it can never endanger identity. A slot:
+ *   off size field
+ *     0    8 magic "TIDEMRK2"
+ *     8    8 version, grows by one
+ *    16    8 durable epoch   24 8 durable seqno   32 32 durable chain
+ *    64    8 committed seqno
+ *    72    8 file id of the active segment
+ *    80   44 zero
+ *   124    4 CRC32C over bytes 0..123, keyed with the log key
  */
 #ifndef TIDEMARK_FORMAT_IDENTITY_H
 #define TIDEMARK_FORMAT_IDENTITY_H
 
 #include "base/error.h"
 #include "base/types.h"
+#include "format/fields.h"
 #include "format/limits.h"
 
 enum role { ROLE_SINGLE = 1, ROLE_LEADER = 2, ROLE_FOLLOWER = 3 };
 const char *role_name(enum role r);
 
-/* One leadership as this node knows it: records after `before` belong to it. */
+/* One leadership as this node knows it: records from `start` on belong to it. */
 struct epoch_entry {
     struct epoch epoch;
     seqno start;                 /* seqno of its epoch-start record */
@@ -40,6 +48,8 @@ struct truncation_intent {
     seqno lowered_mark;
 };
 
+#define IDENTITY_LED_MAX 256
+
 struct identity {
     uint64_t version;     /* of this save; grows by one */
     struct id128 cluster; /* zero = cluster unknown (an empty follower) */
@@ -61,12 +71,13 @@ struct identity {
     uint32_t epoch_count;
     struct epoch_entry epochs[EPOCH_TABLE_MAX]; /* ascending */
     uint32_t led_count; /* epochs this node led, by number, ascending; last 256 */
-    uint64_t led[256];
+    uint64_t led[IDENTITY_LED_MAX];
 };
 
 #define IDENTITY_FILE_SIZE_MAX (128 * KIB)
 
-/* Returns the size written into out (capacity IDENTITY_FILE_SIZE_MAX). */
+/* Returns the size written into out (capacity IDENTITY_FILE_SIZE_MAX). ASSERTs what identity_decode
+ * refuses: node id, role, order of the tables. */
 size_t identity_encode(const struct identity *id, uint8_t *out);
 /* E_CORRUPT, E_FORMAT (newer, with its number). *out on OK only. */
 MUST_CHECK enum code identity_decode(struct slice bytes, struct identity *out, struct err *e);
@@ -78,9 +89,15 @@ struct mark {
     uint64_t segment;
 };
 #define MARK_SLOT_SIZE 128u
-#define MARK_FILE_SIZE (2 * MARK_SLOT_SIZE)
+#define MARK_FILE_SIZE ((size_t)2 * MARK_SLOT_SIZE)
 void mark_encode(const struct mark *m, uint64_t log_key, uint8_t out[MARK_SLOT_SIZE]);
 /* The newer of the valid slots; false when none is valid. */
 bool mark_decode(struct slice file, uint64_t log_key, struct mark *out);
+
+/* The tables behind identity, for documentation and other files with an epoch table. */
+extern const struct field_table identity_fields;
+extern const struct field_table epoch_entry_fields;
+/* Ascending in number and start, as every epoch table is? */
+bool epoch_entries_are_ascending(const struct epoch_entry *entries, uint32_t count);
 
 #endif

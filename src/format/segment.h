@@ -40,7 +40,7 @@
 #define SEGMENT_HEADER_SIZE       192u
 #define SEGMENT_TRAILER_SIZE      64u
 #define SEGMENT_FOOTER_FIXED_SIZE 128u
-#define SEGMENT_FOOTER_MAGIC "TIDEFOO2"
+#define SEGMENT_FOOTER_MAGIC      "TIDEFOO2"
 
 struct segment_header {
     struct id128 cluster;
@@ -82,7 +82,9 @@ enum segment_verdict {
 enum segment_verdict segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
                                            struct segment_header *out);
 
-size_t segment_footer_size(uint32_t seek_count, uint32_t chunk_count); /* with trailer */
+/* Both with trailer. ASSERTs what decode refuses: chunks that do not cover data_end, seek entries
+ * out of order. */
+size_t segment_footer_size(uint32_t seek_count, uint32_t chunk_count);
 /* out has segment_footer_size bytes. */
 void segment_footer_encode(const struct segment_footer *f, uint64_t log_key, uint8_t *out);
 /* Where the footer of a sealed file of this size starts, read from its last 64 bytes; false when

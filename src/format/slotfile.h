@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "format/fields.h"
 #include "format/limits.h"
 
 /* X(constant, number, name) */
@@ -57,9 +58,13 @@ struct slot_record {
 
 #define SLOTS_MAX         64u
 #define SLOTFILE_SIZE_MAX (64 * KIB)
+/* Returns the size written into out (capacity SLOTFILE_SIZE_MAX). ASSERTs what decode refuses:
+ * malformed node ids, two slots of one node and stream, unknown states. */
 size_t slotfile_encode(const struct slot_record *slots, uint32_t count, uint8_t *out);
+/* out has room for SLOTS_MAX. E_CORRUPT, E_FORMAT (newer, with its number). Outputs on OK only. */
 MUST_CHECK enum code slotfile_decode(struct slice bytes, struct slot_record *out,
-                                     uint32_t *out_count,
-                                     struct err *e); /* out has room for SLOTS_MAX */
+                                     uint32_t *out_count, struct err *e);
+
+extern const struct field_table slot_fields; /* for documentation */
 
 #endif

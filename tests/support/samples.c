@@ -272,3 +272,151 @@ struct position sample_batch_end(const struct sample_batch *b)
                              .seqno = batch_last(&b->header),
                              .chain = batch_chain(b->bytes)};
 }
+
+struct segment_header sample_segment_header(void)
+{
+    struct log_identity id = sample_log();
+    return (struct segment_header){
+        .cluster = id.cluster,
+        .stream = id.stream,
+        .first = seqno_of(42),
+        .epoch = {.number = 7, .nonce = UINT64_C(0xa1a2a3a4a5a6a7a8)},
+        .log_key = id.log_key,
+        .file_id = 0x2a,
+        .size_limit = 16 * MIB,
+        .chain_at_start = sample_hash(0x40),
+    };
+}
+
+struct segment_footer sample_segment_footer(void)
+{
+    static const struct seek_entry seeks[] = {{.first_seqno = 120, .offset = 16640},
+                                              {.first_seqno = 200, .offset = 65600}};
+    static struct hash256 chunks[2];
+    chunks[0] = sample_hash(0x80);
+    chunks[1] = sample_hash(0x90);
+    return (struct segment_footer){
+        .first = seqno_of(42),
+        .last = seqno_of(300),
+        .batch_count = 20,
+        .last_epoch = 7,
+        .chain_at_end = sample_hash(0x60),
+        .data_end = 70400,
+        .payload_bytes = 66000,
+        .seek_count = COUNT_OF(seeks),
+        .chunk_count = COUNT_OF(chunks),
+        .seeks = seeks,
+        .chunks = chunks,
+    };
+}
+
+static struct epoch_entry epoch_entry_sample(uint64_t number)
+{
+    return (struct epoch_entry){
+        .epoch = {.number = number, .nonce = number * 0x0101010101010101},
+        .start = seqno_of(number * 10),
+        .chain_before = sample_hash((uint8_t)number),
+    };
+}
+
+void sample_identity(struct identity *out)
+{
+    *out = (struct identity){
+        .version = 17,
+        .cluster = sample_id(0x10),
+        .log_key = SAMPLE_LOG_KEY,
+        .node_id = "north",
+        .incarnation = 12,
+        .stream = {.region = 2, .shard = 3},
+        .role = ROLE_FOLLOWER,
+        .leader_address = "10.0.0.2:7402",
+        .leader_data_address = "10.0.0.2:7400",
+        .highest_epoch = 7,
+        .history_id = 5,
+        .generation = 3,
+        .log_base = sample_position(41),
+        .first_segment = 1,
+        .last_segment = 4,
+        .feature_level = 2,
+        .intent = {.step = TRUNCATION_QUARANTINED,
+                   .fork = sample_position(99),
+                   .link_nonce = UINT64_C(0xc1c2c3c4c5c6c7c8),
+                   .lowered_mark = seqno_of(99)},
+        .epoch_count = 2,
+        .led_count = 2,
+        .led = {4, 6},
+    };
+    out->epochs[0] = epoch_entry_sample(6);
+    out->epochs[1] = epoch_entry_sample(7);
+}
+
+struct mark sample_mark(void)
+{
+    return (struct mark){
+        .version = 9, .durable = sample_position(300), .committed = seqno_of(290), .segment = 4};
+}
+
+struct manifest sample_manifest(void)
+{
+    static struct epoch_entry epochs[2];
+    static struct block_entry blocks[3];
+    static const struct block_place places[3] = {
+        {.pack = 1, .offset = 64}, {.pack = 1, .offset = 4096}, {.pack = 2, .offset = 64}};
+    epochs[0] = epoch_entry_sample(6);
+    epochs[1] = epoch_entry_sample(7);
+    blocks[0] = (struct block_entry){{BLOCK_META, 0}, 100, sample_hash(0xa0)};
+    blocks[1] = (struct block_entry){{BLOCK_COLUMN, UINT64_C(3) << 40}, 32768, sample_hash(0xb0)};
+    blocks[2] = (struct block_entry){{BLOCK_COLUMN, UINT64_C(4) << 40}, 32768, sample_hash(0xc0)};
+    return (struct manifest){
+        .cluster = sample_id(0x10),
+        .stream = {.region = 2, .shard = 3},
+        .position = sample_position(300),
+        .leader_time = hlc_of_ms(SAMPLE_TIME_MS),
+        .epoch_count = COUNT_OF(epochs),
+        .epochs = epochs,
+        .block_count = COUNT_OF(blocks),
+        .blocks = blocks,
+        .places = places,
+        .generation = 3,
+        .root = state_root(blocks, COUNT_OF(blocks)),
+    };
+}
+
+struct slot_record sample_slot(uint8_t number)
+{
+    struct slot_record s = {
+        .node_id = "follower-0",
+        .incarnation = 3,
+        .stream = {.region = 2, .shard = 3},
+        .address = "10.0.0.3:7400",
+        .state = (uint8_t)(SLOT_BOOTSTRAP + number % SLOT_LOST),
+        .reason = SLOT_REASON_NONE,
+        .is_voter = 1,
+        .epoch = 7,
+        .restart = seqno_of(200),
+        .received = seqno_of(260),
+        .stored = seqno_of(255),
+        .applied = seqno_of(250),
+        .idle_ns = 5 * NS_PER_S,
+        .apply_errors = 1,
+        .divergences = 2,
+        .invalidated_at_ms = 0,
+    };
+    s.node_id[9] = (char)('0' + number % 10);
+    s.node_id[10] = (char)('0' + number / 10);
+    return s;
+}
+
+size_t sample_damage_accepted(uint8_t *bytes, size_t size, sample_decoder decode)
+{
+    size_t accepted = 0;
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        accepted += decode(slice_of(bytes, size));
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+    for (size_t shorter = 0; shorter < size; shorter++) {
+        accepted += decode(slice_of(bytes, shorter));
+    }
+    return accepted;
+}

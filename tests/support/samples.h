@@ -5,7 +5,11 @@
 #define TIDEMARK_TESTS_SUPPORT_SAMPLES_H
 
 #include "format/batch.h"
+#include "format/checkpoint.h"
+#include "format/identity.h"
 #include "format/record.h"
+#include "format/segment.h"
+#include "format/slotfile.h"
 
 #define SAMPLE_TIME_MS 1700000000000 /* leader time of every sample */
 #define SAMPLE_LOG_KEY UINT64_C(0x1122334455667788)
@@ -42,5 +46,19 @@ void sample_batch_wrap(struct sample_batch *b, const struct position *before, ui
                        struct slice payload, uint32_t count);
 /* The position at the end of a batch. */
 struct position sample_batch_end(const struct sample_batch *b);
+
+/* The other files. Arrays that a sample points to are static. */
+struct segment_header sample_segment_header(void);
+struct segment_footer sample_segment_footer(void);
+void sample_identity(struct identity *out);
+struct mark sample_mark(void);
+struct manifest sample_manifest(void);
+struct slot_record sample_slot(uint8_t number); /* state and node id differ by number */
+
+/* Does decode accept the bytes? Used below. */
+typedef bool (*sample_decoder)(struct slice bytes);
+/* Calls decode with every single bit of the bytes flipped, then with every shorter length. Returns
+ * how many of those it accepted, which should be none. The bytes are as before. */
+size_t sample_damage_accepted(uint8_t *bytes, size_t size, sample_decoder decode);
 
 #endif
