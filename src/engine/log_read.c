@@ -82,16 +82,23 @@ static bool take_batch(struct log_read *read, const struct reader_batch *batch)
     return true;
 }
 
-static enum code read_batches(struct log_read *read, struct env_file *file, uint8_t *window,
+static enum code read_batches(struct log_read *read, struct env_file *file, void *window,
                               size_t window_size)
 {
     struct log *log = read->log;
     struct err *e = &read->err;
     struct file_source source = {.env = log->env, .file = file};
     struct reader reader;
-    struct position unknown = {0};
-    reader_init(&reader, read_source, &source, &log->id, &unknown, read->segment_offset,
-                read->segment_limit, window, window_size);
+    struct reader_input input = {
+        .source = read_source,
+        .context = &source,
+        .id = log->id,
+        .offset = read->segment_offset,
+        .limit = read->segment_limit,
+        .buffer = window,
+        .buffer_size = window_size,
+    };
+    reader_init(&reader, &input);
     reader.is_record_check_off = true;
     TRY(start_at_seek(read, file, &reader, e));
     TRY(skip_to(read, &reader, e));

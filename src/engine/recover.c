@@ -226,14 +226,6 @@ static enum code check_copy(struct recovery *r, const struct found *f, bool *out
 
 /* --- one unsealed segment --- */
 
-static bool is_led(const struct identity *identity, uint64_t epoch)
-{
-    for (uint32_t i = 0; i < identity->led_count; i++) {
-        if (identity->led[i] == epoch) return true;
-    }
-    return false;
-}
-
 /* Does a later found segment begin exactly here? Does any later one exist? */
 static void look_ahead(const struct recovery *r, size_t index, const struct position *end,
                        bool *out_continues, bool *out_exists)
@@ -265,14 +257,21 @@ static enum code gather_facts(struct recovery *r, struct scan *scan, size_t inde
     };
     TRY(scan_after(scan, &facts->is_zero_after, &facts->has_missing_sector, e));
     if (facts->is_zero_after) return OK;
-    struct reader_evidence evidence = {0};
-    TRY(reader_find_evidence(scan_source, scan, &r->id, &scan->segment.end, scan->segment.data_end,
-                             f->file_size, r->window, r->window_size, &evidence, e));
     /* durable_through is a fact about its leader's disk: it counts here only when that was us. */
-    if (evidence.count > 0 && is_led(r->identity, evidence.epoch)) {
-        facts->evidence = evidence.durable_through;
-        facts->later_batches = evidence.count;
-    }
+    struct reader_evidence evidence = {0};
+    struct reader_input input = {
+        .source = scan_source,
+        .context = scan,
+        .id = r->id,
+        .start = scan->segment.end,
+        .offset = scan->segment.data_end,
+        .limit = f->file_size,
+        .buffer = r->window,
+        .buffer_size = r->window_size,
+    };
+    TRY(reader_find_evidence(&input, r->identity->led, r->identity->led_count, &evidence, e));
+    facts->evidence = evidence.durable_through;
+    facts->later_batches = evidence.count;
     return OK;
 }
 

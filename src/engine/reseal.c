@@ -33,8 +33,17 @@ enum code scan_unsealed(struct scan *s, const struct position *start, struct err
         .is_sealed = true,
     };
     struct reader reader;
-    reader_init(&reader, scan_source, s, &s->id, start, SEGMENT_HEADER_SIZE, s->file_size, s->window,
-                s->window_size);
+    struct reader_input input = {
+        .source = scan_source,
+        .context = s,
+        .id = s->id,
+        .start = *start,
+        .offset = SEGMENT_HEADER_SIZE,
+        .limit = s->file_size,
+        .buffer = s->window,
+        .buffer_size = s->window_size,
+    };
+    reader_init(&reader, &input);
     for (;;) {
         struct reader_batch batch;
         s->stop = STOP_ZEROS;

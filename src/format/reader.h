@@ -25,7 +25,7 @@ enum reader_result {
 };
 
 enum reader_stop {
-    STOP_ZEROS,     /* a header's room is all zero */
+    STOP_ZEROS,     /* a header's room, or what the source has of it, is all zero */
     STOP_NO_HEADER, /* something without magic */
     STOP_BAD_HEADER,
     STOP_NEWER,
@@ -40,17 +40,26 @@ enum reader_stop {
 };
 const char *reader_stop_text(enum reader_stop stop);
 
-struct reader {
+/* What to read, and where with. */
+struct reader_input {
     reader_source source;
     void *context;
     struct log_identity id;
-    struct position at; /* the end of the last good batch */
-    uint64_t offset;    /* file offset of the next batch */
-    uint64_t limit;     /* do not read at or beyond (footer offset or file size) */
-    uint8_t *buffer;    /* caller's, capacity >= BATCH_SIZE_MAX + 64 KiB */
-    size_t buffer_capacity;
-    uint64_t buffer_offset; /* file offset of buffer[0] */
-    size_t buffer_size;
+    struct position start; /* the position before the first batch at offset */
+    uint64_t offset;       /* of the first batch in the source */
+    uint64_t limit;        /* do not read at or beyond (footer offset or file size) */
+    void *buffer;          /* borrowed for the reader's life */
+    size_t buffer_size;    /* >= READER_BUFFER_SIZE_MIN */
+};
+#define READER_BUFFER_SIZE_MIN (BATCH_SIZE_MAX + 64 * KIB)
+
+struct reader {
+    struct reader_input input;
+    struct position at;       /* the end of the last good batch */
+    uint64_t offset;          /* offset of the next batch in the source */
+    uint64_t limit;           /* may be raised by the caller after READER_END */
+    uint64_t window_offset;   /* offset of the buffer's first byte in the source */
+    size_t window_size;       /* bytes of the buffer that hold the source's */
     bool is_record_check_off; /* skip parsing records (shipping: the bytes were verified before) */
 };
 
@@ -62,29 +71,28 @@ struct reader_batch {
     struct position position; /* its end */
 };
 
-/* start: position before the first batch at offset. buffer is borrowed for the reader's life. */
-void reader_init(struct reader *r, reader_source source, void *context,
-                 const struct log_identity *id, const struct position *start, uint64_t offset,
-                 uint64_t limit, void *buffer, size_t buffer_capacity);
-/* On READER_STOP *out_stop and r->offset say why and where; the reader can not go on. */
+void reader_init(struct reader *r, const struct reader_input *input);
+/* The next batch. *out on READER_BATCH, *out_stop on READER_STOP, err on READER_IO and
+ * STOP_BAD_RECORDS. After READER_STOP r->offset says where; the reader cannot go on. After
+ * READER_END it can, once limit is raised. */
 enum reader_result reader_next(struct reader *r, struct reader_batch *out,
                                enum reader_stop *out_stop, struct err *e);
 
-/* The largest durable_through in any later header that counts, for the torn or rotten decision:
- * scans every 64-byte boundary of [from, limit) for whole batches that verify with the right log
- * key, epoch >= last good one's, durable_through < own first seqno, and seqnos beyond `after`.
- * evidence 0 = none found. */
+/* What later headers say about a damaged place, for the torn or rotten decision. */
 struct reader_evidence {
-    seqno durable_through; /* the largest found */
+    seqno durable_through; /* the largest found; 0 = none */
     seqno first;           /* of the batch that claims it */
     uint64_t offset;       /* where */
+    uint64_t epoch;        /* of the batch that claims it */
     uint64_t count;        /* later batches that count */
-    uint64_t epoch;        /* of the batch that claims the largest */
 };
-MUST_CHECK enum code reader_find_evidence(reader_source source, void *context,
-                                          const struct log_identity *id,
-                                          const struct position *after, uint64_t from,
-                                          uint64_t limit, void *buffer, size_t buffer_capacity,
-                                          struct reader_evidence *out, struct err *e);
+/* Scan every 64-byte boundary of [input->offset, input->limit) for batches that count: whole, with
+ * the right log key, cluster, stream and payload hash; beyond input->start in seqno and not below
+ * it in epoch; durable_through below their own first seqno; a seqno that the bytes between can
+ * explain; and of one of the epochs given (the ones this node led: durable_through is a fact about
+ * its leader's disk). epochs NULL: of any epoch. */
+MUST_CHECK enum code reader_find_evidence(const struct reader_input *input, const uint64_t *epochs,
+                                          uint32_t epoch_count, struct reader_evidence *out,
+                                          struct err *e);
 
 #endif
