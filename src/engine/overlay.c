@@ -87,6 +87,16 @@ bool overlay_add_key(struct overlay *o, const struct id128 *key, seqno s)
     return true;
 }
 
+void overlay_drop_newest_keys(struct overlay *o, uint32_t count)
+{
+    ASSERT(count <= overlay_key_count(o));
+    for (; count > 0; count--) {
+        uint32_t i = --o->key_tail & (o->key_capacity - 1);
+        bool is_removed = map_remove(&o->key_map, key_hash(&o->keys[i].key), i);
+        ASSERT(is_removed);
+    }
+}
+
 uint32_t overlay_key_count(const struct overlay *o)
 {
     return o->key_tail - o->key_head;

@@ -42,6 +42,8 @@ void overlay_applied(struct overlay *o, seqno applied);
 
 bool overlay_find_key(const struct overlay *o, const struct id128 *key, seqno *out);
 MUST_CHECK bool overlay_add_key(struct overlay *o, const struct id128 *key, seqno s);
+/* Take back the `count` newest keys: their record was not appended after all. */
+void overlay_drop_newest_keys(struct overlay *o, uint32_t count);
 uint32_t overlay_key_count(const struct overlay *o);
 const struct pending_producer *overlay_find_producer(const struct overlay *o, struct slice id);
 /* Set a producer's newest number; false when the table is full. */

@@ -1,0 +1,64 @@
+/* write_internal: what the gate (write_gate.c), the group (write_group.c) and the operations
+ * (write.c) share. Nobody else includes this. */
+#ifndef TIDEMARK_ENGINE_WRITE_INTERNAL_H
+#define TIDEMARK_ENGINE_WRITE_INTERNAL_H
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "engine/overlay.h"
+#include "engine/write.h"
+
+/* The batch under construction. buffer starts with room for the header; the payload follows. */
+struct open_group {
+    uint8_t *buffer;
+    size_t capacity;
+    struct bytes_writer writer; /* over the payload's room */
+    seqno first;
+    uint32_t record_count;
+    uint64_t leader_time;
+    uint64_t opened_ns;
+    bool is_housekeeping;       /* no record with a client's cause so far */
+    bool must_close;
+};
+
+struct write {
+    struct db *db;
+    struct overlay overlay;
+    struct open_group group;
+    seqno assigned;             /* highest seqno given out */
+    uint64_t last_time;         /* HLC of the newest group */
+    uint64_t pending_entries;   /* signal entries appended and not applied */
+    uint64_t pending_key_bytes;
+    struct signal_entry *scratch;
+    uint32_t scratch_capacity;
+    struct env_timer delay_timer;
+    bool is_delay_running;
+    bool is_anyone_waiting;
+};
+
+/* --- gate: judging; each returns a code and fills e, changes nothing --- */
+enum code gate_entry(struct write *w, const struct op_entry *entry, struct signal_entry *out,
+                     struct err *e);
+/* Is this write a duplicate? *out_result is filled (first write's position or its pending seqno). */
+enum code gate_key(struct write *w, struct slice key, struct id128 *out_key, bool *out_duplicate,
+                   struct tide_result *out_result, bool *out_waits, struct err *e);
+enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
+                        bool *out_duplicate, struct tide_result *out_result, bool *out_waits,
+                        struct err *e);
+enum code gate_room(struct write *w, uint64_t entries, uint64_t key_bytes, struct err *e);
+enum code gate_schema(struct write *w, const struct tide_schema_signal *schema,
+                      struct signal_type *out, bool *out_exists, struct err *e);
+
+/* --- group: encoding --- */
+/* Encode one record as the next of the group. E_BUSY: the group has no room, close it first;
+ * E_LIMIT: the record exceeds record_size_max. */
+enum code group_add(struct write *w, const struct record *r, bool is_housekeeping, struct err *e);
+enum code group_add_signals(struct write *w, const struct record_envelope *envelope,
+                            const struct signal_entry *entries, uint32_t count, struct err *e);
+/* Take back the newest record; mark is what bytes_written was before it. */
+void group_drop_newest(struct write *w, size_t payload_size_before);
+/* Make the chunk of the group's batch, ready for the log; NULL: no memory. Empties the group. */
+struct log_chunk *group_close(struct write *w);
+int64_t group_base_ms(struct write *w); /* leader time of the open group, ms; opens it */
+
+#endif
