@@ -75,6 +75,10 @@ void db_set_condition(struct db *db, enum db_condition condition, const struct e
  * now. done may be NULL. */
 void db_save_identity(struct db *db, void (*done)(struct db *db, void *arg, enum code code), void *arg);
 
+/* Hand a chunk to the log; when it is durable: flush the next group, ship, apply, release. A failure
+ * poisons the node. Takes over the reference. Leader and follower. */
+void db_write_chunk(struct db *db, struct log_chunk *chunk);
+
 /* engine/apply: apply the batches of one durable chunk, in order, then release what waits for
  * them. Sets HALTED on failure. The one function for live writes, replay and followers. */
 void db_apply_chunk(struct db *db, const struct log_chunk *chunk);

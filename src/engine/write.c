@@ -1,0 +1,598 @@
+/* write: the write operations of a run, one after the other: judge (write_gate), encode
+ * (write_group), remember in the overlay. See write.h. */
+#include "engine/write.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "core/group.h"
+#include "engine/log_open.h"
+#include "engine/write_internal.h"
+
+struct write *write_new(struct db *db)
+{
+    struct write *w = calloc(1, sizeof(*w));
+    if (!w) return NULL;
+    w->db = db;
+    w->assigned = log_written(db->log).seqno;
+    w->last_time = state_leader_time(db->state);
+    if (overlay_init(&w->overlay)) return w;
+    write_free(w);
+    return NULL;
+}
+
+void write_free(struct write *w)
+{
+    if (!w) return;
+    w->db->env->v->timer_close(w->db->env, &w->delay_timer);
+    overlay_fini(&w->overlay);
+    free(w->group.buffer);
+    free(w->scratch);
+    free(w);
+}
+
+seqno write_assigned(const struct write *w)
+{
+    return w->assigned;
+}
+
+/* --- results --- */
+
+static void refuse(struct tide_run *run, struct op *op, const struct err *e)
+{
+    size_t size = strlen(e->text);
+    char *message = run_take(run, size + 1);
+    if (message) memcpy(message, e->text, size + 1);
+    op->result = (struct tide_result){
+        .code = (enum tide_code)e->code,
+        .message = message ? message : "no memory for the error's text",
+    };
+}
+
+static void accept(struct tide_run *run, struct op *op, seqno s)
+{
+    op->result = (struct tide_result){
+        .code = TIDE_OK, .kind = TIDE_RESULT_POSITION, .as.position = {.seqno = s.v}};
+    op->is_waiting = true;
+    run->pending = seqno_max(run->pending, s);
+}
+
+/* A duplicate answers with the first write's position, and waits for it if it is pending. */
+static void accept_duplicate(struct tide_run *run, struct op *op, bool waits)
+{
+    op->is_waiting = waits;
+    if (waits) run->pending = seqno_max(run->pending, seqno_of(op->result.as.position.seqno));
+}
+
+/* --- one signal record --- */
+
+static bool take_scratch(struct write *w, uint32_t count)
+{
+    if (count <= w->scratch_capacity) return true;
+    uint32_t capacity = w->scratch_capacity ? w->scratch_capacity : 64;
+    while (capacity < count) capacity *= 2;
+    struct signal_entry *scratch = realloc(w->scratch, capacity * sizeof(*scratch));
+    if (!scratch) return false;
+    w->scratch = scratch;
+    w->scratch_capacity = capacity;
+    return true;
+}
+
+/* Keys of a record that is being judged: envelope key and entry keys must also differ among
+ * themselves. */
+static bool is_key_in_scratch(const struct write *w, uint32_t count, const struct id128 *key)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if ((w->scratch[i].flags & SIGNAL_HAS_KEY) && id128_equal(&w->scratch[i].key, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t growth_of(const struct write *w, uint32_t count)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) bytes += w->scratch[i].item.size;
+    return bytes;
+}
+
+/* Remember the keys and the producer of the record just encoded. */
+static enum code note_in_overlay(struct write *w, const struct record_envelope *envelope,
+                                 uint32_t count, struct err *e)
+{
+    uint32_t keys = 0;
+    bool is_ok = true;
+    if (envelope->flags & ENVELOPE_KEY) {
+        is_ok = overlay_add_key(&w->overlay, &envelope->key, w->assigned);
+        keys += is_ok;
+    }
+    for (uint32_t i = 0; i < count && is_ok; i++) {
+        if (!(w->scratch[i].flags & SIGNAL_HAS_KEY)) continue;
+        is_ok = overlay_add_key(&w->overlay, &w->scratch[i].key, w->assigned);
+        keys += is_ok;
+    }
+    if (is_ok && (envelope->flags & ENVELOPE_PRODUCER)) {
+        is_ok = overlay_set_producer(&w->overlay, envelope->producer, envelope->producer_number,
+                                     w->assigned);
+    }
+    if (is_ok) return OK;
+    overlay_drop_newest_keys(&w->overlay, keys);
+    return ERR(e, E_BUSY, "too many writes with keys or producers are in flight; try again");
+}
+
+/* Encode scratch[0..count-1] as one record and remember it. E_BUSY with an empty text: stalled. */
+static enum code append_signals(struct write *w, const struct record_envelope *envelope,
+                                uint32_t count, struct err *e)
+{
+    uint64_t key_bytes = growth_of(w, count);
+    TRY(gate_room(w, count, key_bytes, e));
+    e->text[0] = '\0';
+    (void)group_base_ms(w);
+    size_t before = w->group.record_count > 0 ? bytes_written(&w->group.writer) : 0;
+    TRY(group_add_signals(w, envelope->flags ? envelope : NULL, w->scratch, count, e));
+    if (envelope->flags || count > 0) {
+        enum code code = note_in_overlay(w, envelope, count, e);
+        if (code != OK) {
+            group_drop_newest(w, before);
+            return code;
+        }
+    }
+    w->pending_entries += count;
+    w->pending_key_bytes += key_bytes;
+    return OK;
+}
+
+static bool is_stalled(enum code code, const struct err *e)
+{
+    return code == E_BUSY && e->text[0] == '\0';
+}
+
+/* Envelope of a write; *out_duplicate: op->result is the answer already. */
+static enum code judge_envelope(struct write *w, struct op *op, struct record_envelope *out,
+                                bool *out_duplicate, bool *out_waits, struct err *e)
+{
+    *out = (struct record_envelope){0};
+    *out_duplicate = false;
+    if (op->record_key.size > 0) {
+        TRY(gate_key(w, op->record_key, &out->key, out_duplicate, &op->result, out_waits, e));
+        if (*out_duplicate) return OK;
+        out->flags |= ENVELOPE_KEY;
+    }
+    if (op->producer.size > 0) {
+        TRY(gate_producer(w, op->producer, op->number, out_duplicate, &op->result, out_waits, e));
+        out->flags |= ENVELOPE_PRODUCER;
+        out->producer = op->producer;
+        out->producer_number = op->number;
+    }
+    return OK;
+}
+
+/* Judge one entry into scratch[*count]; a duplicate entry is left out and answered in *result. */
+static enum code judge_entry(struct write *w, const struct op_entry *entry, uint32_t *count,
+                             struct tide_result *result, bool *out_duplicate, bool *out_waits,
+                             struct err *e)
+{
+    *out_duplicate = false;
+    struct signal_entry *out = &w->scratch[*count];
+    TRY(gate_entry(w, entry, out, e));
+    if (entry->key.size > 0) {
+        struct id128 key;
+        TRY(gate_key(w, entry->key, &key, out_duplicate, result, out_waits, e));
+        if (*out_duplicate) return OK;
+        if (is_key_in_scratch(w, *count, &key)) {
+            return ERR(e, E_INVALID, "one record names the same idempotency key twice");
+        }
+        out->key = key;
+        out->flags |= SIGNAL_HAS_KEY;
+    }
+    (*count)++;
+    return OK;
+}
+
+/* OP_SIGNAL. The hot path. */
+static enum code do_signal(struct write *w, struct tide_run *run, struct op *op, struct err *e)
+{
+    struct record_envelope envelope;
+    bool is_duplicate = false;
+    bool waits = false;
+    uint32_t count = 0;
+    if (!take_scratch(w, 1)) return ERR(e, E_NOMEMORY, "no memory for a signal");
+    TRY(judge_envelope(w, op, &envelope, &is_duplicate, &waits, e));
+    if (!is_duplicate) {
+        TRY(judge_entry(w, &op->entry, &count, &op->result, &is_duplicate, &waits, e));
+    }
+    if (is_duplicate) {
+        accept_duplicate(run, op, waits);
+        return OK;
+    }
+    TRY(append_signals(w, &envelope, count, e));
+    accept(run, op, w->assigned);
+    return OK;
+}
+
+/* OP_SIGNALS: n entries, one record, one answer. Keys of single entries are not offered here. */
+static enum code do_signals(struct write *w, struct tide_run *run, struct op *op, struct err *e)
+{
+    struct record_envelope envelope;
+    bool is_duplicate = false;
+    bool waits = false;
+    uint32_t count = 0;
+    const struct op_entry *entries = op->more;
+    if (op->count == 0) return ERR(e, E_INVALID, "a record needs at least one signal");
+    if (!take_scratch(w, op->count)) return ERR(e, E_NOMEMORY, "no memory for %u signals", op->count);
+    TRY(judge_envelope(w, op, &envelope, &is_duplicate, &waits, e));
+    if (is_duplicate) {
+        accept_duplicate(run, op, waits);
+        return OK;
+    }
+    for (uint32_t i = 0; i < op->count; i++) {
+        TRY(judge_entry(w, &entries[i], &count, &op->result, &is_duplicate, &waits, e));
+        if (is_duplicate) return ERR(e, E_INVALID, "give the idempotency key of the whole record");
+    }
+    TRY(append_signals(w, &envelope, count, e));
+    accept(run, op, w->assigned);
+    return OK;
+}
+
+/* --- a group: everything between begin and end is one record --- */
+
+static uint32_t group_end(const struct tide_run *run, uint32_t begin)
+{
+    uint32_t i = begin + 1;
+    while (i < run->count && run->ops[i].kind != OP_GROUP_END) i++;
+    return i;
+}
+
+static enum code count_group(const struct tide_run *run, uint32_t begin, uint32_t end,
+                             uint32_t *out_entries, struct err *e)
+{
+    uint64_t entries = 0;
+    if (end == run->count) return ERR(e, E_INVALID, "a group was begun and not ended");
+    for (uint32_t i = begin + 1; i < end; i++) {
+        const struct op *op = &run->ops[i];
+        if (op->kind != OP_SIGNAL && op->kind != OP_SIGNALS) {
+            return ERR(e, E_UNSUPPORTED, "only signals can be written inside MULTI in this version");
+        }
+        entries += op->kind == OP_SIGNAL ? 1 : op->count;
+    }
+    if (entries > SIGNAL_ENTRIES_MAX) {
+        return ERR(e, E_LIMIT, "%llu signals in one record; the limit is %u",
+                   (unsigned long long)entries, SIGNAL_ENTRIES_MAX);
+    }
+    *out_entries = (uint32_t)entries;
+    return OK;
+}
+
+/* Judge one operation of a group; duplicates are answered at once and left out of the record. */
+static enum code judge_member(struct write *w, struct op *op, uint32_t *count, struct err *e)
+{
+    bool is_duplicate = false;
+    bool waits = false;
+    if (op->producer.size > 0) {
+        return ERR(e, E_UNSUPPORTED, "PRODUCER inside MULTI belongs to the whole record, not to one entry");
+    }
+    if (op->kind == OP_SIGNAL) {
+        struct op_entry entry = op->entry;
+        if (entry.key.size == 0) entry.key = op->record_key;
+        TRY(judge_entry(w, &entry, count, &op->result, &is_duplicate, &waits, e));
+        op->is_waiting = waits;
+        return OK;
+    }
+    if (op->record_key.size > 0) {
+        return ERR(e, E_UNSUPPORTED, "KEY on SIGNALS inside MULTI is not in this version");
+    }
+    const struct op_entry *entries = op->more;
+    for (uint32_t i = 0; i < op->count; i++) {
+        TRY(judge_entry(w, &entries[i], count, &op->result, &is_duplicate, &waits, e));
+        if (is_duplicate) return ERR(e, E_INVALID, "keys of single entries are not offered in SIGNALS");
+    }
+    return OK;
+}
+
+static void abort_group(struct tide_run *run, uint32_t begin, uint32_t end, uint32_t guilty,
+                        const struct err *e)
+{
+    struct err other = *e;
+    if (guilty != begin) {
+        other.code = E_INVALID;
+        (void)ERR(&other, E_INVALID, "nothing was written: another command of this MULTI was refused");
+    }
+    for (uint32_t i = begin; i <= end && i < run->count; i++) {
+        run->ops[i].is_waiting = false;
+        refuse(run, &run->ops[i], i == guilty ? e : &other);
+    }
+}
+
+static void accept_group(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
+                         uint32_t count)
+{
+    for (uint32_t i = begin; i <= end; i++) {
+        struct op *op = &run->ops[i];
+        if (op->result.is_duplicate) {
+            accept_duplicate(run, op, op->is_waiting);
+            continue;
+        }
+        if (count > 0) accept(run, op, w->assigned);
+    }
+}
+
+/* The whole group at the cursor. E_BUSY with an empty text: stalled, nothing changed. */
+static enum code do_group(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
+                          struct err *e)
+{
+    struct op *first = &run->ops[begin];
+    struct record_envelope envelope;
+    bool is_duplicate = false;
+    bool waits = false;
+    uint32_t entries = 0;
+    uint32_t count = 0;
+    uint32_t guilty = begin;
+    enum code code = count_group(run, begin, end, &entries, e);
+    if (code == OK && !take_scratch(w, entries ? entries : 1)) {
+        code = ERR(e, E_NOMEMORY, "no memory for %u signals", entries);
+    }
+    if (code == OK) code = judge_envelope(w, first, &envelope, &is_duplicate, &waits, e);
+    if (code == OK && is_duplicate) {
+        for (uint32_t i = begin; i <= end; i++) {
+            run->ops[i].result = first->result;
+            accept_duplicate(run, &run->ops[i], waits);
+        }
+        return OK;
+    }
+    for (uint32_t i = begin + 1; i < end && code == OK; i++) {
+        guilty = i;
+        run->ops[i].result = (struct tide_result){0};
+        code = judge_member(w, &run->ops[i], &count, e);
+    }
+    if (code == OK && count > 0) {
+        guilty = begin;
+        code = append_signals(w, &envelope, count, e);
+    }
+    if (code == OK) accept_group(w, run, begin, end, count);
+    else if (!is_stalled(code, e)) abort_group(run, begin, end, guilty, e);
+    return is_stalled(code, e) ? code : OK;
+}
+
+/* --- schema and producers --- */
+
+static enum code do_schema(struct write *w, struct tide_run *run, struct op *op, struct err *e)
+{
+    struct signal_type type;
+    bool exists;
+    TRY(gate_schema(w, op->more, &type, &exists, e));
+    if (exists) {
+        /* The same definition again: answer with what is known now; a pending one waits. */
+        seqno pending = state_position(w->db->state).seqno;
+        (void)overlay_find_type(&w->overlay, slice_of_text(type.name), &pending);
+        accept(run, op, pending);
+        op->result.is_duplicate = true;
+        return OK;
+    }
+    struct record r = {
+        .kind = RECORD_SCHEMA,
+        .as.schema = {.subject = SCHEMA_SIGNAL,
+                      .id = type.id,
+                      .name = slice_of_text(type.name),
+                      .mode = type.mode,
+                      .polarity = type.polarity,
+                      .windows = type.windows,
+                      .halflife_count = type.halflife_count},
+    };
+    memcpy(r.as.schema.halflives_ms, type.halflives_ms, sizeof(type.halflives_ms));
+    if (w->overlay.type_count == PENDING_TYPES_MAX) {
+        return ERR(e, E_BUSY, "%u schema changes are in flight; try again", PENDING_TYPES_MAX);
+    }
+    e->text[0] = '\0';
+    TRY(group_add(w, &r, false, e));
+    bool is_added = overlay_add_type(&w->overlay, &type, w->assigned);
+    ASSERT(is_added);
+    accept(run, op, w->assigned);
+    return OK;
+}
+
+static enum code do_producer_skip(struct write *w, struct tide_run *run, struct op *op,
+                                  struct err *e)
+{
+    struct record_envelope envelope;
+    bool is_duplicate;
+    bool waits;
+    if (op->producer.size == 0) return ERR(e, E_LIMIT, "the producer id has 0 bytes; 1 to 255 are allowed");
+    TRY(judge_envelope(w, op, &envelope, &is_duplicate, &waits, e));
+    if (is_duplicate) {
+        accept_duplicate(run, op, waits);
+        return OK;
+    }
+    struct record r = {.kind = RECORD_PRODUCER, .envelope = envelope};
+    (void)group_base_ms(w);
+    size_t before = w->group.record_count > 0 ? bytes_written(&w->group.writer) : 0;
+    e->text[0] = '\0';
+    TRY(group_add(w, &r, false, e));
+    enum code code = note_in_overlay(w, &envelope, 0, e);
+    if (code != OK) {
+        group_drop_newest(w, before);
+        return code;
+    }
+    accept(run, op, w->assigned);
+    return OK;
+}
+
+static enum code do_unsignal(struct write *w, struct op *op, struct err *e)
+{
+    (void)w;
+    (void)op;
+    return ERR(e, E_SCHEMA, "signals of mode once or latest are not in this version, so there is none to "
+                            "take back");
+}
+
+static enum code do_op(struct write *w, struct tide_run *run, struct op *op, struct err *e)
+{
+    switch ((enum op_kind)op->kind) {
+    case OP_SIGNAL: return do_signal(w, run, op, e);
+    case OP_SIGNALS: return do_signals(w, run, op, e);
+    case OP_UNSIGNAL: return do_unsignal(w, op, e);
+    case OP_SCHEMA_SIGNAL: return do_schema(w, run, op, e);
+    case OP_PRODUCER_SKIP: return do_producer_skip(w, run, op, e);
+    case OP_GROUP_END: return ERR(e, E_INVALID, "a group was ended that was not begun");
+    default: break;
+    }
+    UNREACHABLE();
+}
+
+void write_refuse(struct tide_run *run, enum code code, const char *message)
+{
+    struct err e = {.code = code};
+    size_t size = strnlen(message, sizeof(e.text) - 1);
+    memcpy(e.text, message, size);
+    uint32_t end = run->cursor;
+    if (run->ops[end].kind == OP_GROUP_BEGIN) {
+        end = group_end(run, end);
+        if (end == run->count) end--;
+    }
+    for (; run->cursor <= end; run->cursor++) refuse(run, &run->ops[run->cursor], &e);
+}
+
+bool write_op(struct write *w, struct tide_run *run)
+{
+    struct op *op = &run->ops[run->cursor];
+    struct err e = {.code = OK};
+    uint32_t end = run->cursor;
+    enum code code;
+    if (op->kind == OP_GROUP_BEGIN) {
+        end = group_end(run, run->cursor);
+        code = do_group(w, run, run->cursor, end, &e);
+        if (end == run->count) end--;
+    } else {
+        code = do_op(w, run, op, &e);
+    }
+    if (is_stalled(code, &e)) {
+        w->is_anyone_waiting = true;
+        return false;
+    }
+    if (code != OK) refuse(run, op, &e);
+    run->cursor = end + 1;
+    return true;
+}
+
+/* --- records without a client's cause --- */
+
+enum code write_mark(struct write *w, uint8_t reason, seqno *out)
+{
+    struct err e = {.code = OK};
+    struct record r = {.kind = RECORD_MARK, .as.mark = {.reason = reason}};
+    TRY(group_add(w, &r, true, &e));
+    *out = w->assigned;
+    return OK;
+}
+
+enum code write_digest(struct write *w, const struct record_digest *digest)
+{
+    struct err e = {.code = OK};
+    struct record r = {.kind = RECORD_DIGEST, .as.digest = *digest};
+    return group_add(w, &r, true, &e);
+}
+
+/* --- closing --- */
+
+static void delay_over(struct env_timer *timer)
+{
+    struct write *w = CONTAINER_OF(timer, struct write, delay_timer);
+    w->is_delay_running = false;
+    write_flush(w);
+}
+
+void write_flush(struct write *w)
+{
+    struct db *db = w->db;
+    if (w->group.record_count == 0) return;
+    struct group_facts facts = {
+        .record_count = w->group.record_count,
+        .is_log_busy = log_is_writing(db->log),
+        .must_close = w->group.must_close,
+        .is_anyone_waiting = w->is_anyone_waiting,
+        .delay_ns = db->config.commit_delay_ns,
+    };
+    if (facts.delay_ns > 0) facts.age_ns = db->env->v->now_mono_ns(db->env) - w->group.opened_ns;
+    switch (group_decide(&facts)) {
+    case GROUP_KEEP: return;
+    case GROUP_DELAY:
+        if (w->is_delay_running) return;
+        w->is_delay_running = true;
+        w->delay_timer.fire = delay_over;
+        db->env->v->timer_start(db->env, &w->delay_timer, facts.delay_ns - facts.age_ns);
+        return;
+    case GROUP_CLOSE: break;
+    }
+    struct log_chunk *chunk = group_close(w);
+    if (!chunk) return; /* no memory: the next event tries again */
+    w->is_anyone_waiting = false;
+    db_write_chunk(db, chunk);
+}
+
+void write_on_applied(struct write *w, seqno applied)
+{
+    overlay_applied(&w->overlay, applied);
+    if (applied.v == w->assigned.v) {
+        w->pending_entries = 0;
+        w->pending_key_bytes = 0;
+    }
+}
+
+/* --- while opening --- */
+
+static enum code flush_now(struct write *w, struct err *e)
+{
+    struct log_chunk *chunk = group_close(w);
+    if (!chunk) return ERR(e, E_NOMEMORY, "no memory to write the log");
+    chunk_ref(chunk);
+    enum code code = log_write_now(w->db->log, chunk, e);
+    if (code == OK) db_apply_chunk(w->db, chunk);
+    chunk_unref(w->db->log, chunk);
+    TRY(code);
+    if (w->db->condition == DB_SERVING) return OK;
+    if (e) *e = w->db->reason;
+    return w->db->reason.code;
+}
+
+enum code write_epoch_start_now(struct write *w, const struct record_epoch_start *start, struct err *e)
+{
+    struct record r = {.kind = RECORD_EPOCH_START, .as.epoch_start = *start};
+    TRY(group_add(w, &r, true, e));
+    return flush_now(w, e);
+}
+
+/* The types a new database knows; see INTERFACE: never code, always records of its log. */
+enum code write_schemas_now(struct write *w, struct err *e)
+{
+    static const struct {
+        const char *name;
+        uint8_t mode;
+        uint8_t polarity;
+    } built_in[] = {
+        {"view", SIGNAL_MODE_COUNT, POLARITY_POSITIVE},
+        {"click", SIGNAL_MODE_COUNT, POLARITY_POSITIVE},
+        {"share", SIGNAL_MODE_COUNT, POLARITY_POSITIVE},
+        {"comment", SIGNAL_MODE_COUNT, POLARITY_POSITIVE},
+        {"purchase", SIGNAL_MODE_COUNT, POLARITY_POSITIVE},
+        {"commit", SIGNAL_MODE_COUNT, POLARITY_POSITIVE},
+        {"skip", SIGNAL_MODE_COUNT, POLARITY_NEGATIVE},
+        {"like", SIGNAL_MODE_ONCE, POLARITY_POSITIVE},
+        {"save", SIGNAL_MODE_ONCE, POLARITY_POSITIVE},
+        {"dislike", SIGNAL_MODE_ONCE, POLARITY_NEGATIVE},
+    };
+    for (uint32_t i = 0; i < COUNT_OF(built_in); i++) {
+        struct record r = {
+            .kind = RECORD_SCHEMA,
+            .as.schema = {.subject = SCHEMA_SIGNAL,
+                          .id = i + 1,
+                          .name = slice_of_text(built_in[i].name),
+                          .mode = built_in[i].mode,
+                          .polarity = built_in[i].polarity,
+                          .windows = WINDOW_1H | WINDOW_24H | WINDOW_7D | WINDOW_ALL,
+                          .halflife_count = 1,
+                          .halflives_ms = {7ULL * 86400000}},
+        };
+        TRY(group_add(w, &r, true, e));
+    }
+    return flush_now(w, e);
+}
