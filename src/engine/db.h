@@ -47,6 +47,12 @@ struct db {
     /* waiting runs: see engine/run.c */
     struct run_queue *queue;
     struct metrics *metrics;
+    struct identity_saver *saver;
+    struct env_task poll_task;     /* seal, follower checkpoints: after the operation was parked */
+    struct env_task flush_task;    /* db_submit outside a burst */
+    void (*closed)(void *arg);
+    void *closed_arg;
+    struct env_timer close_timer;
 };
 
 /* Open: lock, identity, recovery, and as leader the new epoch; blocking file calls on this thread.

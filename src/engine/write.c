@@ -442,7 +442,8 @@ static enum code do_op(struct write *w, struct tide_run *run, struct op *op, str
 void write_refuse(struct tide_run *run, enum code code, const char *message)
 {
     struct err e = {.code = code};
-    size_t size = strnlen(message, sizeof(e.text) - 1);
+    size_t size = strlen(message);
+    if (size > sizeof(e.text) - 1) size = sizeof(e.text) - 1;
     memcpy(e.text, message, size);
     uint32_t end = run->cursor;
     if (run->ops[end].kind == OP_GROUP_BEGIN) {

@@ -1,0 +1,604 @@
+/* checkpoint: see checkpoint.h. One background job at a time works on one pinned version: its root,
+ * and the files if a checkpoint is due. DIGEST of the moment has jobs of its own. */
+#include "engine/checkpoint.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "engine/queue.h"
+#include "engine/read.h"
+#include "engine/write.h"
+
+#define MARKS_KEPT 64u
+
+enum { MARK_BY_INTERVAL = 1, MARK_BY_COMMAND = 2 };
+
+struct known_mark {
+    seqno at;
+    struct hash256 root;
+    struct hash256 leader_root;
+    bool has_root;
+    bool has_leader_root;
+    bool is_compared;
+};
+
+struct op_waiter {
+    struct op_waiter *next;
+    struct tide_run *run;
+    seqno mark; /* CHECKPOINT: answered by a checkpoint at or beyond it */
+};
+
+struct version_job {
+    struct env_job job;
+    struct checkpointer *owner;
+    struct state_version *version;
+    seqno mark;
+    bool writes_files;
+    struct checkpoint_write write;
+    struct checkpoint_contents written;
+    struct hash256 root;
+    uint64_t started_ns;
+    enum code code;
+    struct err err;
+};
+
+struct digest_job {
+    struct env_job job;
+    struct db *db;
+    struct tide_run *run;
+    struct state_version *version;
+    struct hash256 root;
+    bool is_ok;
+};
+
+struct checkpointer {
+    struct db *db;
+    struct known_mark marks[MARKS_KEPT];
+    uint32_t mark_count;            /* ever */
+    struct version_job version_job;
+    bool is_job_running;
+    struct state_version *next;     /* newest marked version, not worked on yet */
+    struct state_version *newest;   /* kept on followers for CHECKPOINT */
+    struct env_timer timer;
+    bool is_timer_running;
+    seqno last_client;              /* newest record with a client's cause */
+    seqno last_mark;
+    bool is_mark_wanted;            /* by command, no room yet */
+    bool is_checkpoint_wanted;
+    bool has_digest_to_log;
+    struct record_digest digest_to_log;
+    struct op_waiter *checkpoint_waiters;
+    struct op_waiter *seal_waiters;
+    bool is_sealing;
+    uint32_t digest_jobs;
+    struct checkpoint_contents contents; /* of the newest manifest */
+    struct epoch_entry *epochs;     /* copy for the job */
+    uint64_t next_pack;
+    uint64_t checkpoint_ns;         /* when the newest was finished; 0: none since open */
+    uint64_t checkpoint_log_bytes;  /* durable bytes then */
+    uint64_t last_duration_ns;
+    uint64_t failures;
+    bool is_stopped;
+};
+
+struct checkpointer *checkpointer_new(struct db *db, struct checkpoint_contents *contents,
+                                      uint64_t next_pack)
+{
+    struct checkpointer *c = calloc(1, sizeof(*c));
+    if (!c) return NULL;
+    c->db = db;
+    c->contents = *contents;
+    *contents = (struct checkpoint_contents){0};
+    c->next_pack = next_pack;
+    c->last_mark = state_position(db->state).seqno;
+    c->checkpoint_ns = db->env->v->now_mono_ns(db->env);
+    c->checkpoint_log_bytes = log_durable_bytes(db->log);
+    return c;
+}
+
+static void free_waiters(struct op_waiter *w)
+{
+    while (w) {
+        struct op_waiter *next = w->next;
+        free(w);
+        w = next;
+    }
+}
+
+void checkpointer_free(struct checkpointer *c)
+{
+    if (!c) return;
+    c->db->env->v->timer_close(c->db->env, &c->timer);
+    if (c->is_job_running) {
+        state_version_free(c->version_job.version);
+        checkpoint_contents_fini(&c->version_job.written);
+    }
+    state_version_free(c->next);
+    state_version_free(c->newest);
+    free_waiters(c->checkpoint_waiters);
+    free_waiters(c->seal_waiters);
+    checkpoint_contents_fini(&c->contents);
+    free(c->epochs);
+    free(c);
+}
+
+bool checkpointer_is_quiet(const struct checkpointer *c)
+{
+    return !c->is_job_running && c->digest_jobs == 0 && !c->is_sealing;
+}
+
+/* --- waiting operations --- */
+
+static bool add_waiter(struct op_waiter **list, struct tide_run *run, seqno mark)
+{
+    struct op_waiter *w = calloc(1, sizeof(*w));
+    if (!w) return false;
+    *w = (struct op_waiter){.next = *list, .run = run, .mark = mark};
+    *list = w;
+    return true;
+}
+
+static struct tide_position position_out(const struct position *p)
+{
+    struct tide_position out = {.epoch = p->epoch, .seqno = p->seqno.v};
+    memcpy(out.chain4, p->chain.bytes, sizeof(out.chain4));
+    return out;
+}
+
+/* Answer all waiters whose mark is at or below `mark`. */
+static void answer_waiters(struct checkpointer *c, struct op_waiter **list, seqno mark,
+                           const struct position *at, const struct err *e)
+{
+    struct op_waiter *ready = NULL;
+    for (struct op_waiter **link = list; *link;) {
+        struct op_waiter *w = *link;
+        if (w->mark.v > mark.v) {
+            link = &w->next;
+            continue;
+        }
+        *link = w->next;
+        w->next = ready;
+        ready = w;
+    }
+    while (ready) {
+        struct op_waiter *w = ready;
+        ready = w->next;
+        struct op *op = &w->run->ops[w->run->cursor];
+        if (e) {
+            read_fail(w->run, op, e);
+        } else {
+            op->result = (struct tide_result){
+                .kind = TIDE_RESULT_POSITION, .as.position = position_out(at)};
+        }
+        queue_resume(c->db->queue, w->run);
+        free(w);
+    }
+}
+
+/* --- comparing roots --- */
+
+static struct known_mark *find_mark(struct checkpointer *c, seqno at)
+{
+    uint32_t kept = c->mark_count < MARKS_KEPT ? c->mark_count : MARKS_KEPT;
+    for (uint32_t i = 0; i < kept; i++) {
+        if (c->marks[i].at.v == at.v) return &c->marks[i];
+    }
+    return NULL;
+}
+
+static void compare(struct checkpointer *c, struct known_mark *m)
+{
+    if (!m->has_root || !m->has_leader_root || m->is_compared) return;
+    m->is_compared = true;
+    c->db->digests_checked++;
+    if (hash256_equal(&m->root, &m->leader_root)) return;
+    c->db->divergences++;
+    struct err e = {.code = OK};
+    (void)ERR(&e, E_DIVERGED, "the state at mark %llu differs from the leader's",
+              (unsigned long long)m->at.v);
+    db_set_condition(c->db, DB_DIVERGED, &e);
+}
+
+/* --- the job on a pinned version --- */
+
+static void version_run(struct env_job *job)
+{
+    struct version_job *v = CONTAINER_OF(job, struct version_job, job);
+    uint32_t size_max = state_version_block_size_max(v->version);
+    uint8_t *scratch = malloc(size_max ? size_max : 1);
+    bool is_hashed = scratch && state_version_root(v->version, scratch, &v->root);
+    free(scratch);
+    v->code = is_hashed ? OK : ERR(&v->err, E_NOMEMORY, "no memory to hash the state");
+    if (v->code == OK && v->writes_files) v->code = checkpoint_write(&v->write, &v->written, &v->err);
+}
+
+static void start_next(struct checkpointer *c);
+
+static void log_digest(struct checkpointer *c)
+{
+    if (!c->has_digest_to_log || c->is_stopped) return;
+    if (!db_is_leader(c->db) || c->db->condition != DB_SERVING) {
+        c->has_digest_to_log = false;
+        return;
+    }
+    if (write_digest(c->db->write, &c->digest_to_log) != OK) return; /* polled again */
+    c->has_digest_to_log = false;
+    write_flush(c->db->write);
+}
+
+static void take_root(struct checkpointer *c, const struct version_job *v)
+{
+    struct known_mark *m = find_mark(c, v->mark);
+    if (!m) return;
+    m->root = v->root;
+    m->has_root = true;
+    if (db_is_leader(c->db)) {
+        c->has_digest_to_log = true;
+        c->digest_to_log = (struct record_digest){.mark = v->mark, .root = v->root};
+        log_digest(c);
+    } else {
+        compare(c, m);
+    }
+}
+
+static void take_files(struct checkpointer *c, struct version_job *v)
+{
+    struct db *db = c->db;
+    struct position at = state_version_position(v->version);
+    if (v->code != OK) {
+        c->failures++;
+        trace_add(&db->trace, db->env->v->now_mono_ns(db->env), "checkpoint failed: %s", v->err.text);
+        answer_waiters(c, &c->checkpoint_waiters, v->mark, &at, &v->err);
+        return;
+    }
+    checkpoint_contents_fini(&c->contents);
+    c->contents = v->written;
+    v->written = (struct checkpoint_contents){0};
+    c->checkpoint_ns = db->env->v->now_mono_ns(db->env);
+    c->checkpoint_log_bytes = log_durable_bytes(db->log);
+    c->last_duration_ns = c->checkpoint_ns - v->started_ns;
+    answer_waiters(c, &c->checkpoint_waiters, v->mark, &at, NULL);
+}
+
+static void version_done(struct env_job *job)
+{
+    struct version_job *v = CONTAINER_OF(job, struct version_job, job);
+    struct checkpointer *c = v->owner;
+    struct version_job finished = *v;
+    c->is_job_running = false;
+    if (finished.code == OK) take_root(c, &finished);
+    if (finished.writes_files) take_files(c, &finished);
+    if (db_is_leader(c->db)) {
+        state_version_free(finished.version);
+    } else {
+        state_version_free(c->newest);
+        c->newest = finished.version;
+    }
+    start_next(c);
+}
+
+static bool is_checkpoint_due(const struct checkpointer *c)
+{
+    const struct db *db = c->db;
+    if (c->is_checkpoint_wanted || c->checkpoint_waiters) return true;
+    if (c->last_client.v <= c->contents.at.v) return false; /* nothing but housekeeping */
+    uint64_t bytes = log_durable_bytes(db->log) - c->checkpoint_log_bytes;
+    uint64_t limit = db->config.checkpoint_log_bytes;
+    if (limit < 2 * c->contents.bytes) limit = 2 * c->contents.bytes;
+    if (bytes >= limit) return true;
+    uint64_t now_ns = db->env->v->now_mono_ns(db->env);
+    return now_ns - c->checkpoint_ns >= db->config.checkpoint_interval_ns;
+}
+
+static bool prepare_files(struct checkpointer *c, struct version_job *v)
+{
+    const struct identity *id = &c->db->identity;
+    size_t count = id->epoch_count ? id->epoch_count : 1;
+    struct epoch_entry *epochs = realloc(c->epochs, count * sizeof(*epochs));
+    if (!epochs) return false;
+    c->epochs = epochs;
+    /* Only leaderships that began at or before the cut: the root part is the same on all nodes. */
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < id->epoch_count; i++) {
+        if (id->epochs[i].start.v <= v->mark.v) epochs[used++] = id->epochs[i];
+    }
+    v->writes_files = true;
+    v->write = (struct checkpoint_write){
+        .env = c->db->env,
+        .cluster = id->cluster,
+        .stream = id->stream,
+        .generation = id->generation,
+        .epochs = epochs,
+        .epoch_count = used,
+        .version = v->version,
+        .previous = &c->contents,
+        .pack = c->next_pack++,
+    };
+    return true;
+}
+
+static void start_job(struct checkpointer *c, struct state_version *version)
+{
+    struct version_job *v = &c->version_job;
+    *v = (struct version_job){
+        .owner = c,
+        .version = version,
+        .mark = state_version_position(version).seqno,
+        .started_ns = c->db->env->v->now_mono_ns(c->db->env),
+        .job = {.run = version_run, .done = version_done},
+    };
+    if (is_checkpoint_due(c) && v->mark.v > c->contents.at.v && prepare_files(c, v)) {
+        c->is_checkpoint_wanted = false;
+    }
+    c->is_job_running = true;
+    c->db->env->v->submit(c->db->env, LANE_BACKGROUND, &v->job);
+}
+
+static void start_next(struct checkpointer *c)
+{
+    if (c->is_job_running || c->is_stopped) return;
+    if (c->next) {
+        struct state_version *version = c->next;
+        c->next = NULL;
+        start_job(c, version);
+        return;
+    }
+    if (!c->newest || !c->checkpoint_waiters || db_is_leader(c->db)) return;
+    struct position at = state_version_position(c->newest);
+    if (at.seqno.v <= c->contents.at.v) { /* the newest mark has its checkpoint already */
+        answer_waiters(c, &c->checkpoint_waiters, at.seqno, &at, NULL);
+        return;
+    }
+    struct state_version *version = c->newest;
+    c->newest = NULL;
+    start_job(c, version);
+}
+
+/* --- marks --- */
+
+static void arm_timer(struct checkpointer *c);
+
+static void try_mark(struct checkpointer *c, uint8_t reason)
+{
+    struct db *db = c->db;
+    if (!db_is_leader(db) || db->condition != DB_SERVING || c->is_stopped) return;
+    seqno at;
+    if (write_mark(db->write, reason, &at) != OK) {
+        c->is_mark_wanted = true; /* polled again */
+        return;
+    }
+    c->is_mark_wanted = false;
+    write_flush(db->write);
+}
+
+static void timer_fired(struct env_timer *timer)
+{
+    struct checkpointer *c = CONTAINER_OF(timer, struct checkpointer, timer);
+    c->is_timer_running = false;
+    if (c->last_client.v > c->last_mark.v) try_mark(c, MARK_BY_INTERVAL);
+}
+
+static void arm_timer(struct checkpointer *c)
+{
+    struct db *db = c->db;
+    if (c->is_timer_running || db->config.mark_interval_ns == 0 || c->is_stopped) return;
+    if (!db_is_leader(db)) return;
+    c->is_timer_running = true;
+    c->timer.fire = timer_fired;
+    db->env->v->timer_start(db->env, &c->timer, db->config.mark_interval_ns);
+}
+
+static void on_mark(struct checkpointer *c, seqno at)
+{
+    c->last_mark = at;
+    c->marks[c->mark_count % MARKS_KEPT] = (struct known_mark){.at = at};
+    c->mark_count++;
+    struct state_version *version = state_pin(c->db->state);
+    if (!version) return; /* without memory this mark has no root; the next one may */
+    state_version_free(c->next);
+    c->next = version;
+    start_next(c);
+}
+
+static void on_digest(struct checkpointer *c, const struct record_digest *digest)
+{
+    struct known_mark *m = find_mark(c, digest->mark);
+    if (!m || db_is_leader(c->db)) return;
+    m->leader_root = digest->root;
+    m->has_leader_root = true;
+    compare(c, m);
+}
+
+void checkpointer_on_batch(struct checkpointer *c, const struct batch_header *header,
+                           const struct state_outcome *outcome)
+{
+    if (!(header->flags & BATCH_FLAG_HOUSEKEEPING)) {
+        c->last_client = batch_last(header);
+        arm_timer(c);
+    }
+    if (outcome->has_mark) on_mark(c, batch_last(header));
+    if (outcome->has_digest) on_digest(c, &outcome->digest);
+}
+
+/* --- sealing --- */
+
+static void seal_done(void *arg, struct log_chunk *chunk, enum code code, const struct err *e)
+{
+    struct checkpointer *c = arg;
+    (void)chunk;
+    c->is_sealing = false;
+    struct position at = log_durable(c->db->log);
+    if (code != OK) db_set_condition(c->db, DB_POISONED, e);
+    answer_waiters(c, &c->seal_waiters, SEQNO_NONE, &at, code == OK ? NULL : e);
+    if (c->db->write) write_flush(c->db->write);
+    db_on_durable(c->db);
+}
+
+bool checkpointer_start_seal(struct checkpointer *c)
+{
+    if (!c->seal_waiters || c->is_sealing || log_is_writing(c->db->log)) return false;
+    c->is_sealing = true;
+    log_seal(c->db->log, seal_done, c);
+    return log_is_writing(c->db->log);
+}
+
+void checkpointer_poll(struct checkpointer *c)
+{
+    if (c->is_stopped) return;
+    if (c->is_mark_wanted) try_mark(c, MARK_BY_COMMAND);
+    log_digest(c);
+}
+
+void checkpointer_stop(struct checkpointer *c)
+{
+    c->is_stopped = true;
+    c->db->env->v->timer_stop(c->db->env, &c->timer);
+    struct err e = {.code = OK};
+    (void)ERR(&e, E_CLOSED, "the database is closing");
+    struct position none = {0};
+    answer_waiters(c, &c->checkpoint_waiters, seqno_of(UINT64_MAX), &none, &e);
+    if (!c->is_sealing) answer_waiters(c, &c->seal_waiters, seqno_of(UINT64_MAX), &none, &e);
+}
+
+/* --- operations --- */
+
+static void digest_run(struct env_job *job)
+{
+    struct digest_job *d = CONTAINER_OF(job, struct digest_job, job);
+    uint32_t size_max = state_version_block_size_max(d->version);
+    uint8_t *scratch = malloc(size_max ? size_max : 1);
+    d->is_ok = scratch && state_version_root(d->version, scratch, &d->root);
+    free(scratch);
+}
+
+static void answer_digest(struct op *op, seqno at, const struct hash256 *root)
+{
+    op->result = (struct tide_result){.kind = TIDE_RESULT_DIGEST, .as.digest = {.seqno = at.v}};
+    memcpy(op->result.as.digest.root, root->bytes, sizeof(root->bytes));
+}
+
+static void digest_done(struct env_job *job)
+{
+    struct digest_job *d = CONTAINER_OF(job, struct digest_job, job);
+    struct db *db = d->db;
+    struct op *op = &d->run->ops[d->run->cursor];
+    struct tide_run *run = d->run;
+    if (d->is_ok) {
+        answer_digest(op, state_version_position(d->version).seqno, &d->root);
+    } else {
+        struct err e = {.code = OK};
+        (void)ERR(&e, E_NOMEMORY, "no memory to hash the state");
+        read_fail(run, op, &e);
+    }
+    state_version_free(d->version);
+    free(d);
+    db->checkpointer->digest_jobs--;
+    queue_resume(db->queue, run);
+}
+
+static bool digest_now(struct checkpointer *c, struct tide_run *run, struct op *op)
+{
+    struct digest_job *d = calloc(1, sizeof(*d));
+    struct state_version *version = d ? state_pin(c->db->state) : NULL;
+    if (!version) {
+        struct err e = {.code = OK};
+        free(d);
+        (void)ERR(&e, E_NOMEMORY, "no memory to hash the state");
+        read_fail(run, op, &e);
+        return true;
+    }
+    *d = (struct digest_job){
+        .db = c->db, .run = run, .version = version, .job = {.run = digest_run, .done = digest_done}};
+    c->digest_jobs++;
+    c->db->env->v->submit(c->db->env, LANE_BACKGROUND, &d->job);
+    return false;
+}
+
+static bool digest_at_mark(struct checkpointer *c, struct tide_run *run, struct op *op)
+{
+    struct known_mark *m = find_mark(c, seqno_of(op->number));
+    if (m && m->has_root) {
+        answer_digest(op, m->at, &m->root);
+        return true;
+    }
+    struct err e = {.code = OK};
+    if (m) (void)ERR(&e, E_BUSY, "the digest of mark %llu is being computed; try again",
+                     (unsigned long long)op->number);
+    else (void)ERR(&e, E_NOTFOUND, "%llu is not one of the %u recent marks",
+                   (unsigned long long)op->number, MARKS_KEPT);
+    read_fail(run, op, &e);
+    return true;
+}
+
+static bool checkpoint_now(struct checkpointer *c, struct tide_run *run, struct op *op)
+{
+    struct db *db = c->db;
+    struct err e = {.code = OK};
+    bool is_ok = true;
+    if (db_is_leader(db)) {
+        if (db->condition != DB_SERVING) {
+            e = db->reason;
+            is_ok = false;
+        }
+        /* Answered by the first checkpoint cut at a mark logged after this moment. */
+        seqno from = seqno_next(write_assigned(db->write));
+        if (is_ok) is_ok = add_waiter(&c->checkpoint_waiters, run, from);
+        if (is_ok) try_mark(c, MARK_BY_COMMAND);
+    } else if (c->newest || c->next || c->is_job_running) {
+        seqno newest = c->last_mark;
+        is_ok = add_waiter(&c->checkpoint_waiters, run, newest);
+        if (is_ok && !c->is_job_running) {
+            /* start_next may answer at once: it must find the run parked */
+            c->db->env->v->post(c->db->env, &db->poll_task);
+        }
+    } else {
+        (void)ERR(&e, E_NOTFOUND, "no mark was applied since this node started; the leader logs the next one "
+                                  "within mark_interval of activity, or with CHECKPOINT there");
+        is_ok = false;
+    }
+    if (is_ok) return false;
+    if (e.code == OK) (void)ERR(&e, E_NOMEMORY, "no memory for a checkpoint");
+    read_fail(run, op, &e);
+    return true;
+}
+
+static bool seal_now(struct checkpointer *c, struct tide_run *run, struct op *op)
+{
+    if (!add_waiter(&c->seal_waiters, run, SEQNO_NONE)) {
+        struct err e = {.code = OK};
+        (void)ERR(&e, E_NOMEMORY, "no memory to seal");
+        read_fail(run, op, &e);
+        return true;
+    }
+    c->db->env->v->post(c->db->env, &c->db->poll_task);
+    return false;
+}
+
+bool checkpoint_op(struct db *db, struct tide_run *run, struct op *op)
+{
+    struct checkpointer *c = db->checkpointer;
+    switch ((enum op_kind)op->kind) {
+    case OP_DIGEST: return op->number == 0 ? digest_now(c, run, op) : digest_at_mark(c, run, op);
+    case OP_CHECKPOINT: return checkpoint_now(c, run, op);
+    case OP_LOG_SEAL: return seal_now(c, run, op);
+    default: break;
+    }
+    UNREACHABLE();
+}
+
+void checkpointer_status(const struct checkpointer *c, struct checkpointer_status *out)
+{
+    uint64_t now_ns = c->db->env->v->now_mono_ns(c->db->env);
+    bool has_one = c->contents.count > 0;
+    *out = (struct checkpointer_status){
+        .checkpoint_seqno = c->contents.at,
+        .checkpoint_age_ns = has_one ? now_ns - c->checkpoint_ns : UINT64_MAX,
+        .checkpoint_bytes = c->contents.bytes,
+        .last_duration_ns = c->last_duration_ns,
+        .failures = c->failures,
+    };
+    uint32_t kept = c->mark_count < MARKS_KEPT ? c->mark_count : MARKS_KEPT;
+    for (uint32_t i = 0; i < kept; i++) {
+        if (c->marks[i].has_root) out->digest_mark = seqno_max(out->digest_mark, c->marks[i].at);
+    }
+}

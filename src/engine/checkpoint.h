@@ -1,0 +1,43 @@
+/* checkpoint: marks, digests and checkpoints of a running node.
+ *
+ * The leader logs a mark every mark_interval of activity. Applying a mark pins a version of the state
+ * on every node; its root is computed in the background. The leader then logs a digest record with
+ * its root; followers compare theirs. A checkpoint (manifest and pack) is cut at a mark when enough
+ * log or time has passed, or on command. Owner: the loop thread. */
+#ifndef TIDEMARK_ENGINE_CHECKPOINT_H
+#define TIDEMARK_ENGINE_CHECKPOINT_H
+
+#include "engine/checkpoint_file.h"
+#include "engine/db.h"
+
+struct checkpointer;
+
+/* Takes over contents. NULL: no memory. */
+struct checkpointer *checkpointer_new(struct db *db, struct checkpoint_contents *contents,
+                                      uint64_t next_pack);
+void checkpointer_free(struct checkpointer *c);
+void checkpointer_stop(struct checkpointer *c); /* no new jobs; running ones finish */
+bool checkpointer_is_quiet(const struct checkpointer *c);
+
+/* From apply, after each batch. */
+void checkpointer_on_batch(struct checkpointer *c, const struct batch_header *header,
+                           const struct state_outcome *outcome);
+/* From the loop after a sync: retry what had no room, seal if asked. */
+void checkpointer_poll(struct checkpointer *c);
+/* A seal was asked for and the log is idle: start it (true) and be polled again at its end. */
+bool checkpointer_start_seal(struct checkpointer *c);
+
+/* OP_DIGEST, OP_CHECKPOINT, OP_LOG_SEAL: true when answered at once. */
+MUST_CHECK bool checkpoint_op(struct db *db, struct tide_run *run, struct op *op);
+
+struct checkpointer_status {
+    seqno checkpoint_seqno;
+    uint64_t checkpoint_age_ns; /* UINT64_MAX: none */
+    uint64_t checkpoint_bytes;
+    uint64_t last_duration_ns;
+    seqno digest_mark;          /* newest mark with a root */
+    uint64_t failures;
+};
+void checkpointer_status(const struct checkpointer *c, struct checkpointer_status *out);
+
+#endif

@@ -1,0 +1,354 @@
+/* checkpoint_file: see checkpoint_file.h. */
+#include "engine/checkpoint_file.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/text.h"
+
+#define MANIFEST_SIZE_MAX (512 * MIB)
+#define STATE_PATH_SIZE (CHECKPOINT_NAME_SIZE + 8)
+
+void checkpoint_contents_fini(struct checkpoint_contents *c)
+{
+    free(c->blocks);
+    free(c->places);
+    *c = (struct checkpoint_contents){0};
+}
+
+static void state_path(const char *name, char out[STATE_PATH_SIZE])
+{
+    struct text t = text_of(out, STATE_PATH_SIZE);
+    text_add(&t, "state/%s", name);
+}
+
+/* --- writing --- */
+
+struct pack_writer {
+    struct env *env;
+    struct env_file *file; /* opened at the first block */
+    uint64_t offset;
+    uint8_t *scratch;
+};
+
+static const struct block_place *find_place(const struct checkpoint_contents *c, uint32_t *cursor,
+                                            const struct block_entry *entry)
+{
+    while (*cursor < c->count && block_id_compare(c->blocks[*cursor].id, entry->id) < 0) (*cursor)++;
+    if (*cursor == c->count) return NULL;
+    const struct block_entry *known = &c->blocks[*cursor];
+    if (block_id_compare(known->id, entry->id) != 0) return NULL;
+    if (known->size != entry->size || !hash256_equal(&known->hash, &entry->hash)) return NULL;
+    return &c->places[*cursor];
+}
+
+static enum code open_pack(const struct checkpoint_write *w, struct pack_writer *p, struct err *e)
+{
+    char name[CHECKPOINT_NAME_SIZE];
+    char path[STATE_PATH_SIZE];
+    uint8_t header[PACK_HEADER_SIZE];
+    pack_name(w->pack, name);
+    state_path(name, path);
+    TRY(w->env->v->open(w->env, path, ENV_WRITE | ENV_CREATE, &p->file, e));
+    TRY(w->env->v->truncate(w->env, p->file, 0, e)); /* left by a crash with the same id */
+    pack_header_encode(&w->cluster, w->pack, header);
+    p->offset = PACK_HEADER_SIZE;
+    return w->env->v->pwrite(w->env, p->file, 0, slice_of(header, sizeof(header)), e);
+}
+
+static enum code write_block(const struct checkpoint_write *w, struct pack_writer *p, uint32_t i,
+                             uint32_t size, struct block_place *out, struct err *e)
+{
+    if (!p->file) TRY(open_pack(w, p, e));
+    state_version_block_encode(w->version, i, p->scratch);
+    TRY(w->env->v->pwrite(w->env, p->file, p->offset, slice_of(p->scratch, size), e));
+    *out = (struct block_place){.pack = w->pack, .offset = p->offset};
+    p->offset = align_up(p->offset + size, 64);
+    return OK;
+}
+
+static enum code write_blocks(const struct checkpoint_write *w, struct checkpoint_contents *out,
+                              struct err *e)
+{
+    struct pack_writer p = {.env = w->env};
+    uint32_t cursor = 0;
+    uint32_t size_max = state_version_block_size_max(w->version);
+    p.scratch = malloc(size_max ? size_max : 1);
+    enum code code = p.scratch ? OK : ERR(e, E_NOMEMORY, "no memory for a checkpoint");
+    for (uint32_t i = 0; i < out->count && code == OK; i++) {
+        struct block_entry *entry = &out->blocks[i];
+        entry->id = state_version_block_id(w->version, i);
+        entry->size = state_version_block_size(w->version, i);
+        entry->hash = state_version_block_hash(w->version, i, p.scratch);
+        out->bytes += entry->size;
+        const struct block_place *place = find_place(w->previous, &cursor, entry);
+        if (place) out->places[i] = *place;
+        else code = write_block(w, &p, i, entry->size, &out->places[i], e);
+    }
+    if (code == OK && p.file) code = w->env->v->sync(w->env, p.file, e);
+    w->env->v->close(w->env, p.file);
+    free(p.scratch);
+    if (code == OK && p.file) code = w->env->v->sync_dir(w->env, "state", e);
+    return code;
+}
+
+static enum code write_manifest(const struct checkpoint_write *w, const struct checkpoint_contents *c,
+                                struct err *e)
+{
+    struct manifest m = {
+        .cluster = w->cluster,
+        .stream = w->stream,
+        .position = state_version_position(w->version),
+        .leader_time = state_version_leader_time(w->version),
+        .epoch_count = w->epoch_count,
+        .epochs = w->epochs,
+        .block_count = c->count,
+        .blocks = c->blocks,
+        .places = c->places,
+        .generation = w->generation,
+        .root = state_root(c->blocks, c->count),
+    };
+    size_t size = manifest_size(&m);
+    uint8_t *bytes = malloc(size);
+    if (!bytes) return ERR(e, E_NOMEMORY, "no memory for a manifest of %zu bytes", size);
+    manifest_encode(&m, bytes);
+    char name[CHECKPOINT_NAME_SIZE];
+    char path[STATE_PATH_SIZE];
+    manifest_name(m.position.seqno, w->generation, name);
+    state_path(name, path);
+    enum code code = env_write_file_durably(w->env, path, slice_of(bytes, size), e);
+    free(bytes);
+    return code;
+}
+
+static bool names_pack(const struct checkpoint_contents *c, uint64_t pack)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->places[i].pack == pack) return true;
+    }
+    return false;
+}
+
+/* Remove manifests but `kept` and `previous`, and packs that neither names. Failures are harmless:
+ * the next checkpoint tries again. */
+static void remove_old(const struct checkpoint_write *w, const struct checkpoint_contents *kept)
+{
+    struct env_dirent *entries = NULL;
+    size_t count = 0;
+    if (w->env->v->list(w->env, "state", &entries, &count, NULL) != OK) return;
+    for (size_t i = 0; i < count; i++) {
+        struct slice name = slice_of_text(entries[i].name);
+        seqno at;
+        uint64_t id;
+        bool is_old = false;
+        if (manifest_name_parse(name, &at, &id)) {
+            is_old = at.v != kept->at.v && at.v != w->previous->at.v;
+        } else if (pack_name_parse(name, &id)) {
+            is_old = id != w->pack && !names_pack(kept, id) && !names_pack(w->previous, id);
+        }
+        if (!is_old) continue;
+        char path[STATE_PATH_SIZE];
+        state_path(entries[i].name, path);
+        (void)w->env->v->unlink(w->env, path, NULL);
+    }
+    free(entries);
+}
+
+enum code checkpoint_write(const struct checkpoint_write *w, struct checkpoint_contents *out,
+                           struct err *e)
+{
+    struct checkpoint_contents c = {
+        .count = state_version_block_count(w->version),
+        .at = state_version_position(w->version).seqno,
+    };
+    size_t room = c.count ? c.count : 1;
+    c.blocks = calloc(room, sizeof(*c.blocks));
+    c.places = calloc(room, sizeof(*c.places));
+    enum code code = c.blocks && c.places ? OK : ERR(e, E_NOMEMORY, "no memory for a checkpoint");
+    if (code == OK) code = write_blocks(w, &c, e);
+    if (code == OK) code = write_manifest(w, &c, e);
+    if (code != OK) {
+        checkpoint_contents_fini(&c);
+        return code;
+    }
+    remove_old(w, &c);
+    *out = c;
+    return OK;
+}
+
+/* --- loading --- */
+
+struct loading {
+    const struct checkpoint_load *l;
+    struct manifest manifest;
+    void *memory[8];    /* what manifest_decode took */
+    size_t memory_count;
+    uint8_t *bytes;
+    uint8_t *scratch;
+    struct env_file *pack_file;
+    uint64_t pack;
+};
+
+static void *take_memory(void *context, size_t size)
+{
+    struct loading *g = context;
+    if (g->memory_count == COUNT_OF(g->memory)) return NULL;
+    void *p = malloc(size ? size : 1);
+    if (p) g->memory[g->memory_count++] = p;
+    return p;
+}
+
+static enum code open_pack_for_read(struct loading *g, uint64_t pack, struct err *e)
+{
+    struct env *env = g->l->env;
+    if (g->pack_file && g->pack == pack) return OK;
+    env->v->close(env, g->pack_file);
+    g->pack_file = NULL;
+    char name[CHECKPOINT_NAME_SIZE];
+    char path[STATE_PATH_SIZE];
+    pack_name(pack, name);
+    state_path(name, path);
+    TRY(env->v->open(env, path, ENV_READ, &g->pack_file, e));
+    uint8_t header[PACK_HEADER_SIZE] = {0};
+    size_t got;
+    TRY(env->v->pread(env, g->pack_file, 0, header, sizeof(header), &got, e));
+    TRY(pack_header_decode(header, &g->l->cluster, pack, e));
+    g->pack = pack;
+    return OK;
+}
+
+static enum code load_block(struct loading *g, uint32_t i, struct state *state, struct err *e)
+{
+    const struct block_entry *entry = &g->manifest.blocks[i];
+    const struct block_place *place = &g->manifest.places[i];
+    TRY(open_pack_for_read(g, place->pack, e));
+    size_t got;
+    TRY(g->l->env->v->pread(g->l->env, g->pack_file, place->offset, g->scratch, entry->size, &got, e));
+    struct slice bytes = slice_of(g->scratch, got);
+    struct hash256 hash = hash256_of(bytes);
+    if (got != entry->size || !hash256_equal(&hash, &entry->hash)) {
+        return ERR(e, E_CORRUPT, "block %s %llu in pack %016llx at offset %llu does not verify",
+                   block_kind_name(entry->id.kind), (unsigned long long)entry->id.number,
+                   (unsigned long long)place->pack, (unsigned long long)place->offset);
+    }
+    return state_load_block(state, entry->id, bytes, e);
+}
+
+static enum code load_blocks(struct loading *g, struct state *state, struct err *e)
+{
+    uint32_t size_max = 1;
+    for (uint32_t i = 0; i < g->manifest.block_count; i++) {
+        if (g->manifest.blocks[i].size > size_max) size_max = g->manifest.blocks[i].size;
+    }
+    g->scratch = malloc(size_max);
+    if (!g->scratch) return ERR(e, E_NOMEMORY, "no memory to load a checkpoint");
+    for (uint32_t i = 0; i < g->manifest.block_count; i++) TRY(load_block(g, i, state, e));
+    return state_load_end(state, &g->manifest.position, g->manifest.leader_time, e);
+}
+
+static enum code read_manifest(struct loading *g, const char *name, struct err *e)
+{
+    char path[STATE_PATH_SIZE];
+    size_t size = 0;
+    state_path(name, path);
+    TRY(env_read_file(g->l->env, path, MANIFEST_SIZE_MAX, &g->bytes, &size, e));
+    TRY(manifest_decode(slice_of(g->bytes, size), take_memory, g, &g->manifest, e));
+    const struct manifest *m = &g->manifest;
+    if (!id128_equal(&m->cluster, &g->l->cluster) || !stream_equal(m->stream, g->l->stream)) {
+        return ERR(e, E_WRONG_CLUSTER, "%s belongs to another cluster or stream", path);
+    }
+    struct hash256 root = state_root(m->blocks, m->block_count);
+    if (!hash256_equal(&root, &m->root)) return ERR(e, E_CORRUPT, "%s: its root does not verify", path);
+    return OK;
+}
+
+static enum code keep_results(struct loading *g, struct state *state, struct checkpoint_loaded *out,
+                              struct err *e)
+{
+    const struct manifest *m = &g->manifest;
+    size_t blocks = m->block_count ? m->block_count : 1;
+    size_t epochs = m->epoch_count ? m->epoch_count : 1;
+    struct checkpoint_contents c = {.count = m->block_count, .at = m->position.seqno};
+    c.blocks = calloc(blocks, sizeof(*c.blocks));
+    c.places = calloc(blocks, sizeof(*c.places));
+    out->epochs = calloc(epochs, sizeof(*out->epochs));
+    if (!c.blocks || !c.places || !out->epochs) {
+        checkpoint_contents_fini(&c);
+        free(out->epochs);
+        out->epochs = NULL;
+        return ERR(e, E_NOMEMORY, "no memory to load a checkpoint");
+    }
+    memcpy(c.blocks, m->blocks, m->block_count * sizeof(*c.blocks));
+    memcpy(c.places, m->places, m->block_count * sizeof(*c.places));
+    memcpy(out->epochs, m->epochs, m->epoch_count * sizeof(*out->epochs));
+    for (uint32_t i = 0; i < c.count; i++) c.bytes += c.blocks[i].size;
+    out->epoch_count = m->epoch_count;
+    out->contents = c;
+    out->state = state;
+    out->position = m->position;
+    return OK;
+}
+
+static enum code load_one(const struct checkpoint_load *l, const char *name,
+                          struct checkpoint_loaded *out, struct err *e)
+{
+    struct loading g = {.l = l};
+    struct state *state = NULL;
+    enum code code = read_manifest(&g, name, e);
+    if (code == OK) {
+        state = state_new(l->alloc, l->cluster, l->stream);
+        code = state ? OK : ERR(e, E_NOMEMORY, "no memory for the state");
+    }
+    if (code == OK) code = load_blocks(&g, state, e);
+    if (code == OK) code = keep_results(&g, state, out, e);
+    if (code != OK) state_free(state);
+    l->env->v->close(l->env, g.pack_file);
+    for (size_t i = 0; i < g.memory_count; i++) free(g.memory[i]);
+    free(g.bytes);
+    free(g.scratch);
+    return code;
+}
+
+static bool is_damage(enum code code)
+{
+    return code == E_CORRUPT || code == E_NOTFOUND || code == E_WRONG_CLUSTER || code == E_LIMIT;
+}
+
+enum code checkpoint_load_newest(const struct checkpoint_load *l, struct checkpoint_loaded *out,
+                                 struct err *e)
+{
+    struct env_dirent *entries = NULL;
+    size_t count = 0;
+    *out = (struct checkpoint_loaded){.next_pack = 1};
+    TRY(l->env->v->list(l->env, "state", &entries, &count, e));
+    enum code code = OK;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t pack;
+        if (pack_name_parse(slice_of_text(entries[i].name), &pack) && pack >= out->next_pack) {
+            out->next_pack = pack + 1;
+        }
+    }
+    for (size_t i = count; i > 0 && !out->state && code == OK; i--) { /* names sort by seqno */
+        seqno at;
+        uint64_t generation;
+        const char *name = entries[i - 1].name;
+        if (!manifest_name_parse(slice_of_text(name), &at, &generation)) continue;
+        if (at.v > l->at_most.v) {
+            out->rejected++;
+            continue;
+        }
+        struct err why = {.code = OK};
+        code = load_one(l, name, out, &why);
+        if (is_damage(code)) {
+            struct text t = text_of(out->rejected_why, sizeof(out->rejected_why));
+            text_add(&t, "%s: %s", name, why.text);
+            out->rejected++;
+            code = OK;
+        } else if (code != OK && e) {
+            *e = why;
+        }
+    }
+    free(entries);
+    return code;
+}

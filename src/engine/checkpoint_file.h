@@ -1,0 +1,61 @@
+/* checkpoint_file: manifests and packs on disk: writing a pinned version, loading the newest good one,
+ * removing what no kept manifest names. Blocks; runs in background jobs and while opening. */
+#ifndef TIDEMARK_ENGINE_CHECKPOINT_FILE_H
+#define TIDEMARK_ENGINE_CHECKPOINT_FILE_H
+
+#include "core/state/state.h"
+#include "env/env.h"
+#include "format/checkpoint.h"
+
+#define MANIFESTS_KEPT 2u
+
+/* What a written checkpoint was made of: blocks that did not change are named again instead of
+ * being written again. Owned memory; zero is "none". */
+struct checkpoint_contents {
+    struct block_entry *blocks;
+    struct block_place *places;
+    uint32_t count;
+    seqno at;
+    uint64_t bytes; /* of all blocks */
+};
+void checkpoint_contents_fini(struct checkpoint_contents *c);
+
+struct checkpoint_write {
+    struct env *env;
+    struct id128 cluster;
+    struct stream_id stream;
+    uint64_t generation;
+    const struct epoch_entry *epochs;
+    uint32_t epoch_count;
+    struct state_version *version;
+    const struct checkpoint_contents *previous; /* newest kept, or zero */
+    uint64_t pack;                              /* id of the pack to write */
+};
+/* Pack synced, then the manifest by durable rename, then older manifests than the two newest and
+ * packs that none of them names are removed. *out is the new contents. */
+MUST_CHECK enum code checkpoint_write(const struct checkpoint_write *w,
+                                      struct checkpoint_contents *out, struct err *e);
+
+struct checkpoint_load {
+    struct env *env;
+    struct id128 cluster;
+    struct stream_id stream;
+    struct alloc *alloc;
+    seqno at_most;                        /* ignore manifests beyond */
+};
+struct checkpoint_loaded {
+    struct state *state;                  /* NULL: no usable manifest */
+    struct position position;
+    struct epoch_entry *epochs;           /* malloc'ed, given */
+    uint32_t epoch_count;
+    struct checkpoint_contents contents;
+    uint64_t next_pack;
+    uint32_t rejected;                    /* damaged manifests or packs passed over */
+    char rejected_why[200];               /* of the newest rejected one */
+};
+/* Newest manifest at or below at_most whose blocks all verify, loaded into a fresh state. Damage
+ * means the next older one; E_NOMEMORY and E_IO end it. */
+MUST_CHECK enum code checkpoint_load_newest(const struct checkpoint_load *l,
+                                            struct checkpoint_loaded *out, struct err *e);
+
+#endif

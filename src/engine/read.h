@@ -1,0 +1,14 @@
+/* read: the operations of a run that change nothing. Short ones answer at once on the loop; digest,
+ * checkpoint and seal answer later through queue_resume. */
+#ifndef TIDEMARK_ENGINE_READ_H
+#define TIDEMARK_ENGINE_READ_H
+
+#include "engine/db.h"
+
+/* Answer op (at run->cursor). False: it will be answered later. */
+MUST_CHECK bool read_op(struct db *db, struct tide_run *run, struct op *op);
+
+/* Put an error into an operation's result, the message copied into the run's memory. */
+void read_fail(struct tide_run *run, struct op *op, const struct err *e);
+
+#endif
