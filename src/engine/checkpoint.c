@@ -447,6 +447,7 @@ void checkpointer_poll(struct checkpointer *c)
     if (c->is_stopped) return;
     if (c->is_mark_wanted) try_mark(c, MARK_BY_COMMAND);
     log_digest(c);
+    start_next(c);
 }
 
 void checkpointer_stop(struct checkpointer *c)

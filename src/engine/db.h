@@ -10,6 +10,7 @@
 #include "base/trace.h"
 #include "base/types.h"
 #include "core/state/state.h"
+#include "engine/checkpoint_file.h"
 #include "engine/config.h"
 #include "engine/log.h"
 #include "engine/run.h"
@@ -53,6 +54,10 @@ struct db {
     void (*closed)(void *arg);
     void *closed_arg;
     struct env_timer close_timer;
+    int closing_step;
+    uint32_t links_open;           /* closing: links that have not said they are gone */
+    struct checkpoint_contents loaded; /* what the newest manifest named, until the checkpointer has it */
+    uint64_t next_pack;
 };
 
 /* Open: lock, identity, recovery, and as leader the new epoch; blocking file calls on this thread.

@@ -110,6 +110,8 @@ struct log_read {
     uint64_t segment_limit;
 };
 void log_read_start(struct log *log, struct log_read *read);
+/* The same, blocking and without done; only while opening. free(read->buffer) afterwards. */
+MUST_CHECK enum code log_read_now(struct log *log, struct log_read *read, struct err *e);
 
 /* Does this position lie in this log's history (a batch end with this chain)? Looks in memory first,
  * else reads on the background lane. done on the loop: OK, E_DIVERGED (same seqno, other chain or

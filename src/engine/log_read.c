@@ -175,7 +175,8 @@ static uint64_t seek_offset(const struct log_segment *segment, uint64_t s)
     return offset;
 }
 
-void log_read_start(struct log *log, struct log_read *read)
+/* Fill in where to read. False: the answer is known without I/O (read->code says). */
+static bool prepare(struct log *log, struct log_read *read)
 {
     read->log = log;
     read->bytes = slice_of(NULL, 0);
@@ -187,19 +188,27 @@ void log_read_start(struct log *log, struct log_read *read)
     if (read->from.seqno.v < log->base.seqno.v) {
         read->code = ERR(&read->err, E_NOT_KEPT, "the log begins at seqno %llu",
                          (unsigned long long)log_oldest(log).v);
-        submit(log, read, false);
-        return;
+        return false;
     }
-    if (read->from.seqno.v >= log->durable.seqno.v) {
-        submit(log, read, false); /* nothing newer: OK with no bytes */
-        return;
-    }
+    if (read->from.seqno.v >= log->durable.seqno.v) return false; /* nothing newer: OK, no bytes */
     const struct log_segment *segment = log_segment_of(log, seqno_next(read->from.seqno));
     ASSERT(segment != NULL);
     read->segment_file_id = segment->file_id;
     read->segment_offset = seek_offset(segment, read->from.seqno.v + 1);
     read->segment_limit = segment->data_end;
-    submit(log, read, true);
+    return true;
+}
+
+void log_read_start(struct log *log, struct log_read *read)
+{
+    submit(log, read, prepare(log, read));
+}
+
+enum code log_read_now(struct log *log, struct log_read *read, struct err *e)
+{
+    if (prepare(log, read)) read_run(&read->job);
+    if (read->code != OK && e) *e = read->err;
+    return read->code;
 }
 
 /* --- proofs --- */

@@ -67,6 +67,8 @@ struct tide_run {
     struct tide_run *next;      /* in the queue it waits in */
     tide_callback callback;
     void *callback_arg;
+    tide_callback user_callback; /* of the public call; callback is the api's own */
+    void *user_arg;
     uint64_t submitted_ns;
     struct run_text *texts;
     bool is_submitted;

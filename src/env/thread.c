@@ -57,6 +57,14 @@ void env_thread_join(struct env_thread *thread)
     free(thread);
 }
 
+uint64_t env_machine_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page_size = sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || page_size <= 0) return GIB;
+    return (uint64_t)pages * (uint64_t)page_size;
+}
+
 void env_event_init(struct env_event *event)
 {
     atomic_store_explicit(&event->state, EVENT_UNSET, memory_order_relaxed);

@@ -13,6 +13,9 @@ MUST_CHECK enum code env_thread_start(const char *name, void (*run)(void *arg), 
 /* Wait for the end and free. NULL allowed. */
 void env_thread_join(struct env_thread *thread);
 
+/* Bytes of memory of this machine (or of 1 GiB where it cannot be told). */
+uint64_t env_machine_memory(void);
+
 /* One-shot event: unset, then set for ever (until init). One waiter at a time. The last thing the
  * setter touches is `state`, so the waiter may free the event as soon as wait returned. */
 struct env_event {

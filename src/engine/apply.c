@@ -1,0 +1,96 @@
+/* apply: the one function through which batches change the state: live writes, followers, replay. */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "engine/checkpoint.h"
+#include "engine/db_internal.h"
+#include "engine/queue.h"
+#include "engine/write.h"
+
+/* Remember a leadership in the epoch table; identity is saved lazily: the record itself is in the
+ * log, and the table is rebuilt from checkpoint and log at open. */
+static void note_epoch_start(struct db *db, const struct batch_header *header)
+{
+    struct identity *id = &db->identity;
+    db->epoch = header->epoch;
+    if (header->epoch.number > id->highest_epoch) id->highest_epoch = header->epoch.number;
+    if (id->epoch_count > 0 &&
+        id->epochs[id->epoch_count - 1].epoch.number >= header->epoch.number) {
+        return;
+    }
+    if (id->epoch_count == EPOCH_TABLE_MAX) { /* the oldest leaderships are forgotten */
+        memmove(&id->epochs[0], &id->epochs[1], (EPOCH_TABLE_MAX - 1) * sizeof(id->epochs[0]));
+        id->epoch_count--;
+    }
+    id->epochs[id->epoch_count++] = (struct epoch_entry){
+        .epoch = header->epoch,
+        .start = header->first,
+        .chain_before = header->previous_chain,
+    };
+    if (db->saver) db_save_identity(db, NULL, NULL);
+}
+
+bool db_apply_batch(struct db *db, const struct batch_header *header, struct slice payload,
+                    const struct position *end)
+{
+    struct state_outcome outcome = {0};
+    struct err e = {.code = OK};
+    enum code code = state_apply_batch(db->state, header, payload, end, &outcome, &e);
+    if (code != OK) {
+        struct err halted = {.code = OK};
+        (void)ERR(&halted, E_HALTED, "apply stopped before record %llu: %s",
+                  (unsigned long long)header->first.v, e.text);
+        db_set_condition(db, DB_HALTED, &halted);
+        return false;
+    }
+    if (outcome.has_epoch_start) note_epoch_start(db, header);
+    if (db->queue) queue_note_batch(db->queue, header, end);
+    if (db->checkpointer) checkpointer_on_batch(db->checkpointer, header, &outcome);
+    return true;
+}
+
+void db_apply_chunk(struct db *db, const struct log_chunk *chunk)
+{
+    if (db->condition == DB_HALTED) return;
+    for (uint32_t i = 0; i < chunk->batch_count; i++) {
+        const struct log_batch_ref *ref = &chunk->batches[i];
+        struct slice batch = chunk_batch(chunk, i);
+        struct slice payload = slice_of(batch.data + BATCH_HEADER_SIZE, batch.size - BATCH_HEADER_SIZE);
+        if (!db_apply_batch(db, &ref->header, payload, &ref->end)) break;
+    }
+    if (db->write) write_on_applied(db->write, state_position(db->state).seqno);
+}
+
+enum code db_replay(struct db *db, const struct position *from, uint64_t *out_records, struct err *e)
+{
+    struct position at = *from;
+    *out_records = 0;
+    const struct log_identity *id = log_identity_of(db->log);
+    while (at.seqno.v < log_durable(db->log).seqno.v) {
+        struct log_read read = {.from = at, .size_max = 4 * MIB};
+        enum code code = log_read_now(db->log, &read, e);
+        size_t offset = 0;
+        struct position end = at;
+        while (code == OK && offset < read.bytes.size) {
+            struct batch_header header;
+            const uint8_t *bytes = read.bytes.data + offset;
+            enum batch_verdict verdict = batch_header_decode(bytes, id, &header);
+            ASSERT(verdict == BATCH_OK); /* the reader has just checked it */
+            end = (struct position){.epoch = header.epoch.number,
+                                    .seqno = batch_last(&header),
+                                    .chain = batch_chain(bytes)};
+            struct slice payload = slice_of(bytes + BATCH_HEADER_SIZE, header.payload_size);
+            if (!db_apply_batch(db, &header, payload, &end)) {
+                if (e) *e = db->reason;
+                code = E_HALTED;
+            }
+            *out_records += header.record_count;
+            offset += BATCH_HEADER_SIZE + header.payload_size;
+        }
+        free(read.buffer);
+        TRY(code);
+        at = end;
+    }
+    return OK;
+}

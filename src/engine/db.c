@@ -1,0 +1,385 @@
+/* db: the running node: what happens after a sync, on a bad write, on close. Opening is in db_open.c,
+ * applying in apply.c. See db.h. */
+#include "engine/db.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "engine/checkpoint.h"
+#include "engine/db_internal.h"
+#include "engine/identity_store.h"
+#include "engine/log_open.h"
+#include "engine/metrics.h"
+#include "engine/queue.h"
+#include "engine/receiver.h"
+#include "engine/shipper.h"
+#include "engine/write.h"
+
+#define CLOSE_POLL_NS (1 * NS_PER_MS)
+
+struct position db_applied(const struct db *db)
+{
+    struct position nothing = {0};
+    return db->state ? state_position(db->state) : nothing;
+}
+
+static const char *condition_name(enum db_condition condition)
+{
+    switch (condition) {
+    case DB_SERVING: return "serving";
+    case DB_POISONED: return "poisoned";
+    case DB_HALTED: return "halted";
+    case DB_DIVERGED: return "diverged";
+    case DB_CLOSING: return "closing";
+    }
+    return "unknown";
+}
+
+void db_set_condition(struct db *db, enum db_condition condition, const struct err *e)
+{
+    if (db->condition != DB_SERVING && condition != DB_CLOSING) return; /* the first reason stays */
+    db->condition = condition;
+    if (e) db->reason = *e;
+    trace_add(&db->trace, db->env->v->now_mono_ns(db->env), "%s: %s", condition_name(condition),
+              e ? e->text : "");
+    if (condition == DB_POISONED && db->queue) queue_fail_all(db->queue, E_POISONED, db->reason.text);
+    if (condition == DB_HALTED && db->queue) queue_fail_all(db->queue, E_HALTED, db->reason.text);
+}
+
+/* --- identity --- */
+
+struct save_request {
+    void (*done)(struct db *db, void *arg, enum code code);
+    void *arg;
+};
+
+static void identity_was_saved(void *owner, void *arg, enum code code)
+{
+    struct db *db = owner;
+    struct save_request *request = arg;
+    if (code != OK) {
+        struct err e = {.code = OK};
+        (void)ERR(&e, E_POISONED, "identity could not be saved (%s)", code_name(code));
+        db_set_condition(db, DB_POISONED, &e);
+    }
+    if (!request) return;
+    request->done(db, request->arg, code);
+    free(request);
+}
+
+void db_save_identity(struct db *db, void (*done)(struct db *db, void *arg, enum code code), void *arg)
+{
+    struct save_request *request = NULL;
+    if (done) {
+        request = malloc(sizeof(*request));
+        if (!request) {
+            done(db, arg, E_NOMEMORY);
+            return;
+        }
+        *request = (struct save_request){.done = done, .arg = arg};
+    }
+    identity_saver_request(db->saver, &db->identity, identity_was_saved, request);
+}
+
+void db_note_epoch(struct db *db, uint64_t epoch, void (*done)(struct db *, void *, enum code),
+                   void *arg)
+{
+    if (epoch > db->identity.highest_epoch) db->identity.highest_epoch = epoch;
+    db_save_identity(db, done, arg);
+}
+
+struct adoption {
+    void (*done)(struct db *db, void *arg, enum code code);
+    void *arg;
+};
+
+static void cluster_was_saved(struct db *db, void *arg, enum code code)
+{
+    struct adoption adoption = *(struct adoption *)arg;
+    free(arg);
+    struct err e = {.code = OK};
+    if (code == OK && !db->log) code = db_make_parts(db, &e);
+    if (code == OK) log_start_spare(db->log);
+    adoption.done(db, adoption.arg, code);
+}
+
+void db_adopt_cluster(struct db *db, const struct id128 *cluster, uint64_t log_key,
+                      void (*done)(struct db *db, void *arg, enum code code), void *arg)
+{
+    ASSERT(id128_is_zero(&db->identity.cluster));
+    struct adoption *adoption = malloc(sizeof(*adoption));
+    if (!adoption) {
+        done(db, arg, E_NOMEMORY);
+        return;
+    }
+    *adoption = (struct adoption){.done = done, .arg = arg};
+    db->identity.cluster = *cluster;
+    db->identity.log_key = log_key;
+    db_save_identity(db, cluster_was_saved, adoption);
+}
+
+/* --- the log's hooks --- */
+
+static void segment_was_opened(void *owner, uint64_t first_file_id, uint64_t last_file_id)
+{
+    struct db *db = owner;
+    db->identity.first_segment = first_file_id;
+    db->identity.last_segment = last_file_id;
+    if (db->saver) db_save_identity(db, NULL, NULL);
+}
+
+static void log_was_synced(void *owner, uint64_t sync_ns, uint64_t records, uint64_t bytes)
+{
+    struct db *db = owner;
+    (void)bytes;
+    metrics_note_sync(db->metrics, sync_ns, records);
+}
+
+void db_log_hooks(struct db *db, struct log_hooks *out)
+{
+    *out = (struct log_hooks){
+        .owner = db, .segment_opened = segment_was_opened, .synced = log_was_synced};
+}
+
+/* --- writing --- */
+
+/* The next thing for an idle log: a seal that was asked for, else the open group. */
+static void feed_log(struct db *db)
+{
+    if (log_is_writing(db->log) || log_is_poisoned(db->log)) return;
+    if (checkpointer_start_seal(db->checkpointer)) return;
+    if (db->write) write_flush(db->write);
+}
+
+static void chunk_was_written(void *arg, struct log_chunk *chunk, enum code code, const struct err *e)
+{
+    struct db *db = arg;
+    if (code != OK) {
+        struct err why = {.code = OK};
+        (void)ERR(&why, code, "a log write failed (%s); restart recovers", e->text);
+        db_set_condition(db, DB_POISONED, &why);
+        db_on_durable(db);
+        return;
+    }
+    feed_log(db); /* the disk works while this thread ships and applies */
+    if (db->shipper) shipper_on_durable(db->shipper);
+    db_apply_chunk(db, chunk);
+    db_on_applied(db);
+    db_on_durable(db);
+}
+
+void db_write_chunk(struct db *db, struct log_chunk *chunk)
+{
+    log_write(db->log, chunk, chunk_was_written, db);
+}
+
+void db_on_durable(struct db *db)
+{
+    if (db->receiver) receiver_on_progress(db->receiver);
+}
+
+void db_on_applied(struct db *db)
+{
+    checkpointer_poll(db->checkpointer);
+    queue_on_applied(db->queue);
+    if (db->write) feed_log(db); /* runs that went on may have appended */
+}
+
+void db_on_ack(struct db *db)
+{
+    queue_on_ack(db->queue);
+}
+
+static void flush_was_due(struct env_task *task)
+{
+    struct db *db = CONTAINER_OF(task, struct db, flush_task);
+    if (db->log) feed_log(db);
+}
+
+static void poll_was_due(struct env_task *task)
+{
+    struct db *db = CONTAINER_OF(task, struct db, poll_task);
+    if (!db->log) return;
+    checkpointer_poll(db->checkpointer);
+    feed_log(db);
+}
+
+static void submit_one(struct db *db, struct tide_run *run)
+{
+    run->cursor = 0;
+    run->filled = 0;
+    run->pending = SEQNO_NONE;
+    run->submitted_ns = 0;
+    queue_advance(db->queue, run);
+}
+
+void db_submit(struct db *db, struct tide_run *run)
+{
+    submit_one(db, run);
+    db->env->v->post(db->env, &db->flush_task);
+}
+
+void db_submit_burst(struct db *db, struct tide_run *list)
+{
+    while (list) {
+        struct tide_run *next = list->next;
+        submit_one(db, list);
+        list = next;
+    }
+    if (db->log) feed_log(db);
+}
+
+/* --- parts --- */
+
+enum code db_make_parts(struct db *db, struct err *e)
+{
+    if (!db->log) {
+        struct log_identity id = {.cluster = db->identity.cluster,
+                                  .stream = db->identity.stream,
+                                  .log_key = db->identity.log_key};
+        struct log_hooks hooks;
+        db_log_hooks(db, &hooks);
+        db->log = log_new(db->env, &id, &db->config, &hooks, &db->identity.log_base);
+        if (!db->log) return ERR(e, E_NOMEMORY, "no memory for the log");
+        TRY(log_start(db->log, 1, 0, e));
+    }
+    if (!db->state) {
+        db->state = state_new(db->alloc, db->identity.cluster, db->identity.stream);
+        if (!db->state) return ERR(e, E_NOMEMORY, "no memory for the state");
+    }
+    if (!db->checkpointer) {
+        db->checkpointer = checkpointer_new(db, &db->loaded, db->next_pack ? db->next_pack : 1);
+        if (!db->checkpointer) return ERR(e, E_NOMEMORY, "no memory for checkpoints");
+    }
+    db->flush_task.run = flush_was_due;
+    db->poll_task.run = poll_was_due;
+    return OK;
+}
+
+void db_free_parts(struct db *db)
+{
+    shipper_free(db->shipper);
+    receiver_free(db->receiver);
+    write_free(db->write);
+    checkpointer_free(db->checkpointer);
+    checkpoint_contents_fini(&db->loaded);
+    queue_free(db->queue);
+    log_free(db->log);
+    state_free(db->state);
+    identity_saver_free(db->saver);
+    metrics_free(db->metrics);
+    db->env->v->timer_close(db->env, &db->close_timer);
+    free(db);
+}
+
+void db_abandon(struct db *db)
+{
+    db_free_parts(db);
+}
+
+/* --- closing: a few steps, looked at again every millisecond --- */
+
+enum close_step { CLOSE_LINKS, CLOSE_WRITES, CLOSE_SEAL, CLOSE_IDENTITY, CLOSE_DONE };
+
+static void close_step(struct env_timer *timer);
+
+static void look_again(struct db *db)
+{
+    db->close_timer.fire = close_step;
+    db->env->v->timer_start(db->env, &db->close_timer, CLOSE_POLL_NS);
+}
+
+static void links_closed(void *arg)
+{
+    struct db *db = arg;
+    ASSERT(db->links_open > 0);
+    db->links_open--;
+}
+
+static void seal_was_done(void *arg, struct log_chunk *chunk, enum code code, const struct err *e)
+{
+    (void)arg; /* a failed seal is found by the next open, which reseals */
+    (void)chunk;
+    (void)code;
+    (void)e;
+}
+
+static void identity_closed(struct db *db, void *arg, enum code code)
+{
+    (void)arg;
+    (void)code; /* the copy before is good; nothing can be told to anybody any more */
+    db->closing_step = CLOSE_DONE;
+}
+
+static bool are_writes_done(const struct db *db)
+{
+    if (!db->log) return true;
+    if (log_is_writing(db->log)) return false;
+    if (log_is_poisoned(db->log) || db->condition != DB_CLOSING) return true;
+    return !db->write || write_assigned(db->write).v == log_durable(db->log).seqno.v;
+}
+
+static bool is_all_quiet(const struct db *db)
+{
+    if (db->log && (!log_is_quiet(db->log) || !checkpointer_is_quiet(db->checkpointer))) return false;
+    return identity_saver_is_idle(db->saver);
+}
+
+static void finish_close(struct db *db)
+{
+    void (*closed)(void *arg) = db->closed;
+    void *arg = db->closed_arg;
+    db_free_parts(db);
+    closed(arg);
+}
+
+static void close_step(struct env_timer *timer)
+{
+    struct db *db = CONTAINER_OF(timer, struct db, close_timer);
+    switch ((enum close_step)db->closing_step) {
+    case CLOSE_LINKS:
+        if (db->links_open > 0) break;
+        db->closing_step = CLOSE_WRITES;
+        break;
+    case CLOSE_WRITES:
+        if (db->log) feed_log(db);
+        if (!are_writes_done(db)) break;
+        queue_fail_all(db->queue, E_CLOSED, "the database is closing");
+        db->closing_step = CLOSE_SEAL;
+        if (db->log && !log_is_writing(db->log)) {
+            log_stop(db->log);
+            log_seal(db->log, seal_was_done, db);
+        }
+        break;
+    case CLOSE_SEAL:
+        if (!is_all_quiet(db)) break;
+        db->closing_step = CLOSE_IDENTITY;
+        db_save_identity(db, identity_closed, NULL);
+        break;
+    case CLOSE_IDENTITY: break; /* identity_closed moves on */
+    case CLOSE_DONE:
+        if (!is_all_quiet(db)) break;
+        finish_close(db);
+        return;
+    }
+    look_again(db);
+}
+
+void db_close(struct db *db, void (*closed)(void *arg), void *arg)
+{
+    db->closed = closed;
+    db->closed_arg = arg;
+    db_set_condition(db, DB_CLOSING, NULL);
+    if (db->checkpointer) checkpointer_stop(db->checkpointer);
+    if (db->receiver) {
+        db->links_open++;
+        receiver_close(db->receiver, links_closed, db);
+    }
+    if (db->shipper) {
+        db->links_open++;
+        shipper_close(db->shipper, links_closed, db);
+    }
+    db->closing_step = CLOSE_LINKS;
+    look_again(db);
+}

@@ -1,0 +1,323 @@
+/* status: see status.h. Strings that may change are copied into the run's memory. */
+#include "engine/status.h"
+
+#include <math.h>
+
+#include "base/text.h"
+#include "engine/checkpoint.h"
+#include "engine/log_open.h"
+#include "engine/metrics.h"
+#include "engine/receiver.h"
+#include "engine/shipper.h"
+#include "engine/write.h"
+#include "format/slotfile.h"
+
+#define JSON_SIZE (4 * KIB)
+#define JSON_SIZE_PER_FOLLOWER (2 * KIB)
+#define METRICS_SIZE (24 * KIB)
+#define METRICS_SIZE_PER_FOLLOWER (4 * KIB)
+
+static enum code no_memory(struct err *e)
+{
+    return ERR(e, E_NOMEMORY, "no memory for the answer");
+}
+
+static const char *copy_text(struct tide_run *run, const char *s)
+{
+    size_t size = strlen(s) + 1;
+    char *copy = run_take(run, size);
+    if (!copy) return "";
+    memcpy(copy, s, size);
+    return copy;
+}
+
+static struct tide_position position_out(struct position p)
+{
+    struct tide_position out = {.epoch = p.epoch, .seqno = p.seqno.v};
+    memcpy(out.chain4, p.chain.bytes, sizeof(out.chain4));
+    return out;
+}
+
+static const char *state_word(const struct db *db, bool is_synced)
+{
+    switch (db->condition) {
+    case DB_SERVING: return db->receiver && !is_synced ? "syncing" : "serving";
+    case DB_POISONED: return "poisoned";
+    case DB_HALTED: return "halted";
+    case DB_DIVERGED: return "diverged";
+    case DB_CLOSING: return "closing";
+    }
+    return "unknown";
+}
+
+static enum tide_role role_out(const struct db *db)
+{
+    if (db->identity.role == ROLE_FOLLOWER) return TIDE_ROLE_FOLLOWER;
+    return db->shipper ? TIDE_ROLE_LEADER : TIDE_ROLE_SINGLE;
+}
+
+static void fill_log(const struct db *db, struct tide_status *s)
+{
+    if (!db->log) return;
+    struct log_figures figures;
+    log_figures(db->log, &figures);
+    s->durable = position_out(log_durable(db->log));
+    s->applied = position_out(db_applied(db));
+    s->assigned = db->write ? write_assigned(db->write).v : log_written(db->log).seqno.v;
+    s->oldest = log_oldest(db->log).v;
+    s->log_bytes = figures.bytes;
+    s->log_segments = figures.segments;
+    s->items = state_item_count(db->state);
+    s->memory_bytes = state_bytes(db->state);
+    struct checkpointer_status c;
+    checkpointer_status(db->checkpointer, &c);
+    s->checkpoint_seqno = c.checkpoint_seqno.v;
+    s->checkpoint_age_ms = c.checkpoint_age_ns == UINT64_MAX ? UINT64_MAX
+                                                             : c.checkpoint_age_ns / NS_PER_MS;
+    s->digest_mark = c.digest_mark.v;
+    s->safe = s->durable.seqno;
+    s->committed = s->durable.seqno;
+    s->retention_floor = s->oldest;
+}
+
+static void fill_follower_view(const struct db *db, struct tide_run *run, struct tide_status *s)
+{
+    struct receiver_status r;
+    receiver_status(db->receiver, &r);
+    s->link_state = copy_text(run, r.link_state);
+    s->is_link_up = r.is_link_up;
+    s->was_synced = r.was_synced;
+    s->lag_records = r.lag_records;
+    s->lag_bytes = r.lag_bytes;
+    s->lag_seconds = r.lag_seconds;
+}
+
+static enum code fill_followers(const struct db *db, struct tide_run *run, struct tide_status *s,
+                                struct err *e)
+{
+    uint32_t count = shipper_follower_count(db->shipper);
+    struct tide_follower_status *followers = run_take(run, (count ? count : 1) * sizeof(*followers));
+    if (!followers) return no_memory(e);
+    s->follower_count = shipper_status(db->shipper, followers, count);
+    for (uint32_t i = 0; i < s->follower_count; i++) {
+        followers[i].node_id = copy_text(run, followers[i].node_id);
+        followers[i].address = copy_text(run, followers[i].address);
+        followers[i].state = copy_text(run, followers[i].state);
+    }
+    s->followers = followers;
+    if (!db->log || db->receiver) return OK;
+    s->safe = shipper_safe(db->shipper).v;
+    s->committed = s->safe;
+    s->retention_floor = shipper_floor(db->shipper).v;
+    return OK;
+}
+
+static enum code gather(struct db *db, struct tide_run *run, struct tide_status *s, struct err *e)
+{
+    char cluster[33];
+    struct text t = text_of(cluster, sizeof(cluster));
+    if (!id128_is_zero(&db->identity.cluster)) {
+        text_add_hex(&t, db->identity.cluster.bytes, sizeof(db->identity.cluster.bytes));
+    }
+    *s = (struct tide_status){
+        .role = role_out(db),
+        .node_id = copy_text(run, db->identity.node_id),
+        .cluster = copy_text(run, t.data),
+        .reason = copy_text(run, db->condition == DB_SERVING ? "" : db->reason.text),
+        .leader_data_address = copy_text(
+            run, db_is_leader(db) ? db->config.data_address : db->identity.leader_data_address),
+        .leader_replication_address = copy_text(
+            run, db_is_leader(db) ? db->config.replication_address : db->identity.leader_address),
+        .replication_address = copy_text(run, db->shipper ? db->config.replication_address : ""),
+        .link_state = "",
+        .region = db->identity.stream.region,
+        .shard = db->identity.stream.shard,
+        .epoch = db->epoch.number,
+        .checkpoint_age_ms = UINT64_MAX,
+        .divergences = db->divergences,
+        .digests_checked = db->digests_checked,
+        .uptime_ms = (db->env->v->now_mono_ns(db->env) - db->opened_ns) / NS_PER_MS,
+        .json = "",
+    };
+    (void)db->env->v->disk_free(db->env, &s->disk_free_bytes, NULL); /* 0: unknown */
+    fill_log(db, s);
+    if (db->receiver) fill_follower_view(db, run, s);
+    if (db->shipper) TRY(fill_followers(db, run, s, e));
+    s->state = state_word(db, s->was_synced);
+    return OK;
+}
+
+/* --- JSON --- */
+
+static void json_string(struct text *t, const char *name, const char *value)
+{
+    text_add(t, "\"%s\":\"", name);
+    for (const char *c = value; *c; c++) {
+        unsigned char u = (unsigned char)*c;
+        if (u == '"' || u == '\\') text_add(t, "\\%c", u);
+        else if (u < 0x20 || u > 0x7e) text_add(t, "\\u%04x", u);
+        else text_add(t, "%c", u);
+    }
+    text_add(t, "\"");
+}
+
+/* Integers above 2^53 would be rounded by common readers: they are strings then. */
+static void json_u64(struct text *t, const char *name, uint64_t v)
+{
+    bool is_big = v > (1ULL << 53);
+    text_add(t, is_big ? ",\"%s\":\"%llu\"" : ",\"%s\":%llu", name, (unsigned long long)v);
+}
+
+/* JSON has no infinity: a bound that does not exist is null. */
+static void json_seconds(struct text *t, const char *name, double v)
+{
+    char number[F64_TEXT_SIZE];
+    if (isinf(v)) {
+        text_add(t, ",\"%s\":null", name);
+        return;
+    }
+    (void)format_f64(number, v); /* length unused */
+    text_add(t, ",\"%s\":%s", name, number);
+}
+
+static void json_token(struct text *t, const char *name, const struct tide_position *p)
+{
+    char token[TIDE_TOKEN_SIZE];
+    size_t size = tide_token_format(p, token);
+    text_add(t, ",\"%s\":\"%.*s\"", name, (int)size, token);
+}
+
+static void json_bool(struct text *t, const char *name, bool v)
+{
+    text_add(t, ",\"%s\":%s", name, v ? "true" : "false");
+}
+
+static void json_follower(struct text *t, const struct tide_follower_status *f)
+{
+    text_add(t, "{");
+    json_string(t, "id", f->node_id);
+    text_add(t, ",");
+    json_string(t, "address", f->address);
+    text_add(t, ",");
+    json_string(t, "state", f->state);
+    json_u64(t, "region", f->region);
+    json_u64(t, "shard", f->shard);
+    json_bool(t, "connected", f->is_connected);
+    json_u64(t, "restart", f->restart);
+    json_u64(t, "shipped", f->shipped);
+    json_u64(t, "received", f->received);
+    json_u64(t, "stored", f->stored);
+    json_u64(t, "applied", f->applied);
+    if (f->was_synced) {
+        json_u64(t, "lag_records", f->lag_records);
+        json_u64(t, "lag_bytes", f->lag_bytes);
+    } else {
+        text_add(t, ",\"lag_records\":null,\"lag_bytes\":null");
+    }
+    json_seconds(t, "lag_seconds", f->lag_seconds);
+    json_u64(t, "last_seen_ms_ago", f->last_seen_ms_ago);
+    json_u64(t, "apply_errors", f->apply_errors);
+    json_u64(t, "divergences", f->divergences);
+    text_add(t, "}");
+}
+
+static void json_positions(struct text *t, const struct tide_status *s)
+{
+    json_u64(t, "epoch", s->epoch);
+    json_token(t, "applied", &s->applied);
+    json_token(t, "durable", &s->durable);
+    json_u64(t, "applied_seqno", s->applied.seqno);
+    json_u64(t, "durable_seqno", s->durable.seqno);
+    json_u64(t, "assigned_seqno", s->assigned);
+    json_u64(t, "committed_seqno", s->committed);
+    json_u64(t, "safe_seqno", s->safe);
+    json_u64(t, "oldest_seqno", s->oldest);
+    json_u64(t, "retention_floor_seqno", s->retention_floor);
+    json_u64(t, "log_bytes", s->log_bytes);
+    json_u64(t, "log_segments", s->log_segments);
+    json_u64(t, "items", s->items);
+    json_u64(t, "memory_bytes", s->memory_bytes);
+    json_u64(t, "disk_free_bytes", s->disk_free_bytes);
+    json_u64(t, "checkpoint_seqno", s->checkpoint_seqno);
+    json_u64(t, "digest_mark", s->digest_mark);
+    json_u64(t, "digests_checked", s->digests_checked);
+    json_u64(t, "divergences", s->divergences);
+    json_u64(t, "uptime_ms", s->uptime_ms);
+}
+
+static const char *role_text(enum tide_role role)
+{
+    if (role == TIDE_ROLE_FOLLOWER) return "follower";
+    return role == TIDE_ROLE_LEADER ? "leader" : "single";
+}
+
+static enum code write_json(struct tide_run *run, struct tide_status *s, struct err *e)
+{
+    size_t capacity = JSON_SIZE + s->follower_count * JSON_SIZE_PER_FOLLOWER;
+    char *bytes = run_take(run, capacity);
+    if (!bytes) return no_memory(e);
+    struct text t = text_of(bytes, capacity);
+    text_add(&t, "{");
+    json_string(&t, "role", role_text(s->role));
+    const struct {
+        const char *name;
+        const char *value;
+    } texts[] = {
+        {"id", s->node_id},
+        {"cluster", s->cluster},
+        {"state", s->state},
+        {"reason", s->reason},
+        {"leader", s->leader_data_address},
+        {"leader_replication", s->leader_replication_address},
+        {"replication", s->replication_address},
+    };
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        text_add(&t, ",");
+        json_string(&t, texts[i].name, texts[i].value);
+    }
+    json_u64(&t, "region", s->region);
+    json_u64(&t, "shard", s->shard);
+    json_positions(&t, s);
+    if (s->role == TIDE_ROLE_FOLLOWER) {
+        text_add(&t, ",");
+        json_string(&t, "link", s->link_state);
+        json_bool(&t, "link_up", s->is_link_up);
+        json_bool(&t, "synced", s->was_synced);
+        json_u64(&t, "lag_records", s->lag_records);
+        json_u64(&t, "lag_bytes", s->lag_bytes);
+        json_seconds(&t, "lag_seconds", s->lag_seconds);
+    }
+    text_add(&t, ",\"followers\":[");
+    for (uint32_t i = 0; i < s->follower_count; i++) {
+        if (i > 0) text_add(&t, ",");
+        json_follower(&t, &s->followers[i]);
+    }
+    text_add(&t, "]}");
+    s->json = t.data;
+    return OK;
+}
+
+enum code status_op(struct db *db, struct tide_run *run, struct op *op, struct err *e)
+{
+    struct tide_status *s = run_take(run, sizeof(*s));
+    if (!s) return no_memory(e);
+    TRY(gather(db, run, s, e));
+    TRY(write_json(run, s, e));
+    op->result.kind = TIDE_RESULT_STATUS;
+    op->result.as.status = s;
+    return OK;
+}
+
+enum code metrics_op(struct db *db, struct tide_run *run, struct op *op, struct err *e)
+{
+    struct tide_status s;
+    TRY(gather(db, run, &s, e));
+    size_t capacity = METRICS_SIZE + s.follower_count * METRICS_SIZE_PER_FOLLOWER;
+    char *bytes = run_take(run, capacity);
+    if (!bytes) return no_memory(e);
+    struct text t = text_of(bytes, capacity);
+    metrics_write(db, &s, &t);
+    op->result.kind = TIDE_RESULT_TEXT;
+    op->result.as.text = (struct tide_bytes){t.data, t.size};
+    return OK;
+}
