@@ -29,21 +29,21 @@ extern "C" {
 /* Outcomes. Numbers are stable. tide_code_word gives the word an error line starts with. */
 enum tide_code {
     TIDE_OK = 0,
-    TIDE_INVALID = 1,       /* malformed request or argument */
-    TIDE_SCHEMA = 2,        /* unknown type, field or profile */
-    TIDE_LIMIT = 3,         /* value or size outside the documented limit */
+    TIDE_INVALID = 1, /* malformed request or argument */
+    TIDE_SCHEMA = 2,  /* unknown type, field or profile */
+    TIDE_LIMIT = 3,   /* value or size outside the documented limit */
     TIDE_NOTFOUND = 4,
-    TIDE_READONLY = 5,      /* this node takes no writes; the message names the leader */
-    TIDE_UNSUPPORTED = 6,   /* not in this version */
-    TIDE_GAP = 7,           /* producer number skips ahead */
+    TIDE_READONLY = 5,    /* this node takes no writes; the message names the leader */
+    TIDE_UNSUPPORTED = 6, /* not in this version */
+    TIDE_GAP = 7,         /* producer number skips ahead */
     TIDE_STALE = 8,
     TIDE_LOST = 9,
     TIDE_DURABILITY = 10,
-    TIDE_UNKNOWN = 11,      /* outcome unknown; the position to ask about is in the result */
-    TIDE_BUSY = 12,         /* a queue or table is full; try again */
+    TIDE_UNKNOWN = 11, /* outcome unknown; the position to ask about is in the result */
+    TIDE_BUSY = 12,    /* a queue or table is full; try again */
     TIDE_DISKFULL = 13,
     TIDE_NOMEMORY = 14,
-    TIDE_POISONED = 15,     /* a log write failed; restart recovers */
+    TIDE_POISONED = 15, /* a log write failed; restart recovers */
     TIDE_DIVERGED = 16,
     TIDE_HALTED = 17,
     TIDE_IDINUSE = 18,
@@ -52,10 +52,10 @@ enum tide_code {
     TIDE_LOADING = 21,
     TIDE_IO = 22,
     TIDE_CORRUPT = 23,
-    TIDE_ROTTEN = 24,       /* an acknowledged record is damaged on disk */
-    TIDE_FORMAT = 25,       /* newer or unknown format version */
+    TIDE_ROTTEN = 24, /* an acknowledged record is damaged on disk */
+    TIDE_FORMAT = 25, /* newer or unknown format version */
     TIDE_WRONG_CLUSTER = 26,
-    TIDE_INUSE = 27,        /* directory or port in use */
+    TIDE_INUSE = 27, /* directory or port in use */
     TIDE_NOT_KEPT = 28,
     TIDE_FENCED = 29,
     TIDE_CLOSED = 30,
@@ -99,10 +99,10 @@ struct tide_position {
 size_t tide_token_format(const struct tide_position *p, char out[TIDE_TOKEN_SIZE]);
 enum tide_code tide_token_parse(struct tide_bytes text, struct tide_position *out);
 
-const char *tide_version(void);                 /* "0.1.0" */
-uint32_t tide_format_version(void);             /* of the files this build writes */
-const char *tide_code_word(enum tide_code c);   /* "READONLY"; never NULL */
-const char *tide_code_name(enum tide_code c);   /* "ROTTEN"; never NULL */
+const char *tide_version(void);               /* "0.1.0" */
+uint32_t tide_format_version(void);           /* of the files this build writes */
+const char *tide_code_word(enum tide_code c); /* "READONLY"; never NULL */
+const char *tide_code_name(enum tide_code c); /* "ROTTEN"; never NULL */
 enum tide_class tide_code_class(enum tide_code c);
 
 /* --- open and close --- */
@@ -113,50 +113,50 @@ enum tide_role { TIDE_ROLE_SINGLE = 1, TIDE_ROLE_LEADER = 2, TIDE_ROLE_FOLLOWER 
 
 struct tide_options {
     size_t size;
-    const char *dir;                /* data directory, created if absent */
-    const char *follow;             /* leader's replication address "host:7402"; NULL: a new
-                                       directory leads; an existing one does what its identity says */
-    const char *node_id;            /* [A-Za-z0-9._-]{1,64}; NULL: random, stored */
+    const char *dir;     /* data directory, created if absent */
+    const char *follow;  /* leader's replication address "host:7402"; NULL: a new
+                            directory leads; an existing one does what its identity says */
+    const char *node_id; /* [A-Za-z0-9._-]{1,64}; NULL: random, stored */
     uint16_t region;
     uint16_t shard;
     const char *replication_listen; /* "127.0.0.1:7402", port 0 picks; NULL: no followers */
     const char *data_address;       /* as others reach this node; told to followers and clients */
     const char *http_address;
     const char *replication_address; /* NULL: the host of data_address with the listening port */
-    uint64_t segment_size;          /* bytes; 16 MiB (first ones 1 MiB, doubling) */
-    uint64_t record_size_max;       /* 1 MiB */
-    uint64_t batch_size_max;        /* 4 MiB */
+    uint64_t segment_size;           /* bytes; 16 MiB (first ones 1 MiB, doubling) */
+    uint64_t record_size_max;        /* 1 MiB */
+    uint64_t batch_size_max;         /* 4 MiB */
     uint64_t checkpoint_interval_ms; /* 5 min */
-    uint64_t checkpoint_log_bytes;  /* 1 GiB */
-    uint64_t mark_interval_ms;      /* 10 s; UINT64_MAX: off */
-    uint64_t commit_delay_us;       /* 0 */
-    uint64_t tail_buffer;           /* 64 MiB for all followers */
-    uint64_t credit;                /* 8 MiB in flight per follower */
-    uint64_t heartbeat_ms;          /* 500 */
-    uint64_t suspect_ms;            /* 3 s */
-    uint64_t dead_ms;               /* 10 s */
-    uint64_t clock_skew_max_ms;     /* 5 s: event times further ahead are clamped to arrival */
-    uint64_t dedup_keys_max;        /* 4 M */
-    uint64_t memory_max;            /* 80 % of memory */
-    uint32_t runs_max;              /* runs in flight before TIDE_BUSY; 65,536 */
+    uint64_t checkpoint_log_bytes;   /* 1 GiB */
+    uint64_t mark_interval_ms;       /* 10 s; UINT64_MAX: off */
+    uint64_t commit_delay_us;        /* 0 */
+    uint64_t tail_buffer;            /* 64 MiB for all followers */
+    uint64_t credit;                 /* 8 MiB in flight per follower */
+    uint64_t heartbeat_ms;           /* 500 */
+    uint64_t suspect_ms;             /* 3 s */
+    uint64_t dead_ms;                /* 10 s */
+    uint64_t clock_skew_max_ms;      /* 5 s: event times further ahead are clamped to arrival */
+    uint64_t dedup_keys_max;         /* 4 M */
+    uint64_t memory_max;             /* 80 % of memory */
+    uint32_t runs_max;               /* runs in flight before TIDE_BUSY; 65,536 */
 };
 
 /* What opening found and did. Fixed-size texts. */
 struct tide_open_report {
     enum tide_role role;
     bool is_new;
-    struct tide_position position;  /* applied, after recovery */
-    uint64_t checkpoint_seqno;      /* 0: none used */
+    struct tide_position position; /* applied, after recovery */
+    uint64_t checkpoint_seqno;     /* 0: none used */
     uint64_t records_replayed;
-    uint64_t discarded_bytes;       /* torn tail, moved to quarantine/ */
-    uint64_t seconds_micro;         /* time recovery took, microseconds */
+    uint64_t discarded_bytes; /* torn tail, moved to quarantine/ */
+    uint64_t seconds_micro;   /* time recovery took, microseconds */
     char backend[64];
-    char notes[512];                /* sentences, e.g. a flag that identity overrides */
+    char notes[512]; /* sentences, e.g. a flag that identity overrides */
 };
 
 /* Open. Blocks until recovered (and, as leader, until the new epoch is durable). *report may be
- * NULL. Errors: TIDE_INUSE, TIDE_ROTTEN, TIDE_FORMAT, TIDE_WRONG_CLUSTER, TIDE_IO ... each says what
- * to do. */
+ * NULL. Errors: TIDE_INUSE, TIDE_ROTTEN, TIDE_FORMAT, TIDE_WRONG_CLUSTER, TIDE_IO ... each says
+ * what to do. */
 enum tide_code tide_open(const struct tide_options *options, tide_db **out,
                          struct tide_open_report *report, struct tide_err *e);
 /* Stop: answers every waiter, syncs, frees. Blocks at most about deadline_ms. db may be NULL. */
@@ -169,12 +169,12 @@ typedef struct tide_run tide_run;
 /* One signal. Zero fields: weight_is_set false means 1, at_ms 0 means now. */
 struct tide_signal {
     struct tide_bytes type;
-    struct tide_bytes item;     /* 1..255 bytes */
+    struct tide_bytes item; /* 1..255 bytes */
     double weight;
     bool weight_is_set;
     int64_t at_ms;
-    struct tide_bytes user;     /* size 0: none */
-    struct tide_bytes key;      /* idempotency key, size 0: none */
+    struct tide_bytes user; /* size 0: none */
+    struct tide_bytes key;  /* idempotency key, size 0: none */
 };
 
 /* Of a whole record. */
@@ -186,16 +186,16 @@ struct tide_write_options {
 
 struct tide_schema_signal {
     struct tide_bytes name;
-    uint64_t halflives_ms[3];   /* 0-terminated; none: 7 days */
-    uint8_t windows;            /* bits: 1h 1, 24h 2, 7d 4, 30d 8, all 16; 0: 1h 24h 7d all */
-    uint8_t mode;               /* 0 or 1 count, 2 once, 3 latest */
+    uint64_t halflives_ms[3]; /* 0-terminated; none: 7 days */
+    uint8_t windows;          /* bits: 1h 1, 24h 2, 7d 4, 30d 8, all 16; 0: 1h 24h 7d all */
+    uint8_t mode;             /* 0 or 1 count, 2 once, 3 latest */
     bool is_negative;
 };
 
 struct tide_retrieve {
-    struct tide_bytes profile;  /* "top", "decayed:view" */
-    uint32_t limit;             /* 0: 10; at most 1000 */
-    int64_t now_ms;             /* 0: this node's clock */
+    struct tide_bytes profile; /* "top", "decayed:view" */
+    uint32_t limit;            /* 0: 10; at most 1000 */
+    int64_t now_ms;            /* 0: this node's clock */
     const struct tide_bytes *excludes;
     uint32_t exclude_count;
 };
@@ -223,26 +223,27 @@ int32_t tide_run_unsignal(tide_run *run, struct tide_bytes type, struct tide_byt
 int32_t tide_run_schema_signal(tide_run *run, const struct tide_schema_signal *schema);
 /* Move a producer on to `number` without an effect (a line that was skipped). */
 int32_t tide_run_producer_skip(tide_run *run, struct tide_bytes producer, uint64_t number);
-int32_t tide_run_producer(tide_run *run, struct tide_bytes producer);   /* -> integer, 0 unknown */
-int32_t tide_run_score(tide_run *run, struct tide_bytes type, struct tide_bytes item, int64_t at_ms);
+int32_t tide_run_producer(tide_run *run, struct tide_bytes producer); /* -> integer, 0 unknown */
+int32_t tide_run_score(tide_run *run, struct tide_bytes type, struct tide_bytes item,
+                       int64_t at_ms);
 int32_t tide_run_count_of(tide_run *run, struct tide_bytes type, struct tide_bytes item,
-                          struct tide_bytes window);                    /* "all" in this version */
+                          struct tide_bytes window); /* "all" in this version */
 int32_t tide_run_retrieve(tide_run *run, const struct tide_retrieve *request); /* -> items */
-int32_t tide_run_schema_show(tide_run *run);                            /* -> text, a line a type */
-int32_t tide_run_position(tide_run *run);                               /* -> position (applied) */
+int32_t tide_run_schema_show(tide_run *run); /* -> text, a line a type */
+int32_t tide_run_position(tide_run *run);    /* -> position (applied) */
 /* at_seqno 0: the applied position of the moment; else a recent mark. -> digest */
 int32_t tide_run_digest(tide_run *run, uint64_t at_seqno);
-int32_t tide_run_checkpoint(tide_run *run);                             /* -> position of the cut */
-int32_t tide_run_log_seal(tide_run *run);                               /* -> position sealed at */
+int32_t tide_run_checkpoint(tide_run *run); /* -> position of the cut */
+int32_t tide_run_log_seal(tide_run *run);   /* -> position sealed at */
 /* Wait until `followers` followers stored everything up to seqno `at_least` (0: everything
  * durable now), or the timeout (0: none). -> integer, how many did. */
 int32_t tide_run_wait(tide_run *run, uint64_t at_least, uint32_t followers, uint64_t timeout_ms);
-int32_t tide_run_items(tide_run *run);                                  /* -> integer: item count */
-int32_t tide_run_status(tide_run *run);                                 /* -> status */
-int32_t tide_run_metrics(tide_run *run);   /* -> text, Prometheus 0.0.4 lines of the engine */
+int32_t tide_run_items(tide_run *run);   /* -> integer: item count */
+int32_t tide_run_status(tide_run *run);  /* -> status */
+int32_t tide_run_metrics(tide_run *run); /* -> text, Prometheus 0.0.4 lines of the engine */
 
 enum tide_result_kind {
-    TIDE_RESULT_NONE = 0,     /* code tells all */
+    TIDE_RESULT_NONE = 0, /* code tells all */
     TIDE_RESULT_POSITION = 1,
     TIDE_RESULT_DOUBLE = 2,
     TIDE_RESULT_INTEGER = 3,
@@ -261,7 +262,7 @@ struct tide_items {
     uint32_t count;
     bool is_exact;
     struct tide_position position;
-    double staleness_ms;      /* +Inf: never synced; 0 on a leader */
+    double staleness_ms; /* +Inf: never synced; 0 on a leader */
 };
 struct tide_digest {
     uint64_t seqno;
@@ -271,21 +272,21 @@ struct tide_digest {
 /* One follower as its leader sees it. Strings live as long as the run. */
 struct tide_follower_status {
     const char *node_id;
-    const char *address;      /* data address, "" unknown */
-    const char *state;        /* slot state: "streaming", "inactive" ... */
+    const char *address; /* data address, "" unknown */
+    const char *state;   /* slot state: "streaming", "inactive" ... */
     uint16_t region;
     uint16_t shard;
     bool is_connected;
-    bool was_synced;          /* told a stored position at least once */
+    bool was_synced; /* told a stored position at least once */
     bool is_rebootstrapping;
     uint64_t restart;
     uint64_t shipped;
     uint64_t received;
     uint64_t stored;
     uint64_t applied;
-    uint64_t lag_records;     /* from the leader's durable position */
+    uint64_t lag_records; /* from the leader's durable position */
     uint64_t lag_bytes;
-    double lag_seconds;       /* upper bound; +Inf never synced */
+    double lag_seconds; /* upper bound; +Inf never synced */
     uint64_t last_seen_ms_ago;
     uint64_t connected_ms;
     uint64_t apply_errors;
@@ -297,13 +298,13 @@ struct tide_follower_status {
 struct tide_status {
     enum tide_role role;
     const char *node_id;
-    const char *cluster;              /* 32 hex digits, "" unknown yet */
-    const char *state;                /* "serving", "poisoned", "halted", "diverged", "syncing" */
-    const char *reason;               /* sentence when state is not serving; "" else */
-    const char *leader_data_address;  /* "" unknown */
+    const char *cluster;             /* 32 hex digits, "" unknown yet */
+    const char *state;               /* "serving", "poisoned", "halted", "diverged", "syncing" */
+    const char *reason;              /* sentence when state is not serving; "" else */
+    const char *leader_data_address; /* "" unknown */
     const char *leader_replication_address;
-    const char *replication_address;  /* where this node listens; "" none */
-    const char *link_state;           /* follower: "streaming", "connecting", "refused: ..." */
+    const char *replication_address; /* where this node listens; "" none */
+    const char *link_state;          /* follower: "streaming", "connecting", "refused: ..." */
     uint16_t region;
     uint16_t shard;
     uint64_t epoch;
@@ -320,25 +321,25 @@ struct tide_status {
     uint64_t memory_bytes;
     uint64_t disk_free_bytes;
     uint64_t checkpoint_seqno;
-    uint64_t checkpoint_age_ms;       /* UINT64_MAX: none yet */
-    uint64_t digest_mark;             /* newest mark with a root; 0 none */
+    uint64_t checkpoint_age_ms; /* UINT64_MAX: none yet */
+    uint64_t digest_mark;       /* newest mark with a root; 0 none */
     uint64_t divergences;
     uint64_t digests_checked;
-    bool is_link_up;                  /* follower: streaming from its leader */
-    bool was_synced;                  /* follower: reached a leader's position once */
-    uint64_t lag_records;             /* follower's own view */
+    bool is_link_up;      /* follower: streaming from its leader */
+    bool was_synced;      /* follower: reached a leader's position once */
+    uint64_t lag_records; /* follower's own view */
     uint64_t lag_bytes;
-    double lag_seconds;               /* 0 on a leader; +Inf never synced */
+    double lag_seconds; /* 0 on a leader; +Inf never synced */
     uint64_t uptime_ms;
     uint32_t follower_count;
     const struct tide_follower_status *followers;
-    const char *json;                 /* the same as one JSON object (status.json) */
+    const char *json; /* the same as one JSON object (status.json) */
 };
 
 struct tide_result {
     enum tide_code code;
     enum tide_result_kind kind;
-    bool is_duplicate;                /* an idempotent success: position is the first write's */
+    bool is_duplicate; /* an idempotent success: position is the first write's */
     union {
         struct tide_position position;
         double number;
@@ -348,7 +349,7 @@ struct tide_result {
         struct tide_digest digest;
         const struct tide_status *status;
     } as;
-    const char *message;              /* one sentence when code is not OK; NULL else */
+    const char *message; /* one sentence when code is not OK; NULL else */
 };
 /* Valid after completion until reset or free. */
 const struct tide_result *tide_run_result(const tide_run *run, size_t index);
@@ -369,8 +370,8 @@ enum tide_code tide_signals(tide_db *db, const struct tide_signal *signals, size
                             struct tide_position *out, struct tide_err *e);
 enum tide_code tide_schema_signal(tide_db *db, const struct tide_schema_signal *schema,
                                   struct tide_position *out, struct tide_err *e);
-enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes item, int64_t at_ms,
-                          double *out, struct tide_err *e);
+enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                          int64_t at_ms, double *out, struct tide_err *e);
 enum tide_code tide_count(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                           struct tide_bytes window, uint64_t *out, struct tide_err *e);
 enum tide_code tide_position_now(tide_db *db, struct tide_position *out, struct tide_err *e);

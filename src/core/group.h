@@ -7,11 +7,11 @@
 
 struct group_facts {
     uint32_t record_count;
-    bool is_log_busy;     /* a sync is in flight */
-    bool must_close;      /* a record that ends its batch is in it, or it is full */
+    bool is_log_busy;       /* a sync is in flight */
+    bool must_close;        /* a record that ends its batch is in it, or it is full */
     bool is_anyone_waiting; /* somebody cannot go on before this group is written */
-    uint64_t age_ns;      /* since its first record */
-    uint64_t delay_ns;    /* commit_delay */
+    uint64_t age_ns;        /* since its first record */
+    uint64_t delay_ns;      /* commit_delay */
 };
 
 enum group_action {

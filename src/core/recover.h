@@ -8,12 +8,11 @@
  *   #  facts                                                        verdict
  *   1  reading failed                                               IO       (never a torn tail)
  *   2  s <= D                                                       ROTTEN
- *   3  a later segment of this log exists that does not continue    ROTTEN   (its file was begun only
- *      where this one ends                                                    after this one was synced)
- *   4  nothing but zeros follow                                     CLEAN
- *   5  s > D, a mark is there                                       TORN
- *   6  no mark, later headers count (all with durable_through < s)  TORN
- *   7  no mark, no later header, whole 512-byte sectors missing     TORN
+ *   3  a later segment of this log exists that does not continue    ROTTEN   (its file was begun
+ * only where this one ends                                                    after this one was
+ * synced) 4  nothing but zeros follow                                     CLEAN 5  s > D, a mark is
+ * there                                       TORN 6  no mark, later headers count (all with
+ * durable_through < s)  TORN 7  no mark, no later header, whole 512-byte sectors missing     TORN
  *   8  no mark, no later header, no missing sector                  UNCLEAR  (told, not guessed)
  */
 #ifndef TIDEMARK_CORE_RECOVER_H
@@ -22,15 +21,15 @@
 #include "base/types.h"
 
 struct tail_facts {
-    seqno stop;               /* s */
+    seqno stop; /* s */
     bool is_io_error;
     bool has_mark;
-    seqno mark;               /* own durable mark */
-    seqno evidence;           /* largest durable_through that counts; 0 none */
-    uint64_t later_batches;   /* later headers that count */
-    bool has_later_segment;   /* ... whose start is not this end */
-    bool is_zero_after;       /* every byte after the last good batch is zero */
-    bool has_missing_sector;  /* a whole 512-byte sector of the damage is zero */
+    seqno mark;              /* own durable mark */
+    seqno evidence;          /* largest durable_through that counts; 0 none */
+    uint64_t later_batches;  /* later headers that count */
+    bool has_later_segment;  /* ... whose start is not this end */
+    bool is_zero_after;      /* every byte after the last good batch is zero */
+    bool has_missing_sector; /* a whole 512-byte sector of the damage is zero */
 };
 
 enum tail_verdict { TAIL_IO, TAIL_ROTTEN, TAIL_CLEAN, TAIL_TORN, TAIL_UNCLEAR };

@@ -230,8 +230,8 @@ enum tide_code tide_submit(tide_db *db, tide_run *run, tide_callback callback, v
     struct tide_run *head = atomic_load_explicit(&db->submitted, memory_order_relaxed);
     do {
         run->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&db->submitted, &head, run, memory_order_release,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&db->submitted, &head, run,
+                                                    memory_order_release, memory_order_relaxed));
     /* Only the first one wakes the loop: the others are taken with it. */
     if (!head) db->env->v->post(db->env, &db->take_task);
     return TIDE_OK;
@@ -262,7 +262,8 @@ enum tide_code tide_execute(tide_db *db, tide_run *run)
 
 /* --- one operation, waiting --- */
 
-/* Execute a run of one operation and give its outcome; *out_result is valid until the run is freed. */
+/* Execute a run of one operation and give its outcome; *out_result is valid until the run is freed.
+ */
 static enum tide_code execute_one(tide_db *db, tide_run *run, int32_t index,
                                   const struct tide_result **out_result, struct tide_err *e)
 {
@@ -301,8 +302,8 @@ enum tide_code tide_signals(tide_db *db, const struct tide_signal *signals, size
     tide_run *run = new_run(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
-    int32_t index = n == 1 ? tide_run_signal(run, signals, NULL)
-                           : tide_run_signals(run, signals, n, NULL);
+    int32_t index =
+        n == 1 ? tide_run_signal(run, signals, NULL) : tide_run_signals(run, signals, n, NULL);
     enum tide_code code = execute_one(db, run, index, &result, e);
     if (code == TIDE_OK && out) *out = result->as.position;
     tide_run_free(run);
@@ -321,8 +322,8 @@ enum tide_code tide_schema_signal(tide_db *db, const struct tide_schema_signal *
     return code;
 }
 
-enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes item, int64_t at_ms,
-                          double *out, struct tide_err *e)
+enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                          int64_t at_ms, double *out, struct tide_err *e)
 {
     tide_run *run = new_run(e);
     if (!run) return TIDE_NOMEMORY;
@@ -339,7 +340,8 @@ enum tide_code tide_count(tide_db *db, struct tide_bytes type, struct tide_bytes
     tide_run *run = new_run(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
-    enum tide_code code = execute_one(db, run, tide_run_count_of(run, type, item, window), &result, e);
+    enum tide_code code =
+        execute_one(db, run, tide_run_count_of(run, type, item, window), &result, e);
     if (code == TIDE_OK) *out = result->as.integer;
     tide_run_free(run);
     return code;

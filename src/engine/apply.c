@@ -1,4 +1,5 @@
-/* apply: the one function through which batches change the state: live writes, followers, replay. */
+/* apply: the one function through which batches change the state: live writes, followers, replay.
+ */
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -56,13 +57,15 @@ void db_apply_chunk(struct db *db, const struct log_chunk *chunk)
     for (uint32_t i = 0; i < chunk->batch_count; i++) {
         const struct log_batch_ref *ref = &chunk->batches[i];
         struct slice batch = chunk_batch(chunk, i);
-        struct slice payload = slice_of(batch.data + BATCH_HEADER_SIZE, batch.size - BATCH_HEADER_SIZE);
+        struct slice payload =
+            slice_of(batch.data + BATCH_HEADER_SIZE, batch.size - BATCH_HEADER_SIZE);
         if (!db_apply_batch(db, &ref->header, payload, &ref->end)) break;
     }
     if (db->write) write_on_applied(db->write, state_position(db->state).seqno);
 }
 
-enum code db_replay(struct db *db, const struct position *from, uint64_t *out_records, struct err *e)
+enum code db_replay(struct db *db, const struct position *from, uint64_t *out_records,
+                    struct err *e)
 {
     struct position at = *from;
     *out_records = 0;

@@ -54,16 +54,16 @@ struct digest_job {
 struct checkpointer {
     struct db *db;
     struct known_mark marks[MARKS_KEPT];
-    uint32_t mark_count;            /* ever */
+    uint32_t mark_count; /* ever */
     struct version_job version_job;
     bool is_job_running;
-    struct state_version *next;     /* newest marked version, not worked on yet */
-    struct state_version *newest;   /* kept on followers for CHECKPOINT */
+    struct state_version *next;   /* newest marked version, not worked on yet */
+    struct state_version *newest; /* kept on followers for CHECKPOINT */
     struct env_timer timer;
     bool is_timer_running;
-    seqno last_client;              /* newest record with a client's cause */
+    seqno last_client; /* newest record with a client's cause */
     seqno last_mark;
-    bool is_mark_wanted;            /* by command, no room yet */
+    bool is_mark_wanted; /* by command, no room yet */
     bool is_checkpoint_wanted;
     bool has_digest_to_log;
     struct record_digest digest_to_log;
@@ -72,10 +72,10 @@ struct checkpointer {
     bool is_sealing;
     uint32_t digest_jobs;
     struct checkpoint_contents contents; /* of the newest manifest */
-    struct epoch_entry *epochs;     /* copy for the job */
+    struct epoch_entry *epochs;          /* copy for the job */
     uint64_t next_pack;
-    uint64_t checkpoint_ns;         /* when the newest was finished; 0: none since open */
-    uint64_t checkpoint_log_bytes;  /* durable bytes then */
+    uint64_t checkpoint_ns;        /* when the newest was finished; 0: none since open */
+    uint64_t checkpoint_log_bytes; /* durable bytes then */
     uint64_t last_duration_ns;
     uint64_t failures;
     bool is_stopped;
@@ -167,8 +167,8 @@ static void answer_waiters(struct checkpointer *c, struct op_waiter **list, seqn
         if (e) {
             read_fail(w->run, op, e);
         } else {
-            op->result = (struct tide_result){
-                .kind = TIDE_RESULT_POSITION, .as.position = position_out(at)};
+            op->result =
+                (struct tide_result){.kind = TIDE_RESULT_POSITION, .as.position = position_out(at)};
         }
         queue_resume(c->db->queue, w->run);
         free(w);
@@ -209,7 +209,8 @@ static void version_run(struct env_job *job)
     bool is_hashed = scratch && state_version_root(v->version, scratch, &v->root);
     free(scratch);
     v->code = is_hashed ? OK : ERR(&v->err, E_NOMEMORY, "no memory to hash the state");
-    if (v->code == OK && v->writes_files) v->code = checkpoint_write(&v->write, &v->written, &v->err);
+    if (v->code == OK && v->writes_files)
+        v->code = checkpoint_write(&v->write, &v->written, &v->err);
 }
 
 static void start_next(struct checkpointer *c);
@@ -247,7 +248,8 @@ static void take_files(struct checkpointer *c, struct version_job *v)
     struct position at = state_version_position(v->version);
     if (v->code != OK) {
         c->failures++;
-        trace_add(&db->trace, db->env->v->now_mono_ns(db->env), "checkpoint failed: %s", v->err.text);
+        trace_add(&db->trace, db->env->v->now_mono_ns(db->env), "checkpoint failed: %s",
+                  v->err.text);
         answer_waiters(c, &c->checkpoint_waiters, v->mark, &at, &v->err);
         return;
     }
@@ -508,8 +510,10 @@ static bool digest_now(struct checkpointer *c, struct tide_run *run, struct op *
         read_fail(run, op, &e);
         return true;
     }
-    *d = (struct digest_job){
-        .db = c->db, .run = run, .version = version, .job = {.run = digest_run, .done = digest_done}};
+    *d = (struct digest_job){.db = c->db,
+                             .run = run,
+                             .version = version,
+                             .job = {.run = digest_run, .done = digest_done}};
     c->digest_jobs++;
     c->db->env->v->submit(c->db->env, LANE_BACKGROUND, &d->job);
     return false;
@@ -523,10 +527,12 @@ static bool digest_at_mark(struct checkpointer *c, struct tide_run *run, struct 
         return true;
     }
     struct err e = {.code = OK};
-    if (m) (void)ERR(&e, E_BUSY, "the digest of mark %llu is being computed; try again",
-                     (unsigned long long)op->number);
-    else (void)ERR(&e, E_NOTFOUND, "%llu is not one of the %u recent marks",
-                   (unsigned long long)op->number, MARKS_KEPT);
+    if (m)
+        (void)ERR(&e, E_BUSY, "the digest of mark %llu is being computed; try again",
+                  (unsigned long long)op->number);
+    else
+        (void)ERR(&e, E_NOTFOUND, "%llu is not one of the %u recent marks",
+                  (unsigned long long)op->number, MARKS_KEPT);
     read_fail(run, op, &e);
     return true;
 }
@@ -553,8 +559,9 @@ static bool checkpoint_now(struct checkpointer *c, struct tide_run *run, struct 
             c->db->env->v->post(c->db->env, &db->poll_task);
         }
     } else {
-        (void)ERR(&e, E_NOTFOUND, "no mark was applied since this node started; the leader logs the next one "
-                                  "within mark_interval of activity, or with CHECKPOINT there");
+        (void)ERR(&e, E_NOTFOUND,
+                  "no mark was applied since this node started; the leader logs the next one "
+                  "within mark_interval of activity, or with CHECKPOINT there");
         is_ok = false;
     }
     if (is_ok) return false;

@@ -1,9 +1,9 @@
 /* checkpoint: marks, digests and checkpoints of a running node.
  *
- * The leader logs a mark every mark_interval of activity. Applying a mark pins a version of the state
- * on every node; its root is computed in the background. The leader then logs a digest record with
- * its root; followers compare theirs. A checkpoint (manifest and pack) is cut at a mark when enough
- * log or time has passed, or on command. Owner: the loop thread. */
+ * The leader logs a mark every mark_interval of activity. Applying a mark pins a version of the
+ * state on every node; its root is computed in the background. The leader then logs a digest record
+ * with its root; followers compare theirs. A checkpoint (manifest and pack) is cut at a mark when
+ * enough log or time has passed, or on command. Owner: the loop thread. */
 #ifndef TIDEMARK_ENGINE_CHECKPOINT_H
 #define TIDEMARK_ENGINE_CHECKPOINT_H
 
@@ -35,7 +35,7 @@ struct checkpointer_status {
     uint64_t checkpoint_age_ns; /* UINT64_MAX: none */
     uint64_t checkpoint_bytes;
     uint64_t last_duration_ns;
-    seqno digest_mark;          /* newest mark with a root */
+    seqno digest_mark; /* newest mark with a root */
     uint64_t failures;
 };
 void checkpointer_status(const struct checkpointer *c, struct checkpointer_status *out);

@@ -8,7 +8,7 @@
 #include "base/text.h"
 
 #define MANIFEST_SIZE_MAX (512 * MIB)
-#define STATE_PATH_SIZE (CHECKPOINT_NAME_SIZE + 8)
+#define STATE_PATH_SIZE   (CHECKPOINT_NAME_SIZE + 8)
 
 void checkpoint_contents_fini(struct checkpoint_contents *c)
 {
@@ -35,7 +35,8 @@ struct pack_writer {
 static const struct block_place *find_place(const struct checkpoint_contents *c, uint32_t *cursor,
                                             const struct block_entry *entry)
 {
-    while (*cursor < c->count && block_id_compare(c->blocks[*cursor].id, entry->id) < 0) (*cursor)++;
+    while (*cursor < c->count && block_id_compare(c->blocks[*cursor].id, entry->id) < 0)
+        (*cursor)++;
     if (*cursor == c->count) return NULL;
     const struct block_entry *known = &c->blocks[*cursor];
     if (block_id_compare(known->id, entry->id) != 0) return NULL;
@@ -83,8 +84,10 @@ static enum code write_blocks(const struct checkpoint_write *w, struct checkpoin
         entry->hash = state_version_block_hash(w->version, i, p.scratch);
         out->bytes += entry->size;
         const struct block_place *place = find_place(w->previous, &cursor, entry);
-        if (place) out->places[i] = *place;
-        else code = write_block(w, &p, i, entry->size, &out->places[i], e);
+        if (place)
+            out->places[i] = *place;
+        else
+            code = write_block(w, &p, i, entry->size, &out->places[i], e);
     }
     if (code == OK && p.file) code = w->env->v->sync(w->env, p.file, e);
     w->env->v->close(w->env, p.file);
@@ -93,8 +96,8 @@ static enum code write_blocks(const struct checkpoint_write *w, struct checkpoin
     return code;
 }
 
-static enum code write_manifest(const struct checkpoint_write *w, const struct checkpoint_contents *c,
-                                struct err *e)
+static enum code write_manifest(const struct checkpoint_write *w,
+                                const struct checkpoint_contents *c, struct err *e)
 {
     struct manifest m = {
         .cluster = w->cluster,
@@ -182,7 +185,7 @@ enum code checkpoint_write(const struct checkpoint_write *w, struct checkpoint_c
 struct loading {
     const struct checkpoint_load *l;
     struct manifest manifest;
-    void *memory[8];    /* what manifest_decode took */
+    void *memory[8]; /* what manifest_decode took */
     size_t memory_count;
     uint8_t *bytes;
     uint8_t *scratch;
@@ -224,7 +227,8 @@ static enum code load_block(struct loading *g, uint32_t i, struct state *state, 
     const struct block_place *place = &g->manifest.places[i];
     TRY(open_pack_for_read(g, place->pack, e));
     size_t got;
-    TRY(g->l->env->v->pread(g->l->env, g->pack_file, place->offset, g->scratch, entry->size, &got, e));
+    TRY(g->l->env->v->pread(g->l->env, g->pack_file, place->offset, g->scratch, entry->size, &got,
+                            e));
     struct slice bytes = slice_of(g->scratch, got);
     struct hash256 hash = hash256_of(bytes);
     if (got != entry->size || !hash256_equal(&hash, &entry->hash)) {
@@ -243,7 +247,8 @@ static enum code load_blocks(struct loading *g, struct state *state, struct err 
     }
     g->scratch = malloc(size_max);
     if (!g->scratch) return ERR(e, E_NOMEMORY, "no memory to load a checkpoint");
-    for (uint32_t i = 0; i < g->manifest.block_count; i++) TRY(load_block(g, i, state, e));
+    for (uint32_t i = 0; i < g->manifest.block_count; i++)
+        TRY(load_block(g, i, state, e));
     return state_load_end(state, &g->manifest.position, g->manifest.leader_time, e);
 }
 
@@ -259,7 +264,8 @@ static enum code read_manifest(struct loading *g, const char *name, struct err *
         return ERR(e, E_WRONG_CLUSTER, "%s belongs to another cluster or stream", path);
     }
     struct hash256 root = state_root(m->blocks, m->block_count);
-    if (!hash256_equal(&root, &m->root)) return ERR(e, E_CORRUPT, "%s: its root does not verify", path);
+    if (!hash256_equal(&root, &m->root))
+        return ERR(e, E_CORRUPT, "%s: its root does not verify", path);
     return OK;
 }
 
@@ -282,7 +288,8 @@ static enum code keep_results(struct loading *g, struct state *state, struct che
     memcpy(c.blocks, m->blocks, m->block_count * sizeof(*c.blocks));
     memcpy(c.places, m->places, m->block_count * sizeof(*c.places));
     memcpy(out->epochs, m->epochs, m->epoch_count * sizeof(*out->epochs));
-    for (uint32_t i = 0; i < c.count; i++) c.bytes += c.blocks[i].size;
+    for (uint32_t i = 0; i < c.count; i++)
+        c.bytes += c.blocks[i].size;
     out->epoch_count = m->epoch_count;
     out->contents = c;
     out->state = state;
@@ -304,7 +311,8 @@ static enum code load_one(const struct checkpoint_load *l, const char *name,
     if (code == OK) code = keep_results(&g, state, out, e);
     if (code != OK) state_free(state);
     l->env->v->close(l->env, g.pack_file);
-    for (size_t i = 0; i < g.memory_count; i++) free(g.memory[i]);
+    for (size_t i = 0; i < g.memory_count; i++)
+        free(g.memory[i]);
     free(g.bytes);
     free(g.scratch);
     return code;

@@ -1,5 +1,5 @@
-/* checkpoint_file: manifests and packs on disk: writing a pinned version, loading the newest good one,
- * removing what no kept manifest names. Blocks; runs in background jobs and while opening. */
+/* checkpoint_file: manifests and packs on disk: writing a pinned version, loading the newest good
+ * one, removing what no kept manifest names. Blocks; runs in background jobs and while opening. */
 #ifndef TIDEMARK_ENGINE_CHECKPOINT_FILE_H
 #define TIDEMARK_ENGINE_CHECKPOINT_FILE_H
 
@@ -41,17 +41,17 @@ struct checkpoint_load {
     struct id128 cluster;
     struct stream_id stream;
     struct alloc *alloc;
-    seqno at_most;                        /* ignore manifests beyond */
+    seqno at_most; /* ignore manifests beyond */
 };
 struct checkpoint_loaded {
-    struct state *state;                  /* NULL: no usable manifest */
+    struct state *state; /* NULL: no usable manifest */
     struct position position;
-    struct epoch_entry *epochs;           /* malloc'ed, given */
+    struct epoch_entry *epochs; /* malloc'ed, given */
     uint32_t epoch_count;
     struct checkpoint_contents contents;
     uint64_t next_pack;
-    uint32_t rejected;                    /* damaged manifests or packs passed over */
-    char rejected_why[200];               /* of the newest rejected one */
+    uint32_t rejected;      /* damaged manifests or packs passed over */
+    char rejected_why[200]; /* of the newest rejected one */
 };
 /* Newest manifest at or below at_most whose blocks all verify, loaded into a fresh state. Damage
  * means the next older one; E_NOMEMORY and E_IO end it. */

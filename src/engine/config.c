@@ -36,8 +36,8 @@ static enum code take_text(const char *name, const char *given, char *out, size_
     if (!given) return OK;
     size_t size = strlen(given);
     if (size >= capacity) {
-        return ERR(e, E_INVALID, "option %s has %zu characters; at most %zu are allowed", name, size,
-                   capacity - 1);
+        return ERR(e, E_INVALID, "option %s has %zu characters; at most %zu are allowed", name,
+                   size, capacity - 1);
     }
     memcpy(out, given, size + 1);
     return OK;

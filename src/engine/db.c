@@ -1,5 +1,5 @@
-/* db: the running node: what happens after a sync, on a bad write, on close. Opening is in db_open.c,
- * applying in apply.c. See db.h. */
+/* db: the running node: what happens after a sync, on a bad write, on close. Opening is in
+ * db_open.c, applying in apply.c. See db.h. */
 #include "engine/db.h"
 
 #include <stdlib.h>
@@ -43,7 +43,8 @@ void db_set_condition(struct db *db, enum db_condition condition, const struct e
     if (e) db->reason = *e;
     trace_add(&db->trace, db->env->v->now_mono_ns(db->env), "%s: %s", condition_name(condition),
               e ? e->text : "");
-    if (condition == DB_POISONED && db->queue) queue_fail_all(db->queue, E_POISONED, db->reason.text);
+    if (condition == DB_POISONED && db->queue)
+        queue_fail_all(db->queue, E_POISONED, db->reason.text);
     if (condition == DB_HALTED && db->queue) queue_fail_all(db->queue, E_HALTED, db->reason.text);
 }
 
@@ -68,7 +69,8 @@ static void identity_was_saved(void *owner, void *arg, enum code code)
     free(request);
 }
 
-void db_save_identity(struct db *db, void (*done)(struct db *db, void *arg, enum code code), void *arg)
+void db_save_identity(struct db *db, void (*done)(struct db *db, void *arg, enum code code),
+                      void *arg)
 {
     struct save_request *request = NULL;
     if (done) {
@@ -152,7 +154,8 @@ static void feed_log(struct db *db)
     if (db->write) write_flush(db->write);
 }
 
-static void chunk_was_written(void *arg, struct log_chunk *chunk, enum code code, const struct err *e)
+static void chunk_was_written(void *arg, struct log_chunk *chunk, enum code code,
+                              const struct err *e)
 {
     struct db *db = arg;
     if (code != OK) {
@@ -322,7 +325,8 @@ static bool are_writes_done(const struct db *db)
 
 static bool is_all_quiet(const struct db *db)
 {
-    if (db->log && (!log_is_quiet(db->log) || !checkpointer_is_quiet(db->checkpointer))) return false;
+    if (db->log && (!log_is_quiet(db->log) || !checkpointer_is_quiet(db->checkpointer)))
+        return false;
     return identity_saver_is_idle(db->saver);
 }
 

@@ -30,16 +30,16 @@ struct db {
     struct env *env;
     struct alloc *alloc;
     struct config config;
-    struct identity identity;      /* as last decided; saved through identity_save */
-    struct log *log;               /* NULL on a follower that does not know its cluster yet */
-    struct state *state;           /* NULL as long as log is */
-    struct write *write;           /* gate, overlay, open group (leader) */
+    struct identity identity; /* as last decided; saved through identity_save */
+    struct log *log;          /* NULL on a follower that does not know its cluster yet */
+    struct state *state;      /* NULL as long as log is */
+    struct write *write;      /* gate, overlay, open group (leader) */
     struct checkpointer *checkpointer;
-    struct shipper *shipper;       /* leader side of replication; NULL when not listening */
-    struct receiver *receiver;     /* follower side; NULL on a leader */
+    struct shipper *shipper;   /* leader side of replication; NULL when not listening */
+    struct receiver *receiver; /* follower side; NULL on a leader */
     enum db_condition condition;
-    struct err reason;             /* why condition is not serving */
-    struct epoch epoch;            /* leadership the log is in */
+    struct err reason;  /* why condition is not serving */
+    struct epoch epoch; /* leadership the log is in */
     uint64_t opened_ns;
     uint64_t divergences;
     uint64_t digests_checked;
@@ -49,25 +49,26 @@ struct db {
     struct run_queue *queue;
     struct metrics *metrics;
     struct identity_saver *saver;
-    struct env_task poll_task;     /* seal, follower checkpoints: after the operation was parked */
-    struct env_task flush_task;    /* db_submit outside a burst */
+    struct env_task poll_task;  /* seal, follower checkpoints: after the operation was parked */
+    struct env_task flush_task; /* db_submit outside a burst */
     void (*closed)(void *arg);
     void *closed_arg;
     struct env_timer close_timer;
     int closing_step;
-    uint32_t links_open;           /* closing: links that have not said they are gone */
-    struct checkpoint_contents loaded; /* what the newest manifest named, until the checkpointer has it */
+    uint32_t links_open; /* closing: links that have not said they are gone */
+    struct checkpoint_contents
+        loaded; /* what the newest manifest named, until the checkpointer has it */
     uint64_t next_pack;
 };
 
 /* Open: lock, identity, recovery, and as leader the new epoch; blocking file calls on this thread.
  * Afterwards env callbacks drive it. alloc is borrowed. */
-MUST_CHECK enum code db_open(struct env *env, struct alloc *alloc, const struct tide_options *options,
-                             struct db **out, struct err *e);
+MUST_CHECK enum code db_open(struct env *env, struct alloc *alloc,
+                             const struct tide_options *options, struct db **out, struct err *e);
 /* Judge and queue a run; its callback comes later (or at once) on the loop. */
 void db_submit(struct db *db, struct tide_run *run);
-/* Stop: answer every waiter, finish or abandon I/O, save what is lazy, then closed(arg) on the loop;
- * db is freed before closed is called. */
+/* Stop: answer every waiter, finish or abandon I/O, save what is lazy, then closed(arg) on the
+ * loop; db is freed before closed is called. */
 void db_close(struct db *db, void (*closed)(void *arg), void *arg);
 /* Free everything without any I/O and without callbacks: the process "died". Simulator only needs
  * this; jobs of this env must not run afterwards. */
@@ -84,10 +85,11 @@ void db_set_condition(struct db *db, enum db_condition condition, const struct e
 
 /* Save db->identity on the background lane; done on the loop. Saves are ordered; a copy is taken
  * now. done may be NULL. */
-void db_save_identity(struct db *db, void (*done)(struct db *db, void *arg, enum code code), void *arg);
+void db_save_identity(struct db *db, void (*done)(struct db *db, void *arg, enum code code),
+                      void *arg);
 
-/* Hand a chunk to the log; when it is durable: flush the next group, ship, apply, release. A failure
- * poisons the node. Takes over the reference. Leader and follower. */
+/* Hand a chunk to the log; when it is durable: flush the next group, ship, apply, release. A
+ * failure poisons the node. Takes over the reference. Leader and follower. */
 void db_write_chunk(struct db *db, struct log_chunk *chunk);
 
 /* engine/apply: apply the batches of one durable chunk, in order, then release what waits for
@@ -95,13 +97,13 @@ void db_write_chunk(struct db *db, struct log_chunk *chunk);
 void db_apply_chunk(struct db *db, const struct log_chunk *chunk);
 
 /* Hooks between modules, all on the loop. */
-void db_on_durable(struct db *db);  /* leader and follower: after log_write advanced durable */
-void db_on_applied(struct db *db);  /* after apply advanced: waiting runs, acks, gauges */
-void db_on_ack(struct db *db);      /* a follower's stored position advanced: WAIT */
+void db_on_durable(struct db *db); /* leader and follower: after log_write advanced durable */
+void db_on_applied(struct db *db); /* after apply advanced: waiting runs, acks, gauges */
+void db_on_ack(struct db *db);     /* a follower's stored position advanced: WAIT */
 
-/* An empty follower takes its cluster from the first accepted plan: identity is saved (synced), then
- * the log and the empty state are made, then done. Until then db->log and db->state are NULL (reads
- * answer LOADING). Only while identity.cluster is zero. */
+/* An empty follower takes its cluster from the first accepted plan: identity is saved (synced),
+ * then the log and the empty state are made, then done. Until then db->log and db->state are NULL
+ * (reads answer LOADING). Only while identity.cluster is zero. */
 void db_adopt_cluster(struct db *db, const struct id128 *cluster, uint64_t log_key,
                       void (*done)(struct db *db, void *arg, enum code code), void *arg);
 

@@ -5,10 +5,10 @@
 #include "engine/db.h"
 
 /* Apply one verified batch. False: the node is HALTED now. */
-MUST_CHECK bool db_apply_batch(struct db *db, const struct batch_header *header, struct slice payload,
-                               const struct position *end);
-/* Apply everything in the log after `from`, blocking: only while opening. E_DIVERGED: `from` is not in
- * this log. */
+MUST_CHECK bool db_apply_batch(struct db *db, const struct batch_header *header,
+                               struct slice payload, const struct position *end);
+/* Apply everything in the log after `from`, blocking: only while opening. E_DIVERGED: `from` is not
+ * in this log. */
 MUST_CHECK enum code db_replay(struct db *db, const struct position *from, uint64_t *out_records,
                                struct err *e);
 /* Hooks that the log calls. */

@@ -1,5 +1,6 @@
-/* db_open: from a directory to a running node: lock, identity, log recovery, newest checkpoint, replay,
- * and as leader a new epoch. Blocking file calls on the caller's thread; nothing runs beside it. */
+/* db_open: from a directory to a running node: lock, identity, log recovery, newest checkpoint,
+ * replay, and as leader a new epoch. Blocking file calls on the caller's thread; nothing runs
+ * beside it. */
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -37,7 +38,8 @@ static void random_bytes(struct env *env, uint8_t *out, size_t size)
 static uint64_t random_nonzero(struct env *env)
 {
     uint64_t v = 0;
-    while (v == 0) v = env->v->random(env);
+    while (v == 0)
+        v = env->v->random(env);
     return v;
 }
 
@@ -72,16 +74,20 @@ static enum code reconcile(struct db *db, struct err *e)
     struct identity *id = &db->identity;
     const struct config *config = &db->config;
     if (!stream_equal(id->stream, config->stream)) {
-        return ERR(e, E_WRONG_CLUSTER, "the directory holds region %u shard %u; region %u shard %u was asked for",
-                   id->stream.region, id->stream.shard, config->stream.region, config->stream.shard);
+        return ERR(e, E_WRONG_CLUSTER,
+                   "the directory holds region %u shard %u; region %u shard %u was asked for",
+                   id->stream.region, id->stream.shard, config->stream.region,
+                   config->stream.shard);
     }
     if (config->node_id[0] && strcmp(config->node_id, id->node_id) != 0) {
-        return ERR(e, E_INVALID, "the directory belongs to node \"%s\"; it cannot be opened as \"%s\"",
+        return ERR(e, E_INVALID,
+                   "the directory belongs to node \"%s\"; it cannot be opened as \"%s\"",
                    id->node_id, config->node_id);
     }
     if (id->role != ROLE_FOLLOWER) {
         if (config->follow[0]) {
-            add_note(db, "identity says leader, so --follow is not obeyed; roles change by promotion");
+            add_note(db,
+                     "identity says leader, so --follow is not obeyed; roles change by promotion");
         }
         id->role = config->replication_listen[0] ? ROLE_LEADER : ROLE_SINGLE;
         return OK;
@@ -114,8 +120,9 @@ static enum code load_identity(struct db *db, struct err *e)
     TRY(code);
     if (is_found) return reconcile(db, e);
     if (!is_dir_empty(db->env, "log")) {
-        return ERR(e, E_CORRUPT, "identity.a and identity.b are missing, but log/ is not empty; restore one of "
-                                 "them from a backup, or move the directory away");
+        return ERR(e, E_CORRUPT,
+                   "identity.a and identity.b are missing, but log/ is not empty; restore one of "
+                   "them from a backup, or move the directory away");
     }
     make_identity(db);
     return OK;
@@ -145,7 +152,8 @@ static enum code load_state(struct db *db, struct err *e)
                                  : state_new(db->alloc, db->identity.cluster, db->identity.stream);
         if (!db->state) return ERR(e, E_NOMEMORY, "no memory for the state");
         if (loaded.state) {
-            uint32_t count = loaded.epoch_count < EPOCH_TABLE_MAX ? loaded.epoch_count : EPOCH_TABLE_MAX;
+            uint32_t count =
+                loaded.epoch_count < EPOCH_TABLE_MAX ? loaded.epoch_count : EPOCH_TABLE_MAX;
             memcpy(db->identity.epochs, loaded.epochs, count * sizeof(loaded.epochs[0]));
             db->identity.epoch_count = count;
             free(loaded.epochs);
@@ -244,8 +252,10 @@ static enum code open_steps(struct db *db, struct err *e)
     if (!db->queue || !db->metrics) return ERR(e, E_NOMEMORY, "no memory to open");
     bool has_cluster = !id128_is_zero(&db->identity.cluster);
     if (has_cluster) TRY(recover(db, e));
-    if (db_is_leader(db)) TRY(start_epoch(db, e));
-    else TRY(identity_save_now(env, &db->identity, e));
+    if (db_is_leader(db))
+        TRY(start_epoch(db, e));
+    else
+        TRY(identity_save_now(env, &db->identity, e));
     db->saver = identity_saver_new(env, db);
     if (!db->saver) return ERR(e, E_NOMEMORY, "no memory to open");
     if (has_cluster) TRY(db_make_parts(db, e));

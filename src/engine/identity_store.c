@@ -50,8 +50,9 @@ enum code identity_load(struct env *env, struct identity *out, bool *out_found, 
     } else if (states[0] == COPY_BAD || states[1] == COPY_BAD) {
         /* A directory whose very first save was cut short holds one bad copy and nothing else; the
          * caller knows whether there is a log beside it. */
-        code = ERR(e, E_CORRUPT, "both copies of identity are damaged or missing; "
-                                 "restore one of identity.a and identity.b from a backup");
+        code = ERR(e, E_CORRUPT,
+                   "both copies of identity are damaged or missing; "
+                   "restore one of identity.a and identity.b from a backup");
     } else {
         *out_found = false;
     }
@@ -193,7 +194,8 @@ void identity_saver_request(struct identity_saver *s, struct identity *id, ident
     w->done = done;
     w->arg = arg;
     struct saver_waiter **end = &s->later;
-    while (*end) end = &(*end)->next;
+    while (*end)
+        end = &(*end)->next;
     *end = w;
     id->version++;
     s->pending_size = identity_encode(id, s->pending);

@@ -79,7 +79,8 @@ void log_free(struct log *log)
     pool_free(log);
     log->env->v->close(log->env, log->active_file);
     log->env->v->close(log->env, log->mark_file);
-    for (uint32_t i = 0; i < log->segment_count; i++) free(log->segments[i].seeks);
+    for (uint32_t i = 0; i < log->segment_count; i++)
+        free(log->segments[i].seeks);
     free(log->segments);
     piece_hasher_fini(&log->pieces);
     free(log);
@@ -142,8 +143,10 @@ const struct log_segment *log_segment_of(const struct log *log, seqno s)
     uint32_t high = log->segment_count;
     while (low < high) { /* first segment whose last >= s */
         uint32_t middle = low + (high - low) / 2;
-        if (log->segments[middle].last.v < s.v) low = middle + 1;
-        else high = middle;
+        if (log->segments[middle].last.v < s.v)
+            low = middle + 1;
+        else
+            high = middle;
     }
     if (low == log->segment_count || log->segments[low].first.v > s.v) return NULL;
     return &log->segments[low];
@@ -155,7 +158,8 @@ bool log_segment_note_batch(struct log_segment *segment, const struct batch_head
     bool is_due = segment->seek_count == 0;
     if (!is_due) {
         const struct seek_entry *newest = &segment->seeks[segment->seek_count - 1];
-        is_due = segment->records_since_seek >= SEEK_RECORDS && offset - newest->offset >= SEEK_BYTES;
+        is_due =
+            segment->records_since_seek >= SEEK_RECORDS && offset - newest->offset >= SEEK_BYTES;
     }
     if (is_due) {
         if (segment->seek_count == segment->seek_capacity) {
@@ -205,7 +209,8 @@ uint64_t log_bytes_after(const struct log *log, seqno s)
 void log_figures(const struct log *log, struct log_figures *out)
 {
     *out = (struct log_figures){.segments = log->segment_count, .tail_bytes = log->tail_bytes};
-    for (uint32_t i = 0; i < log->segment_count; i++) out->bytes += log->segments[i].data_end;
+    for (uint32_t i = 0; i < log->segment_count; i++)
+        out->bytes += log->segments[i].data_end;
     if (log->segment_count > 0) {
         out->first_file_id = log->segments[0].file_id;
         out->last_file_id = log->segments[log->segment_count - 1].file_id;

@@ -23,8 +23,8 @@ struct log;
 
 /* One batch inside a chunk. */
 struct log_batch_ref {
-    uint32_t offset;        /* of its header in the chunk's data, multiple of 64 */
-    uint32_t size;          /* header and payload, without padding */
+    uint32_t offset; /* of its header in the chunk's data, multiple of 64 */
+    uint32_t size;   /* header and payload, without padding */
     struct batch_header header;
     struct position end;
     uint64_t log_bytes_end; /* log bytes (padding included) from the log base to its end */
@@ -34,14 +34,14 @@ struct log_batch_ref {
 /* Reference-counted run of whole batches. Made by chunk_new, filled by its maker, immutable once
  * handed to log_write. */
 struct log_chunk {
-    uint32_t refs;          /* loop thread only */
+    uint32_t refs; /* loop thread only */
     uint32_t batch_count;
     uint32_t batch_capacity;
     struct log_batch_ref *batches;
-    size_t size;            /* bytes used, padding included */
+    size_t size; /* bytes used, padding included */
     size_t capacity;
-    uint8_t *data;          /* 64-aligned */
-    size_t room;            /* bytes of the whole allocation */
+    uint8_t *data; /* 64-aligned */
+    size_t room;   /* bytes of the whole allocation */
     struct log_chunk *pool_next;
 };
 /* Room for `capacity` bytes in up to batch_capacity (<= CHUNK_BATCHES_MAX) batches, one reference.
@@ -49,14 +49,15 @@ struct log_chunk {
 struct log_chunk *chunk_new(struct log *log, size_t capacity, uint32_t batch_capacity);
 /* Append one whole verified batch (header and payload) and its zero padding; false when it does not
  * fit. end: its end position. */
-MUST_CHECK bool chunk_add(struct log_chunk *chunk, struct slice batch, const struct batch_header *header,
-                          const struct position *end);
+MUST_CHECK bool chunk_add(struct log_chunk *chunk, struct slice batch,
+                          const struct batch_header *header, const struct position *end);
 void chunk_ref(struct log_chunk *chunk);
-void chunk_unref(struct log *log, struct log_chunk *chunk);    /* NULL allowed */
+void chunk_unref(struct log *log, struct log_chunk *chunk);          /* NULL allowed */
 struct slice chunk_batch(const struct log_chunk *chunk, uint32_t i); /* header and payload */
 
 /* Where the log stands. */
-struct position log_written(const struct log *log); /* end of the newest batch handed to log_write */
+struct position log_written(
+    const struct log *log); /* end of the newest batch handed to log_write */
 struct position log_durable(const struct log *log); /* end of the newest synced batch */
 seqno log_oldest(const struct log *log);            /* first record kept */
 uint64_t log_durable_bytes(const struct log *log);  /* log bytes up to durable */
@@ -71,8 +72,8 @@ const struct log_identity *log_identity_of(const struct log *log);
 typedef void (*log_done)(void *arg, struct log_chunk *chunk, enum code code, const struct err *e);
 void log_write(struct log *log, struct log_chunk *chunk, log_done done, void *arg);
 
-/* Seal the active segment now (local packaging); done like log_write, chunk NULL. Must not be called
- * while log_is_writing. An active segment without batches is left alone: OK. */
+/* Seal the active segment now (local packaging); done like log_write, chunk NULL. Must not be
+ * called while log_is_writing. An active segment without batches is left alone: OK. */
 void log_seal(struct log *log, log_done done, void *arg);
 
 /* Log bytes (padding included) that come after this seqno up to durable: exact for batch ends in
@@ -80,7 +81,8 @@ void log_seal(struct log *log, log_done done, void *arg);
 uint64_t log_bytes_after(const struct log *log, seqno s);
 
 /* The chunk in the memory tail that holds the batch starting at `first`, and which one it is;
- * NULL when it is not in memory (read it cold) or not durable yet. Not referenced for the caller. */
+ * NULL when it is not in memory (read it cold) or not durable yet. Not referenced for the caller.
+ */
 struct log_chunk *log_tail_find(const struct log *log, seqno first, uint32_t *out_index);
 /* The next chunk of the tail, NULL at the newest durable one. */
 struct log_chunk *log_tail_next(const struct log *log, const struct log_chunk *chunk);
@@ -113,9 +115,10 @@ void log_read_start(struct log *log, struct log_read *read);
 /* The same, blocking and without done; only while opening. free(read->buffer) afterwards. */
 MUST_CHECK enum code log_read_now(struct log *log, struct log_read *read, struct err *e);
 
-/* Does this position lie in this log's history (a batch end with this chain)? Looks in memory first,
- * else reads on the background lane. done on the loop: OK, E_DIVERGED (same seqno, other chain or
- * no batch end), E_NOT_KEPT (older than the log, cannot be judged), E_GAP (beyond durable), E_IO. */
+/* Does this position lie in this log's history (a batch end with this chain)? Looks in memory
+ * first, else reads on the background lane. done on the loop: OK, E_DIVERGED (same seqno, other
+ * chain or no batch end), E_NOT_KEPT (older than the log, cannot be judged), E_GAP (beyond
+ * durable), E_IO. */
 struct log_prove {
     struct position position;
     void (*done)(struct log_prove *prove, enum code code, const struct err *e);

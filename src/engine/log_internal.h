@@ -22,7 +22,8 @@ void piece_hasher_fini(struct piece_hasher *p);
 MUST_CHECK bool piece_hasher_feed(struct piece_hasher *p, struct slice bytes);
 MUST_CHECK bool piece_hasher_finish(struct piece_hasher *p); /* the last, short piece */
 
-/* A file made in the background and filled with zeros, so that a commit into it needs no metadata. */
+/* A file made in the background and filled with zeros, so that a commit into it needs no metadata.
+ */
 enum spare_state { SPARE_NONE, SPARE_STEP_RUNNING, SPARE_WAITING };
 struct spare {
     struct env_file *file;
@@ -43,12 +44,12 @@ struct log_job {
     struct env_job job;
     struct log *log;
     enum log_job_kind kind;
-    bool seals_active;     /* footer, cut, sync, close the active file first */
-    bool opens_segment;    /* then a new file (or the spare) with a header */
+    bool seals_active;  /* footer, cut, sync, close the active file first */
+    bool opens_segment; /* then a new file (or the spare) with a header */
     struct segment_header header;
     struct env_file *spare_file; /* given by the spare; NULL: create */
     struct log_chunk *chunk;
-    uint64_t offset;       /* of the chunk in the file */
+    uint64_t offset; /* of the chunk in the file */
     struct position end;
     uint8_t mark_slot[MARK_SLOT_SIZE];
     uint64_t mark_offset;
@@ -70,7 +71,7 @@ struct log {
     uint32_t segment_count;
     uint32_t segment_capacity;
     bool has_active;
-    struct position base;     /* before the oldest record */
+    struct position base; /* before the oldest record */
     struct position written;
     struct position durable;
     uint64_t durable_bytes;
@@ -92,10 +93,10 @@ struct log {
 
     struct spare spare;
 
-    struct log_chunk **tail;  /* circular, oldest first */
+    struct log_chunk **tail; /* circular, oldest first */
     uint32_t tail_head;
     uint32_t tail_count;
-    uint32_t tail_capacity;   /* power of two */
+    uint32_t tail_capacity; /* power of two */
     uint64_t tail_bytes;
     uint32_t reads_running;
 

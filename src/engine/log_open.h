@@ -1,4 +1,5 @@
-/* log_open: making a live log from what recovery found, and the blocking write that opening needs. */
+/* log_open: making a live log from what recovery found, and the blocking write that opening needs.
+ */
 #ifndef TIDEMARK_ENGINE_LOG_OPEN_H
 #define TIDEMARK_ENGINE_LOG_OPEN_H
 
@@ -9,12 +10,12 @@
 struct log_segment {
     uint64_t file_id;
     seqno first;
-    seqno last;              /* first - 1 while it holds no batch */
-    struct position start;   /* before its first batch */
-    struct position end;     /* of its last batch */
-    uint64_t data_end;       /* file offset after the last padded batch */
+    seqno last;            /* first - 1 while it holds no batch */
+    struct position start; /* before its first batch */
+    struct position end;   /* of its last batch */
+    uint64_t data_end;     /* file offset after the last padded batch */
     uint64_t size_limit;
-    uint64_t bytes_before;   /* log bytes (padding included) before it, from the log base */
+    uint64_t bytes_before; /* log bytes (padding included) before it, from the log base */
     uint64_t batch_count;
     uint64_t payload_bytes;
     bool is_sealed;
@@ -36,7 +37,8 @@ struct log_hooks {
 struct log *log_new(struct env *env, const struct log_identity *id, const struct config *config,
                     const struct log_hooks *hooks, const struct position *base);
 /* Add a sealed segment found by recovery; it must continue the log. Takes over segment->seeks. */
-MUST_CHECK enum code log_add_sealed(struct log *log, const struct log_segment *segment, struct err *e);
+MUST_CHECK enum code log_add_sealed(struct log *log, const struct log_segment *segment,
+                                    struct err *e);
 /* File ids at or above this are free; the mark continues after this version. */
 MUST_CHECK enum code log_start(struct log *log, uint64_t next_file_id, uint64_t mark_version,
                                struct err *e);
@@ -51,8 +53,9 @@ bool log_is_quiet(const struct log *log); /* no job of the log is running */
 void log_free(struct log *log);
 
 /* Note a batch in the seek index while scanning or writing. false: no memory. */
-MUST_CHECK bool log_segment_note_batch(struct log_segment *segment, const struct batch_header *header,
-                                       uint64_t offset, const struct position *end);
+MUST_CHECK bool log_segment_note_batch(struct log_segment *segment,
+                                       const struct batch_header *header, uint64_t offset,
+                                       const struct position *end);
 /* "log/<name>" */
 #define LOG_PATH_SIZE 40
 void log_path(uint64_t file_id, char out[LOG_PATH_SIZE]);

@@ -223,7 +223,8 @@ static enum code prove_known(struct log_prove *prove, const struct position *kno
 {
     const struct position *p = &prove->position;
     if (known->seqno.v == p->seqno.v && hash256_equal(&known->chain, &p->chain)) return OK;
-    return ERR(&prove->read.err, E_DIVERGED, "seqno %llu of epoch %llu is not in this log's history",
+    return ERR(&prove->read.err, E_DIVERGED,
+               "seqno %llu of epoch %llu is not in this log's history",
                (unsigned long long)p->seqno.v, (unsigned long long)p->epoch);
 }
 

@@ -6,8 +6,8 @@
 #include "base/assert.h"
 #include "engine/log_internal.h"
 
-#define STEP_SIZE (512 * KIB)
-#define BUSY_BYTES (2 * MIB)         /* written since the last step: the disk is busy */
+#define STEP_SIZE    (512 * KIB)
+#define BUSY_BYTES   (2 * MIB) /* written since the last step: the disk is busy */
 #define BUSY_WAIT_NS (20 * NS_PER_MS)
 
 static const uint8_t zeros[64 * KIB];

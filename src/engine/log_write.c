@@ -147,7 +147,8 @@ static enum code job_write(struct log_job *job)
     struct slice bytes = slice_of(job->chunk->data, job->chunk->size);
     TRY(env->v->pwrite(env, log->active_file, job->offset, bytes, &job->err));
     TRY(job_sync(job));
-    /* The mark is evidence, not a promise: without a sync of its own, and its failure is ignored. */
+    /* The mark is evidence, not a promise: without a sync of its own, and its failure is ignored.
+     */
     (void)env->v->pwrite(env, log->mark_file, job->mark_offset,
                          slice_of(job->mark_slot, sizeof(job->mark_slot)), NULL);
     if (!piece_hasher_feed(&log->pieces, bytes)) {
@@ -223,8 +224,8 @@ static void prepare_write(struct log *log, struct log_chunk *chunk)
         prepare_segment(log, job, chunk);
         job->offset = SEGMENT_HEADER_SIZE;
     }
-    uint64_t file_id = job->opens_segment ? job->header.file_id
-                                          : log->segments[log->segment_count - 1].file_id;
+    uint64_t file_id =
+        job->opens_segment ? job->header.file_id : log->segments[log->segment_count - 1].file_id;
     prepare_mark(log, job, file_id);
     log->written = job->end;
 }

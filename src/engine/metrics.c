@@ -17,7 +17,8 @@ struct histogram {
 
 static const double sync_bounds[] = {50e-6, 100e-6, 150e-6, 200e-6, 300e-6, 500e-6, 1e-3,
                                      2e-3,  5e-3,   10e-3,  50e-3,  0.1,    0.5,    1.0};
-static const double group_bounds[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536};
+static const double group_bounds[] = {1,   2,   4,   8,    16,   32,    64,
+                                      128, 256, 512, 1024, 4096, 16384, 65536};
 _Static_assert(COUNT_OF(sync_bounds) <= BUCKETS_MAX, "sync buckets fit");
 _Static_assert(COUNT_OF(group_bounds) <= BUCKETS_MAX, "group buckets fit");
 
@@ -41,7 +42,8 @@ void metrics_free(struct metrics *m)
 static void observe(struct histogram *h, const double *bounds, size_t bound_count, double v)
 {
     size_t i = 0;
-    while (i < bound_count && v > bounds[i]) i++;
+    while (i < bound_count && v > bounds[i])
+        i++;
     h->counts[i]++;
     h->sum += v;
     h->count++;
@@ -93,8 +95,10 @@ static void write_rows(struct text *t, const struct row *rows, size_t count)
     for (size_t i = 0; i < count; i++) {
         write_head(t, rows[i].name, rows[i].type, rows[i].help);
         text_add(t, "%s ", rows[i].name);
-        if (rows[i].is_seconds) write_number(t, rows[i].seconds);
-        else text_add(t, "%llu", (unsigned long long)rows[i].integer);
+        if (rows[i].is_seconds)
+            write_number(t, rows[i].seconds);
+        else
+            text_add(t, "%llu", (unsigned long long)rows[i].integer);
         text_add(t, "\n");
     }
 }
@@ -102,14 +106,16 @@ static void write_rows(struct text *t, const struct row *rows, size_t count)
 static void write_log_rows(const struct tide_status *s, struct text *t)
 {
     const struct row rows[] = {
-        {"tidemark_log_assigned_seqno", "gauge", "Highest record number given out.", s->assigned, 0, 0},
-        {"tidemark_log_durable_seqno", "gauge", "Highest record number fsynced in this node's own log.",
-         s->durable.seqno, 0, 0},
-        {"tidemark_log_applied_seqno", "gauge", "Highest record number visible to readers of this node.",
-         s->applied.seqno, 0, 0},
-        {"tidemark_log_committed_seqno", "gauge", "Highest record number stored by every unlost follower.",
-         s->committed, 0, 0},
-        {"tidemark_log_oldest_seqno", "gauge", "First record number kept in the log.", s->oldest, 0, 0},
+        {"tidemark_log_assigned_seqno", "gauge", "Highest record number given out.", s->assigned, 0,
+         0},
+        {"tidemark_log_durable_seqno", "gauge",
+         "Highest record number fsynced in this node's own log.", s->durable.seqno, 0, 0},
+        {"tidemark_log_applied_seqno", "gauge",
+         "Highest record number visible to readers of this node.", s->applied.seqno, 0, 0},
+        {"tidemark_log_committed_seqno", "gauge",
+         "Highest record number stored by every unlost follower.", s->committed, 0, 0},
+        {"tidemark_log_oldest_seqno", "gauge", "First record number kept in the log.", s->oldest, 0,
+         0},
         {"tidemark_log_retention_floor_seqno", "gauge",
          "Oldest record number that somebody may still ask for.", s->retention_floor, 0, 0},
         {"tidemark_replication_safe_seqno", "gauge",
@@ -122,8 +128,8 @@ static void write_log_rows(const struct tide_status *s, struct text *t)
          s->disk_free_bytes, 0, 0},
         {"tidemark_digest_checked_total", "counter", "Digests of marks compared with the leader's.",
          s->digests_checked, 0, 0},
-        {"tidemark_digest_differences_total", "counter", "Marks at which this node's state differed.",
-         s->divergences, 0, 0},
+        {"tidemark_digest_differences_total", "counter",
+         "Marks at which this node's state differed.", s->divergences, 0, 0},
         {"tidemark_uptime_seconds", "gauge", "Time since this node opened.", 0,
          (double)s->uptime_ms * 1e-3, true},
     };
@@ -134,7 +140,8 @@ static void write_checkpoint_rows(const struct db *db, struct text *t)
 {
     struct checkpointer_status c = {.checkpoint_age_ns = UINT64_MAX};
     if (db->checkpointer) checkpointer_status(db->checkpointer, &c);
-    double age = c.checkpoint_age_ns == UINT64_MAX ? (double)INFINITY : (double)c.checkpoint_age_ns * 1e-9;
+    double age =
+        c.checkpoint_age_ns == UINT64_MAX ? (double)INFINITY : (double)c.checkpoint_age_ns * 1e-9;
     const struct row rows[] = {
         {"tidemark_checkpoint_seqno", "gauge", "Record number of the newest checkpoint; 0: none.",
          c.checkpoint_seqno.v, 0, 0},
@@ -143,13 +150,15 @@ static void write_checkpoint_rows(const struct db *db, struct text *t)
         {"tidemark_checkpoint_seconds", "gauge", "Time the newest checkpoint took.", 0,
          (double)c.last_duration_ns * 1e-9, true},
         {"tidemark_checkpoint_age_seconds", "gauge",
-         "Time since the newest checkpoint was finished or found at open; +Inf: none.", 0, age, true},
+         "Time since the newest checkpoint was finished or found at open; +Inf: none.", 0, age,
+         true},
         {"tidemark_checkpoint_failures_total", "counter", "Checkpoints that could not be written.",
          c.failures, 0, 0},
         {"tidemark_recovery_seconds", "gauge", "Time the last opening took to recover.", 0,
          db->metrics->recovery_seconds, true},
-        {"tidemark_recovery_discarded_bytes", "gauge", "Torn bytes the last opening moved to quarantine.",
-         db->metrics->recovery_discarded_bytes, 0, 0},
+        {"tidemark_recovery_discarded_bytes", "gauge",
+         "Torn bytes the last opening moved to quarantine.", db->metrics->recovery_discarded_bytes,
+         0, 0},
     };
     write_rows(t, rows, COUNT_OF(rows));
 }
@@ -178,7 +187,8 @@ static void write_role(const struct tide_status *s, struct text *t)
         text_add(t, "tidemark_role{role=\"%s\"} %d\n", names[i], s->role == i + 1);
     }
     write_head(t, "tidemark_memory_bytes", "gauge", "Memory in use, by kind.");
-    text_add(t, "tidemark_memory_bytes{kind=\"state\"} %llu\n", (unsigned long long)s->memory_bytes);
+    text_add(t, "tidemark_memory_bytes{kind=\"state\"} %llu\n",
+             (unsigned long long)s->memory_bytes);
 }
 
 /* --- followers --- */
@@ -222,17 +232,19 @@ static const struct follower_row follower_rows[] = {
      VALUE_STORED},
     {"tidemark_replication_applied_seqno", "gauge", "Highest record number the follower shows.",
      VALUE_APPLIED},
-    {"tidemark_replication_connected", "gauge", "1 while the follower's link is up.", VALUE_CONNECTED},
+    {"tidemark_replication_connected", "gauge", "1 while the follower's link is up.",
+     VALUE_CONNECTED},
     {"tidemark_replication_rebootstrapping", "gauge", "1 while the follower copies the state anew.",
      VALUE_REBOOTSTRAPPING},
     {"tidemark_replication_apply_errors_total", "counter", "Records the follower could not apply.",
      VALUE_APPLY_ERRORS},
-    {"tidemark_replication_divergence_total", "counter", "Marks at which the follower's state differed.",
-     VALUE_DIVERGENCES},
-    {"tidemark_replication_credit_bytes", "gauge", "Bytes that may still be sent before an acknowledgement.",
-     VALUE_CREDIT},
+    {"tidemark_replication_divergence_total", "counter",
+     "Marks at which the follower's state differed.", VALUE_DIVERGENCES},
+    {"tidemark_replication_credit_bytes", "gauge",
+     "Bytes that may still be sent before an acknowledgement.", VALUE_CREDIT},
     /* The name existing dashboards use, the same value as lag in records. */
-    {"replication_lag_seqno", "gauge", "Alias of tidemark_replication_lag_records.", VALUE_LAG_RECORDS},
+    {"replication_lag_seqno", "gauge", "Alias of tidemark_replication_lag_records.",
+     VALUE_LAG_RECORDS},
 };
 
 /* False: the series is absent (never 0 because nothing was heard). */
@@ -264,11 +276,13 @@ static void write_follower_row(const struct follower_row *row, const struct tide
     if (row->value == VALUE_LAG_RECORDS && row->name[0] == 'r') {
         text_add(t, "%s{follower=\"%s\"} ", row->name, f->node_id);
     } else {
-        text_add(t, "%s{follower=\"%s\",region=\"%u\",shard=\"%u\"} ", row->name, f->node_id, f->region,
-                 f->shard);
+        text_add(t, "%s{follower=\"%s\",region=\"%u\",shard=\"%u\"} ", row->name, f->node_id,
+                 f->region, f->shard);
     }
-    if (row->value == VALUE_LAG_SECONDS) write_number(t, f->lag_seconds);
-    else text_add(t, "%llu", (unsigned long long)v);
+    if (row->value == VALUE_LAG_SECONDS)
+        write_number(t, f->lag_seconds);
+    else
+        text_add(t, "%llu", (unsigned long long)v);
     text_add(t, "\n");
 }
 
@@ -315,6 +329,8 @@ void metrics_write(const struct db *db, const struct tide_status *status, struct
                     &db->metrics->sync_seconds, sync_bounds, COUNT_OF(sync_bounds));
     write_histogram(t, "tidemark_log_group_records", "Records that shared one sync of the log.",
                     &db->metrics->group_records, group_bounds, COUNT_OF(group_bounds));
-    if (status->role == TIDE_ROLE_FOLLOWER) write_own_lag(status, t);
-    else write_followers(status, t);
+    if (status->role == TIDE_ROLE_FOLLOWER)
+        write_own_lag(status, t);
+    else
+        write_followers(status, t);
 }

@@ -1,5 +1,5 @@
-/* metrics: counters and histograms of the engine, and the Prometheus text of one snapshot. Owner: the
- * loop thread. Names, help and types are in one table (metrics.c); docs/OPERATING.md is checked
+/* metrics: counters and histograms of the engine, and the Prometheus text of one snapshot. Owner:
+ * the loop thread. Names, help and types are in one table (metrics.c); docs/OPERATING.md is checked
  * against it. */
 #ifndef TIDEMARK_ENGINE_METRICS_H
 #define TIDEMARK_ENGINE_METRICS_H

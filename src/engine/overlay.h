@@ -22,14 +22,14 @@ struct pending_type {
 };
 
 #define PENDING_PRODUCERS_MAX 256u
-#define PENDING_TYPES_MAX 64u
+#define PENDING_TYPES_MAX     64u
 
 struct overlay {
-    struct map key_map;         /* key hash -> index in the ring */
-    struct pending_key *keys;   /* ring, oldest first, capacity a power of two */
+    struct map key_map;       /* key hash -> index in the ring */
+    struct pending_key *keys; /* ring, oldest first, capacity a power of two */
     uint32_t key_capacity;
-    uint32_t key_head;          /* running counter of the oldest */
-    uint32_t key_tail;          /* running counter after the newest */
+    uint32_t key_head; /* running counter of the oldest */
+    uint32_t key_tail; /* running counter after the newest */
     struct pending_producer *producers;
     uint32_t producer_count;
     struct pending_type *types;

@@ -40,7 +40,7 @@ struct run_queue {
     struct run_list stalled; /* wait for room in the group */
     struct waiter *waiters;
     struct env_timer wait_timer;
-    uint32_t own_count;      /* runs whose operation waits on its own (digest, checkpoint ...) */
+    uint32_t own_count; /* runs whose operation waits on its own (digest, checkpoint ...) */
     struct recent_batch recent[RECENT_BATCHES];
     uint64_t recent_count;
     bool is_releasing;
@@ -156,8 +156,10 @@ static const char *write_obstacle(const struct db *db, enum code *out_code, char
     if (!db_is_leader(db)) {
         *out_code = E_READONLY;
         const char *leader = db->identity.leader_data_address;
-        if (leader[0]) text_add(&t, "this node is a follower; write to the leader at %s", leader);
-        else text_add(&t, "this node is a follower and has not reached its leader yet");
+        if (leader[0])
+            text_add(&t, "this node is a follower; write to the leader at %s", leader);
+        else
+            text_add(&t, "this node is a follower and has not reached its leader yet");
         return text;
     }
     if (db->condition == DB_SERVING) return NULL;
@@ -283,7 +285,8 @@ static void arm_wait_timer(struct run_queue *q)
     if (first_ns == UINT64_MAX) return;
     uint64_t now_ns = q->db->env->v->now_mono_ns(q->db->env);
     q->wait_timer.fire = wait_over;
-    q->db->env->v->timer_start(q->db->env, &q->wait_timer, first_ns > now_ns ? first_ns - now_ns : 0);
+    q->db->env->v->timer_start(q->db->env, &q->wait_timer,
+                               first_ns > now_ns ? first_ns - now_ns : 0);
 }
 
 /* True: answered at once. */

@@ -1,6 +1,7 @@
 /* queue: runs on their way: each is carried on operation by operation until it must wait (for its
- * writes to be applied, for room in the group, for a digest, a checkpoint, a seal, followers), and is
- * taken up again when that happens. Operations of one run take effect in order. Owner: the loop. */
+ * writes to be applied, for room in the group, for a digest, a checkpoint, a seal, followers), and
+ * is taken up again when that happens. Operations of one run take effect in order. Owner: the loop.
+ */
 #ifndef TIDEMARK_ENGINE_QUEUE_H
 #define TIDEMARK_ENGINE_QUEUE_H
 

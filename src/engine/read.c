@@ -105,7 +105,8 @@ static enum code parse_profile(const struct db *db, struct slice profile,
     char shown[80];
     struct text t = text_of(shown, sizeof(shown));
     text_add_escaped(&t, profile, 40);
-    return ERR(e, E_SCHEMA, "profile \"%s\" is not in this version; it has: top, decayed:<type>", shown);
+    return ERR(e, E_SCHEMA, "profile \"%s\" is not in this version; it has: top, decayed:<type>",
+               shown);
 }
 
 static double staleness_ms(const struct db *db)
@@ -171,16 +172,23 @@ static void describe_type(struct text *t, const struct signal_type *type)
     static const struct {
         uint8_t bit;
         const char *name;
-    } windows[] = {{WINDOW_1H, "1h"}, {WINDOW_24H, "24h"}, {WINDOW_7D, "7d"},
-                   {WINDOW_30D, "30d"}, {WINDOW_ALL, "all"}};
+    } windows[] = {{WINDOW_1H, "1h"},
+                   {WINDOW_24H, "24h"},
+                   {WINDOW_7D, "7d"},
+                   {WINDOW_30D, "30d"},
+                   {WINDOW_ALL, "all"}};
     text_add(t, "%s HALFLIFE ", type->name);
     for (uint8_t i = 0; i < type->halflife_count; i++) {
         uint64_t ms = type->halflives_ms[i];
         const char *comma = i > 0 ? "," : "";
-        if (ms % 86400000 == 0) text_add(t, "%s%llud", comma, (unsigned long long)(ms / 86400000));
-        else if (ms % 3600000 == 0) text_add(t, "%s%lluh", comma, (unsigned long long)(ms / 3600000));
-        else if (ms % 1000 == 0) text_add(t, "%s%llus", comma, (unsigned long long)(ms / 1000));
-        else text_add(t, "%s%llums", comma, (unsigned long long)ms);
+        if (ms % 86400000 == 0)
+            text_add(t, "%s%llud", comma, (unsigned long long)(ms / 86400000));
+        else if (ms % 3600000 == 0)
+            text_add(t, "%s%lluh", comma, (unsigned long long)(ms / 3600000));
+        else if (ms % 1000 == 0)
+            text_add(t, "%s%llus", comma, (unsigned long long)(ms / 1000));
+        else
+            text_add(t, "%s%llums", comma, (unsigned long long)ms);
     }
     text_add(t, " WINDOWS ");
     bool is_first = true;
@@ -200,7 +208,8 @@ static enum code do_schema_show(struct db *db, struct tide_run *run, struct op *
     char *bytes = run_take(run, capacity);
     if (!bytes) return no_memory(e);
     struct text t = text_of(bytes, capacity);
-    for (uint32_t id = 1; id <= count; id++) describe_type(&t, state_type_by_id(db->state, id));
+    for (uint32_t id = 1; id <= count; id++)
+        describe_type(&t, state_type_by_id(db->state, id));
     op->result.kind = TIDE_RESULT_TEXT;
     op->result.as.text = (struct tide_bytes){t.data, t.size};
     return OK;
@@ -253,8 +262,11 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
         code = ERR(&e, E_LOADING, "this follower has not reached its leader yet and holds nothing");
         break;
     default:
-        if (db->state) code = do_short(db, run, op, &e);
-        else code = ERR(&e, E_LOADING, "this follower has not reached its leader yet and holds nothing");
+        if (db->state)
+            code = do_short(db, run, op, &e);
+        else
+            code = ERR(&e, E_LOADING,
+                       "this follower has not reached its leader yet and holds nothing");
     }
     if (code != OK) read_fail(run, op, &e);
     return true;

@@ -16,13 +16,13 @@ void receiver_free(struct receiver *r); /* no I/O; NULL allowed */
 void receiver_on_progress(struct receiver *r);
 
 struct receiver_status {
-    const char *link_state;   /* "streaming", "connecting", "refused: <sentence>", "waiting" */
+    const char *link_state; /* "streaming", "connecting", "refused: <sentence>", "waiting" */
     bool is_link_up;
-    bool was_synced;          /* reached the leader's durable position once since this open */
-    uint64_t leader_durable;  /* as last heard */
-    uint64_t lag_records;     /* leader's durable as last heard - applied */
+    bool was_synced;         /* reached the leader's durable position once since this open */
+    uint64_t leader_durable; /* as last heard */
+    uint64_t lag_records;    /* leader's durable as last heard - applied */
     uint64_t lag_bytes;
-    double lag_seconds;       /* provable bound by probes; +Inf never synced */
+    double lag_seconds; /* provable bound by probes; +Inf never synced */
     uint64_t retries;
 };
 void receiver_status(const struct receiver *r, struct receiver_status *out);

@@ -58,8 +58,9 @@ static enum code read_header(struct recovery *r, const char *path, uint64_t file
     if (code == OK && *out_verdict == SEGMENT_OK && out->file_size > SEGMENT_TRAILER_SIZE) {
         code = env->v->pread(env, file, out->file_size - SEGMENT_TRAILER_SIZE, trailer,
                              sizeof(trailer), &got, e);
-        out->is_sealed = code == OK && got == sizeof(trailer) &&
-                         segment_trailer_decode(trailer, r->id.log_key, out->file_size, &offset, &size);
+        out->is_sealed =
+            code == OK && got == sizeof(trailer) &&
+            segment_trailer_decode(trailer, r->id.log_key, out->file_size, &offset, &size);
     }
     env->v->close(env, file);
     return code;
@@ -73,8 +74,9 @@ static enum code judge_file(struct recovery *r, uint64_t file_id, struct err *e)
     enum segment_verdict verdict = SEGMENT_EMPTY;
     TRY(read_header(r, path, file_id, &f, &verdict, e));
     if (verdict == SEGMENT_NEWER) {
-        return ERR(e, E_FORMAT, "%s has a newer format than this build reads (%d); use a newer build",
-                   path, FORMAT_VERSION);
+        return ERR(e, E_FORMAT,
+                   "%s has a newer format than this build reads (%d); use a newer build", path,
+                   FORMAT_VERSION);
     }
     if (verdict == SEGMENT_EMPTY) return r->env->v->unlink(r->env, path, e); /* a spare */
     if (verdict == SEGMENT_BAD) {
@@ -91,13 +93,15 @@ static enum code judge_file(struct recovery *r, uint64_t file_id, struct err *e)
     return OK;
 }
 
-/* By first record. Equal ones are a resealed copy and its source, left by a crash between the copy and
- * the unlink: a sealed copy first, then the oldest file (a copy without a footer is incomplete). */
+/* By first record. Equal ones are a resealed copy and its source, left by a crash between the copy
+ * and the unlink: a sealed copy first, then the oldest file (a copy without a footer is
+ * incomplete). */
 static int compare_found(const void *a, const void *b)
 {
     const struct found *x = a;
     const struct found *y = b;
-    if (x->header.first.v != y->header.first.v) return x->header.first.v < y->header.first.v ? -1 : 1;
+    if (x->header.first.v != y->header.first.v)
+        return x->header.first.v < y->header.first.v ? -1 : 1;
     if (x->is_sealed != y->is_sealed) return x->is_sealed ? -1 : 1;
     return (x->file_id > y->file_id) - (x->file_id < y->file_id);
 }
@@ -119,8 +123,9 @@ static enum code list_segments(struct recovery *r, struct err *e)
     free(entries);
     TRY(code);
     if (r->file_id_max < r->identity->last_segment) {
-        return ERR(e, E_ROTTEN, "segment log/%016llx.seg is registered in identity and missing; restore "
-                                "it, or bootstrap this node from a follower",
+        return ERR(e, E_ROTTEN,
+                   "segment log/%016llx.seg is registered in identity and missing; restore "
+                   "it, or bootstrap this node from a follower",
                    (unsigned long long)r->identity->last_segment);
     }
     if (r->found_count > 0) qsort(r->found, r->found_count, sizeof(*r->found), compare_found);
@@ -137,7 +142,8 @@ static enum code read_footer(struct recovery *r, struct env_file *file, const st
     size_t got;
     uint64_t offset;
     uint32_t size;
-    TRY(env->v->pread(env, file, f->file_size - SEGMENT_TRAILER_SIZE, trailer, sizeof(trailer), &got, e));
+    TRY(env->v->pread(env, file, f->file_size - SEGMENT_TRAILER_SIZE, trailer, sizeof(trailer),
+                      &got, e));
     if (!segment_trailer_decode(trailer, r->id.log_key, f->file_size, &offset, &size)) {
         return ERR(e, E_CORRUPT, "its trailer does not verify");
     }
@@ -163,23 +169,26 @@ static enum code read_footer(struct recovery *r, struct env_file *file, const st
             .seek_capacity = footer.seek_count,
         };
         out->seeks = malloc((footer.seek_count ? footer.seek_count : 1) * sizeof(*out->seeks));
-        if (out->seeks) memcpy(out->seeks, footer.seeks, footer.seek_count * sizeof(*out->seeks));
-        else code = ERR(e, E_NOMEMORY, "no memory for a seek index");
+        if (out->seeks)
+            memcpy(out->seeks, footer.seeks, footer.seek_count * sizeof(*out->seeks));
+        else
+            code = ERR(e, E_NOMEMORY, "no memory for a seek index");
     }
     free(bytes);
     return code;
 }
 
-static enum code rotten(const struct recovery *r, const struct found *f, uint64_t offset, seqno first,
-                        const char *why, struct err *e)
+static enum code rotten(const struct recovery *r, const struct found *f, uint64_t offset,
+                        seqno first, const char *why, struct err *e)
 {
     seqno known = r->has_mark ? r->mark.durable.seqno : SEQNO_NONE;
-    return ERR(e, E_ROTTEN,
-               "log/%016llx.seg is damaged at offset %llu (%s): record %llu was acknowledged (known "
-               "durable: %llu); repair it from a follower, or accept the loss with: tidemark log "
-               "repair --accept-loss --expect TOKEN",
-               (unsigned long long)f->file_id, (unsigned long long)offset, why,
-               (unsigned long long)first.v, (unsigned long long)known.v);
+    return ERR(
+        e, E_ROTTEN,
+        "log/%016llx.seg is damaged at offset %llu (%s): record %llu was acknowledged (known "
+        "durable: %llu); repair it from a follower, or accept the loss with: tidemark log "
+        "repair --accept-loss --expect TOKEN",
+        (unsigned long long)f->file_id, (unsigned long long)offset, why,
+        (unsigned long long)first.v, (unsigned long long)known.v);
 }
 
 static enum code load_sealed(struct recovery *r, const struct found *f, struct log_segment *out,
@@ -199,9 +208,10 @@ static enum code load_sealed(struct recovery *r, const struct found *f, struct l
     return code;
 }
 
-/* Does every batch of this sealed file verify up to its footer? Asked only of a copy whose source is
- * still there: the copy's own sync may never have returned. */
-static enum code check_copy(struct recovery *r, const struct found *f, bool *out_good, struct err *e)
+/* Does every batch of this sealed file verify up to its footer? Asked only of a copy whose source
+ * is still there: the copy's own sync may never have returned. */
+static enum code check_copy(struct recovery *r, const struct found *f, bool *out_good,
+                            struct err *e)
 {
     struct log_segment segment = {0};
     *out_good = false;
@@ -234,7 +244,8 @@ static void look_ahead(const struct recovery *r, size_t index, const struct posi
     *out_exists = false;
     for (size_t i = index + 1; i < r->found_count; i++) {
         const struct found *f = &r->found[i];
-        if (f->header.first.v == r->found[index].header.first.v) continue; /* its superseded source */
+        if (f->header.first.v == r->found[index].header.first.v)
+            continue; /* its superseded source */
         *out_exists = true;
         if (f->header.first.v == end->seqno.v + 1 &&
             hash256_equal(&f->header.chain_at_start, &end->chain)) {
@@ -280,20 +291,19 @@ static enum code settle_tail(struct recovery *r, struct scan *scan, const struct
 {
     seqno first_gone = seqno_next(scan->segment.end.seqno);
     switch (verdict) {
-    case TAIL_IO: return ERR(e, E_IO, "log/%016llx.seg cannot be read",
-                             (unsigned long long)f->file_id);
+    case TAIL_IO:
+        return ERR(e, E_IO, "log/%016llx.seg cannot be read", (unsigned long long)f->file_id);
     case TAIL_ROTTEN:
         return rotten(r, f, scan->segment.data_end, first_gone, reader_stop_text(scan->stop), e);
     case TAIL_UNCLEAR:
-        return ERR(e, E_ROTTEN,
-                   "log/%016llx.seg is damaged at offset %llu (%s) in its last group, and the mark is "
-                   "missing: whether record %llu was acknowledged cannot be told; accept the loss with: "
-                   "tidemark log repair --accept-loss --expect TOKEN",
-                   (unsigned long long)f->file_id, (unsigned long long)scan->segment.data_end,
-                   reader_stop_text(scan->stop), (unsigned long long)first_gone.v);
-    case TAIL_TORN:
-        TRY(quarantine_tail(scan, r->report, e));
-        break;
+        return ERR(
+            e, E_ROTTEN,
+            "log/%016llx.seg is damaged at offset %llu (%s) in its last group, and the mark is "
+            "missing: whether record %llu was acknowledged cannot be told; accept the loss with: "
+            "tidemark log repair --accept-loss --expect TOKEN",
+            (unsigned long long)f->file_id, (unsigned long long)scan->segment.data_end,
+            reader_stop_text(scan->stop), (unsigned long long)first_gone.v);
+    case TAIL_TORN: TRY(quarantine_tail(scan, r->report, e)); break;
     case TAIL_CLEAN: break;
     }
     return OK;
@@ -315,8 +325,9 @@ static enum code take_unsealed(struct recovery *r, size_t index, struct err *e)
     struct tail_facts facts;
     bool continues = false;
     if (code == OK && scan.stop == STOP_NEWER) {
-        code = ERR(e, E_FORMAT, "log/%016llx.seg holds a batch of a newer format at offset %llu; use a "
-                                "newer build",
+        code = ERR(e, E_FORMAT,
+                   "log/%016llx.seg holds a batch of a newer format at offset %llu; use a "
+                   "newer build",
                    (unsigned long long)f->file_id, (unsigned long long)scan.segment.data_end);
     }
     if (code == OK) code = gather_facts(r, &scan, index, &facts, &continues, e);
@@ -352,8 +363,7 @@ static enum code choose_copy(struct recovery *r, size_t *index, const struct fou
 {
     size_t i = *index;
     const struct found *chosen = &r->found[i];
-    while (i + 1 < r->found_count &&
-           r->found[i + 1].header.first.v == chosen->header.first.v) {
+    while (i + 1 < r->found_count && r->found[i + 1].header.first.v == chosen->header.first.v) {
         i++;
         bool is_good = true;
         if (chosen->is_sealed) TRY(check_copy(r, chosen, &is_good, e));
@@ -392,7 +402,8 @@ static enum code take_segments(struct recovery *r, struct err *e)
         }
         if (f->header.first.v < at.seqno.v + 1 ||
             !hash256_equal(&f->header.chain_at_start, &at.chain)) {
-            return rotten(r, f, 0, f->header.first, "it does not continue the records before it", e);
+            return rotten(r, f, 0, f->header.first, "it does not continue the records before it",
+                          e);
         }
         TRY(take_one(r, f, e));
     }
@@ -401,12 +412,13 @@ static enum code take_segments(struct recovery *r, struct err *e)
     return OK;
 #endif
     if (r->has_mark && r->mark.durable.seqno.v > end.v) {
-        return ERR(e, E_ROTTEN,
-                   "the log ends at record %llu, but record %llu was acknowledged: segment "
-                   "log/%016llx.seg is missing or emptied; repair it from a follower, or accept the loss "
-                   "with: tidemark log repair --accept-loss --expect TOKEN",
-                   (unsigned long long)end.v, (unsigned long long)r->mark.durable.seqno.v,
-                   (unsigned long long)r->mark.segment);
+        return ERR(
+            e, E_ROTTEN,
+            "the log ends at record %llu, but record %llu was acknowledged: segment "
+            "log/%016llx.seg is missing or emptied; repair it from a follower, or accept the loss "
+            "with: tidemark log repair --accept-loss --expect TOKEN",
+            (unsigned long long)end.v, (unsigned long long)r->mark.durable.seqno.v,
+            (unsigned long long)r->mark.segment);
     }
     return OK;
 }
@@ -418,7 +430,9 @@ enum code recover_log(struct env *env, const struct config *config, const struct
     struct recovery r = {
         .env = env,
         .identity = identity,
-        .id = {.cluster = identity->cluster, .stream = identity->stream, .log_key = identity->log_key},
+        .id = {.cluster = identity->cluster,
+               .stream = identity->stream,
+               .log_key = identity->log_key},
         .report = report,
         .window_size = BATCH_SIZE_MAX + 256 * KIB,
     };
@@ -437,7 +451,9 @@ enum code recover_log(struct env *env, const struct config *config, const struct
 out:
     free(r.found);
     free(r.window);
-    if (code == OK) *out = r.log;
-    else log_free(r.log);
+    if (code == OK)
+        *out = r.log;
+    else
+        log_free(r.log);
     return code;
 }

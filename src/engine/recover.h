@@ -1,5 +1,5 @@
-/* recover: from the files in log/ to a live log: reads footers, scans what was never sealed past the
- * page cache, tells torn from rotten (core/recover decides), puts a torn tail into quarantine/,
+/* recover: from the files in log/ to a live log: reads footers, scans what was never sealed past
+ * the page cache, tells torn from rotten (core/recover decides), puts a torn tail into quarantine/,
  * rewrites the valid part of an unsealed segment into a new sealed one, and hands over a log that
  * continues there. Every step can be cut by a crash and is done again at the next open. Blocks. */
 #ifndef TIDEMARK_ENGINE_RECOVER_H
@@ -10,8 +10,8 @@
 #include "format/identity.h"
 
 struct recovery_report {
-    uint64_t discarded_bytes;   /* torn tail, now in quarantine/ */
-    seqno discarded_after;      /* the last record kept before it */
+    uint64_t discarded_bytes; /* torn tail, now in quarantine/ */
+    seqno discarded_after;    /* the last record kept before it */
     uint32_t segments_resealed;
     bool had_mark;
 };

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "engine/log_internal.h"
 
-#define COPY_SIZE (256 * KIB)
+#define COPY_SIZE   (256 * KIB)
 #define SECTOR_SIZE 512u
 
 enum code scan_source(void *context, uint64_t offset, void *out, size_t size, size_t *out_read,
@@ -212,8 +212,7 @@ static enum code write_footer(struct scan *s, struct env_file *file, struct piec
     uint8_t *bytes = malloc(size);
     if (!bytes) return ERR(e, E_NOMEMORY, "no memory for a footer");
     segment_footer_encode(&footer, s->id.log_key, bytes);
-    enum code code =
-        s->env->v->pwrite(s->env, file, s->segment.data_end, slice_of(bytes, size), e);
+    enum code code = s->env->v->pwrite(s->env, file, s->segment.data_end, slice_of(bytes, size), e);
     free(bytes);
     return code;
 }

@@ -1,8 +1,8 @@
-/* reseal: scanning an unsealed segment past the page cache, moving a torn tail into quarantine/, and
- * writing the valid part into a new, sealed segment. Used by recovery only; blocks.
+/* reseal: scanning an unsealed segment past the page cache, moving a torn tail into quarantine/,
+ * and writing the valid part into a new, sealed segment. Used by recovery only; blocks.
  *
- * Why rewrite: after a failed sync the page cache can show bytes that are not on disk. The scan reads
- * the disk; the copy makes the two agree again. Cost: at most one segment. */
+ * Why rewrite: after a failed sync the page cache can show bytes that are not on disk. The scan
+ * reads the disk; the copy makes the two agree again. Cost: at most one segment. */
 #ifndef TIDEMARK_ENGINE_RESEAL_H
 #define TIDEMARK_ENGINE_RESEAL_H
 
@@ -33,7 +33,8 @@ enum code scan_source(void *context, uint64_t offset, void *out, size_t size, si
 /* What follows the last good batch: only zeros? a whole 512-byte sector of zeros in the damage? */
 MUST_CHECK enum code scan_after(struct scan *s, bool *out_is_zero, bool *out_has_missing_sector,
                                 struct err *e);
-/* Copy the bytes after the last good batch (up to the last that is not zero) to quarantine/, synced. */
+/* Copy the bytes after the last good batch (up to the last that is not zero) to quarantine/,
+ * synced. */
 MUST_CHECK enum code quarantine_tail(struct scan *s, struct recovery_report *report, struct err *e);
 /* Move a whole file to quarantine/. */
 MUST_CHECK enum code quarantine_file(struct env *env, const char *path, uint64_t file_id,

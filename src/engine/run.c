@@ -148,7 +148,8 @@ int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_
         free(entries);
         return -1;
     }
-    for (size_t i = 0; i < n; i++) take_signal(&entries[i], &signals[i]);
+    for (size_t i = 0; i < n; i++)
+        take_signal(&entries[i], &signals[i]);
     op->more = entries;
     op->count = (uint32_t)n;
     take_options(op, options);
@@ -245,8 +246,8 @@ int32_t tide_run_retrieve(tide_run *run, const struct tide_retrieve *request)
             excludes[i] = slice_from(request->excludes[i]);
         }
     }
-    int32_t index = add_plain(run, OP_RETRIEVE, request->profile, no_bytes, request->limit,
-                              request->now_ms);
+    int32_t index =
+        add_plain(run, OP_RETRIEVE, request->profile, no_bytes, request->limit, request->now_ms);
     if (index < 0) {
         free(excludes);
         return -1;

@@ -10,8 +10,8 @@
 #define RUN_OPS_MAX 65536u
 
 enum op_kind {
-    OP_SIGNAL,         /* one entry, one record unless inside a group */
-    OP_SIGNALS,        /* n entries, one record */
+    OP_SIGNAL,  /* one entry, one record unless inside a group */
+    OP_SIGNALS, /* n entries, one record */
     OP_GROUP_BEGIN,
     OP_GROUP_END,
     OP_UNSIGNAL,
@@ -36,23 +36,23 @@ bool op_is_write(enum op_kind kind); /* takes the gate; refused on followers */
 
 /* One signal as given; slices are borrowed from the caller until completion. */
 struct op_entry {
-    struct slice type;   /* also: profile, schema name */
+    struct slice type; /* also: profile, schema name */
     struct slice item;
-    struct slice user;   /* also: window */
-    struct slice key;    /* idempotency key of this entry */
+    struct slice user; /* also: window */
+    struct slice key;  /* idempotency key of this entry */
     double weight;
-    int64_t at_ms;       /* event time; also: at, now, timeout */
+    int64_t at_ms; /* event time; also: at, now, timeout */
 };
 
 struct op {
-    uint8_t kind;               /* enum op_kind */
-    bool is_waiting;            /* a write whose position is filled in when it is applied */
-    uint32_t count;             /* entries; followers to wait for; excludes */
+    uint8_t kind;    /* enum op_kind */
+    bool is_waiting; /* a write whose position is filled in when it is applied */
+    uint32_t count;  /* entries; followers to wait for; excludes */
     struct op_entry entry;
-    struct slice record_key;    /* covers the whole record */
+    struct slice record_key; /* covers the whole record */
     struct slice producer;
-    uint64_t number;            /* producer number; seqno; limit */
-    void *more;                 /* entries, excludes or schema: malloc'ed, freed at reset */
+    uint64_t number; /* producer number; seqno; limit */
+    void *more;      /* entries, excludes or schema: malloc'ed, freed at reset */
     struct tide_result result;
 };
 
@@ -61,10 +61,10 @@ struct tide_run {
     uint32_t count;
     uint32_t capacity;
     /* While it runs; loop thread. */
-    uint32_t cursor;            /* next operation to judge */
-    uint32_t filled;            /* operations whose write positions are filled in */
-    seqno pending;              /* highest seqno its writes so far wait for; 0 none */
-    struct tide_run *next;      /* in the queue it waits in */
+    uint32_t cursor;       /* next operation to judge */
+    uint32_t filled;       /* operations whose write positions are filled in */
+    seqno pending;         /* highest seqno its writes so far wait for; 0 none */
+    struct tide_run *next; /* in the queue it waits in */
     tide_callback callback;
     void *callback_arg;
     tide_callback user_callback; /* of the public call; callback is the api's own */

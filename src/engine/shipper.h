@@ -11,17 +11,19 @@ struct shipper;
 /* Listen on config.replication_listen, load the slot catalogue. On a follower it listens too and
  * refuses with NOT_LEADER (naming the leader). Fills config.replication_address. */
 MUST_CHECK enum code shipper_open(struct db *db, struct shipper **out, struct err *e);
-/* Stop listening, end links with CLOSING, save slots; done on the loop when all links are closed. */
+/* Stop listening, end links with CLOSING, save slots; done on the loop when all links are closed.
+ */
 void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg);
 void shipper_free(struct shipper *s); /* no I/O; after close or on abandon; NULL allowed */
 
 void shipper_on_durable(struct shipper *s); /* new durable batches: ship them */
 /* Followers whose stored position (of this epoch's history) is at or beyond s. */
 uint32_t shipper_count_stored(const struct shipper *s, seqno at_least);
-seqno shipper_safe(const struct shipper *s);      /* lowest stored over unlost slots; durable if none */
-seqno shipper_floor(const struct shipper *s);     /* oldest seqno any unlost slot may ask for */
+seqno shipper_safe(const struct shipper *s);  /* lowest stored over unlost slots; durable if none */
+seqno shipper_floor(const struct shipper *s); /* oldest seqno any unlost slot may ask for */
 uint32_t shipper_follower_count(const struct shipper *s);
 /* Fill out[0..count-1] from one snapshot; strings borrowed until the next loop turn. */
-uint32_t shipper_status(const struct shipper *s, struct tide_follower_status *out, uint32_t capacity);
+uint32_t shipper_status(const struct shipper *s, struct tide_follower_status *out,
+                        uint32_t capacity);
 
 #endif

@@ -12,9 +12,9 @@
 #include "engine/write.h"
 #include "format/slotfile.h"
 
-#define JSON_SIZE (4 * KIB)
-#define JSON_SIZE_PER_FOLLOWER (2 * KIB)
-#define METRICS_SIZE (24 * KIB)
+#define JSON_SIZE                 (4 * KIB)
+#define JSON_SIZE_PER_FOLLOWER    (2 * KIB)
+#define METRICS_SIZE              (24 * KIB)
 #define METRICS_SIZE_PER_FOLLOWER (4 * KIB)
 
 static enum code no_memory(struct err *e)
@@ -72,8 +72,8 @@ static void fill_log(const struct db *db, struct tide_status *s)
     struct checkpointer_status c;
     checkpointer_status(db->checkpointer, &c);
     s->checkpoint_seqno = c.checkpoint_seqno.v;
-    s->checkpoint_age_ms = c.checkpoint_age_ns == UINT64_MAX ? UINT64_MAX
-                                                             : c.checkpoint_age_ns / NS_PER_MS;
+    s->checkpoint_age_ms =
+        c.checkpoint_age_ns == UINT64_MAX ? UINT64_MAX : c.checkpoint_age_ns / NS_PER_MS;
     s->digest_mark = c.digest_mark.v;
     s->safe = s->durable.seqno;
     s->committed = s->durable.seqno;
@@ -96,7 +96,8 @@ static enum code fill_followers(const struct db *db, struct tide_run *run, struc
                                 struct err *e)
 {
     uint32_t count = shipper_follower_count(db->shipper);
-    struct tide_follower_status *followers = run_take(run, (count ? count : 1) * sizeof(*followers));
+    struct tide_follower_status *followers =
+        run_take(run, (count ? count : 1) * sizeof(*followers));
     if (!followers) return no_memory(e);
     s->follower_count = shipper_status(db->shipper, followers, count);
     for (uint32_t i = 0; i < s->follower_count; i++) {
@@ -124,8 +125,8 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
         .node_id = copy_text(run, db->identity.node_id),
         .cluster = copy_text(run, t.data),
         .reason = copy_text(run, db->condition == DB_SERVING ? "" : db->reason.text),
-        .leader_data_address = copy_text(
-            run, db_is_leader(db) ? db->config.data_address : db->identity.leader_data_address),
+        .leader_data_address = copy_text(run, db_is_leader(db) ? db->config.data_address
+                                                               : db->identity.leader_data_address),
         .leader_replication_address = copy_text(
             run, db_is_leader(db) ? db->config.replication_address : db->identity.leader_address),
         .replication_address = copy_text(run, db->shipper ? db->config.replication_address : ""),
@@ -154,9 +155,12 @@ static void json_string(struct text *t, const char *name, const char *value)
     text_add(t, "\"%s\":\"", name);
     for (const char *c = value; *c; c++) {
         unsigned char u = (unsigned char)*c;
-        if (u == '"' || u == '\\') text_add(t, "\\%c", u);
-        else if (u < 0x20 || u > 0x7e) text_add(t, "\\u%04x", u);
-        else text_add(t, "%c", u);
+        if (u == '"' || u == '\\')
+            text_add(t, "\\%c", u);
+        else if (u < 0x20 || u > 0x7e)
+            text_add(t, "\\u%04x", u);
+        else
+            text_add(t, "%c", u);
     }
     text_add(t, "\"");
 }

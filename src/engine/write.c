@@ -70,7 +70,8 @@ static bool take_scratch(struct write *w, uint32_t count)
 {
     if (count <= w->scratch_capacity) return true;
     uint32_t capacity = w->scratch_capacity ? w->scratch_capacity : 64;
-    while (capacity < count) capacity *= 2;
+    while (capacity < count)
+        capacity *= 2;
     struct signal_entry *scratch = realloc(w->scratch, capacity * sizeof(*scratch));
     if (!scratch) return false;
     w->scratch = scratch;
@@ -93,7 +94,8 @@ static bool is_key_in_scratch(const struct write *w, uint32_t count, const struc
 static uint64_t growth_of(const struct write *w, uint32_t count)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) bytes += w->scratch[i].item.size;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += w->scratch[i].item.size;
     return bytes;
 }
 
@@ -220,7 +222,8 @@ static enum code do_signals(struct write *w, struct tide_run *run, struct op *op
     uint32_t count = 0;
     const struct op_entry *entries = op->more;
     if (op->count == 0) return ERR(e, E_INVALID, "a record needs at least one signal");
-    if (!take_scratch(w, op->count)) return ERR(e, E_NOMEMORY, "no memory for %u signals", op->count);
+    if (!take_scratch(w, op->count))
+        return ERR(e, E_NOMEMORY, "no memory for %u signals", op->count);
     TRY(judge_envelope(w, op, &envelope, &is_duplicate, &waits, e));
     if (is_duplicate) {
         accept_duplicate(run, op, waits);
@@ -240,7 +243,8 @@ static enum code do_signals(struct write *w, struct tide_run *run, struct op *op
 static uint32_t group_end(const struct tide_run *run, uint32_t begin)
 {
     uint32_t i = begin + 1;
-    while (i < run->count && run->ops[i].kind != OP_GROUP_END) i++;
+    while (i < run->count && run->ops[i].kind != OP_GROUP_END)
+        i++;
     return i;
 }
 
@@ -252,7 +256,8 @@ static enum code count_group(const struct tide_run *run, uint32_t begin, uint32_
     for (uint32_t i = begin + 1; i < end; i++) {
         const struct op *op = &run->ops[i];
         if (op->kind != OP_SIGNAL && op->kind != OP_SIGNALS) {
-            return ERR(e, E_UNSUPPORTED, "only signals can be written inside MULTI in this version");
+            return ERR(e, E_UNSUPPORTED,
+                       "only signals can be written inside MULTI in this version");
         }
         entries += op->kind == OP_SIGNAL ? 1 : op->count;
     }
@@ -270,7 +275,8 @@ static enum code judge_member(struct write *w, struct op *op, uint32_t *count, s
     bool is_duplicate = false;
     bool waits = false;
     if (op->producer.size > 0) {
-        return ERR(e, E_UNSUPPORTED, "PRODUCER inside MULTI belongs to the whole record, not to one entry");
+        return ERR(e, E_UNSUPPORTED,
+                   "PRODUCER inside MULTI belongs to the whole record, not to one entry");
     }
     if (op->kind == OP_SIGNAL) {
         struct op_entry entry = op->entry;
@@ -285,7 +291,8 @@ static enum code judge_member(struct write *w, struct op *op, uint32_t *count, s
     const struct op_entry *entries = op->more;
     for (uint32_t i = 0; i < op->count; i++) {
         TRY(judge_entry(w, &entries[i], count, &op->result, &is_duplicate, &waits, e));
-        if (is_duplicate) return ERR(e, E_INVALID, "keys of single entries are not offered in SIGNALS");
+        if (is_duplicate)
+            return ERR(e, E_INVALID, "keys of single entries are not offered in SIGNALS");
     }
     return OK;
 }
@@ -296,7 +303,8 @@ static void abort_group(struct tide_run *run, uint32_t begin, uint32_t end, uint
     struct err other = *e;
     if (guilty != begin) {
         other.code = E_INVALID;
-        (void)ERR(&other, E_INVALID, "nothing was written: another command of this MULTI was refused");
+        (void)ERR(&other, E_INVALID,
+                  "nothing was written: another command of this MULTI was refused");
     }
     for (uint32_t i = begin; i <= end && i < run->count; i++) {
         run->ops[i].is_waiting = false;
@@ -349,8 +357,10 @@ static enum code do_group(struct write *w, struct tide_run *run, uint32_t begin,
         guilty = begin;
         code = append_signals(w, &envelope, count, e);
     }
-    if (code == OK) accept_group(w, run, begin, end, count);
-    else if (!is_stalled(code, e)) abort_group(run, begin, end, guilty, e);
+    if (code == OK)
+        accept_group(w, run, begin, end, count);
+    else if (!is_stalled(code, e))
+        abort_group(run, begin, end, guilty, e);
     return is_stalled(code, e) ? code : OK;
 }
 
@@ -397,7 +407,8 @@ static enum code do_producer_skip(struct write *w, struct tide_run *run, struct 
     struct record_envelope envelope;
     bool is_duplicate;
     bool waits;
-    if (op->producer.size == 0) return ERR(e, E_LIMIT, "the producer id has 0 bytes; 1 to 255 are allowed");
+    if (op->producer.size == 0)
+        return ERR(e, E_LIMIT, "the producer id has 0 bytes; 1 to 255 are allowed");
     TRY(judge_envelope(w, op, &envelope, &is_duplicate, &waits, e));
     if (is_duplicate) {
         accept_duplicate(run, op, waits);
@@ -421,8 +432,9 @@ static enum code do_unsignal(struct write *w, struct op *op, struct err *e)
 {
     (void)w;
     (void)op;
-    return ERR(e, E_SCHEMA, "signals of mode once or latest are not in this version, so there is none to "
-                            "take back");
+    return ERR(e, E_SCHEMA,
+               "signals of mode once or latest are not in this version, so there is none to "
+               "take back");
 }
 
 static enum code do_op(struct write *w, struct tide_run *run, struct op *op, struct err *e)
@@ -450,7 +462,8 @@ void write_refuse(struct tide_run *run, enum code code, const char *message)
         end = group_end(run, end);
         if (end == run->count) end--;
     }
-    for (; run->cursor <= end; run->cursor++) refuse(run, &run->ops[run->cursor], &e);
+    for (; run->cursor <= end; run->cursor++)
+        refuse(run, &run->ops[run->cursor], &e);
 }
 
 bool write_op(struct write *w, struct tide_run *run)
@@ -555,7 +568,8 @@ static enum code flush_now(struct write *w, struct err *e)
     return w->db->reason.code;
 }
 
-enum code write_epoch_start_now(struct write *w, const struct record_epoch_start *start, struct err *e)
+enum code write_epoch_start_now(struct write *w, const struct record_epoch_start *start,
+                                struct err *e)
 {
     struct record r = {.kind = RECORD_EPOCH_START, .as.epoch_start = *start};
     TRY(group_add(w, &r, true, e));

@@ -1,8 +1,8 @@
 /* write: the one gate that every write passes, and the group it is encoded into.
  *
- * Everything that can refuse a write is judged here, before it is appended, against the applied state
- * plus an overlay of what is appended and not applied yet (idempotency keys, producers, types). What
- * passed cannot be refused by apply. Owner: the loop thread of a leader.
+ * Everything that can refuse a write is judged here, before it is appended, against the applied
+ * state plus an overlay of what is appended and not applied yet (idempotency keys, producers,
+ * types). What passed cannot be refused by apply. Owner: the loop thread of a leader.
  */
 #ifndef TIDEMARK_ENGINE_WRITE_H
 #define TIDEMARK_ENGINE_WRITE_H

@@ -7,7 +7,7 @@
 #include "engine/write_internal.h"
 
 /* Times are milliseconds; what looks like another unit is refused, naming the guess. */
-#define AT_SECONDS_BELOW 100000000000LL      /* 10^11 ms = 1973 */
+#define AT_SECONDS_BELOW      100000000000LL    /* 10^11 ms = 1973 */
 #define AT_MICROSECONDS_ABOVE 100000000000000LL /* 10^14 ms = year 5138 */
 
 static enum code gate_time(struct write *w, int64_t at_ms, int64_t *out_ms, struct err *e)
@@ -20,7 +20,8 @@ static enum code gate_time(struct write *w, int64_t at_ms, int64_t *out_ms, stru
                    (long long)at_ms);
     }
     if (at_ms > AT_MICROSECONDS_ABOVE) {
-        return ERR(e, E_LIMIT, "AT %lld is taken for micro- or nanoseconds; give milliseconds since 1970",
+        return ERR(e, E_LIMIT,
+                   "AT %lld is taken for micro- or nanoseconds; give milliseconds since 1970",
                    (long long)at_ms);
     }
     *out_ms = at_ms > now_ms + w->db->config.clock_skew_max_ms ? now_ms : at_ms;
@@ -49,7 +50,8 @@ static enum code gate_type(struct write *w, struct slice name, const struct sign
         return ERR(e, E_SCHEMA, "unknown signal type \"%s\"; declare it with SCHEMA.SIGNAL", shown);
     }
     if (type->mode != SIGNAL_MODE_COUNT) {
-        return ERR(e, E_SCHEMA, "signal type \"%s\" is once or latest, which is not in this version",
+        return ERR(e, E_SCHEMA,
+                   "signal type \"%s\" is once or latest, which is not in this version",
                    type->name);
     }
     *out = type;
@@ -124,8 +126,9 @@ enum code gate_key(struct write *w, struct slice key, struct id128 *out_key, boo
     }
     uint64_t count = state_dedup_count(w->db->state) + overlay_key_count(&w->overlay);
     if (count >= w->db->config.dedup_keys_max) {
-        return ERR(e, E_BUSY, "%llu idempotency keys are remembered, dedup_keys_max; the oldest leave after "
-                              "10 minutes of log time",
+        return ERR(e, E_BUSY,
+                   "%llu idempotency keys are remembered, dedup_keys_max; the oldest leave after "
+                   "10 minutes of log time",
                    (unsigned long long)count);
     }
     return OK;
@@ -141,8 +144,10 @@ enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
     uint64_t last = 0;
     struct write_ref ref = {0};
     const struct pending_producer *pending = overlay_find_producer(&w->overlay, producer);
-    if (pending) last = pending->number;
-    else (void)state_producer_find(w->db->state, producer, &last, &ref); /* unknown: last is 0 */
+    if (pending)
+        last = pending->number;
+    else
+        (void)state_producer_find(w->db->state, producer, &last, &ref); /* unknown: last is 0 */
     if (number == last + 1) return OK;
     if (number > last + 1) {
         return ERR(e, E_GAP, "producer number %llu skips ahead; the next expected one is %llu",
@@ -176,7 +181,8 @@ static enum code gate_halflives(const struct tide_schema_signal *schema, struct 
     for (size_t i = 0; i < HALFLIVES_MAX && schema->halflives_ms[i] != 0; i++) {
         uint64_t h = schema->halflives_ms[i];
         if (h > max_ms) {
-            return ERR(e, E_LIMIT, "a half-life of %llu ms is over 100 years", (unsigned long long)h);
+            return ERR(e, E_LIMIT, "a half-life of %llu ms is over 100 years",
+                       (unsigned long long)h);
         }
         out->halflives_ms[out->halflife_count++] = h;
     }
@@ -208,7 +214,8 @@ enum code gate_schema(struct write *w, const struct tide_schema_signal *schema,
         return ERR(e, E_LIMIT, "a signal type's name has 1 to %u characters of A-Z a-z 0-9 . _ -",
                    SIGNAL_NAME_SIZE_MAX);
     }
-    if (out->mode > SIGNAL_MODE_LATEST) return ERR(e, E_INVALID, "unknown signal mode %u", out->mode);
+    if (out->mode > SIGNAL_MODE_LATEST)
+        return ERR(e, E_INVALID, "unknown signal mode %u", out->mode);
     memcpy(out->name, name.data, name.size);
     TRY(gate_halflives(schema, out, e));
     seqno pending;
@@ -218,8 +225,9 @@ enum code gate_schema(struct write *w, const struct tide_schema_signal *schema,
     if (known) {
         out->id = known->id;
         if (is_same_type(known, out)) return OK;
-        return ERR(e, E_SCHEMA, "signal type \"%s\" exists with another definition; changing one is not in "
-                                "this version",
+        return ERR(e, E_SCHEMA,
+                   "signal type \"%s\" exists with another definition; changing one is not in "
+                   "this version",
                    known->name);
     }
     uint32_t count = state_type_count(w->db->state) + w->overlay.type_count;

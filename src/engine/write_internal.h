@@ -17,7 +17,7 @@ struct open_group {
     uint32_t record_count;
     uint64_t leader_time;
     uint64_t opened_ns;
-    bool is_housekeeping;       /* no record with a client's cause so far */
+    bool is_housekeeping; /* no record with a client's cause so far */
     bool must_close;
 };
 
@@ -25,9 +25,9 @@ struct write {
     struct db *db;
     struct overlay overlay;
     struct open_group group;
-    seqno assigned;             /* highest seqno given out */
-    uint64_t last_time;         /* HLC of the newest group */
-    uint64_t pending_entries;   /* signal entries appended and not applied */
+    seqno assigned;           /* highest seqno given out */
+    uint64_t last_time;       /* HLC of the newest group */
+    uint64_t pending_entries; /* signal entries appended and not applied */
     uint64_t pending_key_bytes;
     struct signal_entry *scratch;
     uint32_t scratch_capacity;
@@ -39,7 +39,8 @@ struct write {
 /* --- gate: judging; each returns a code and fills e, changes nothing --- */
 enum code gate_entry(struct write *w, const struct op_entry *entry, struct signal_entry *out,
                      struct err *e);
-/* Is this write a duplicate? *out_result is filled (first write's position or its pending seqno). */
+/* Is this write a duplicate? *out_result is filled (first write's position or its pending seqno).
+ */
 enum code gate_key(struct write *w, struct slice key, struct id128 *out_key, bool *out_duplicate,
                    struct tide_result *out_result, bool *out_waits, struct err *e);
 enum code gate_producer(struct write *w, struct slice producer, uint64_t number,

@@ -15,8 +15,8 @@ enum retrieve_order {
 
 struct retrieve_request {
     enum retrieve_order order;
-    uint32_t type_id;      /* decayed only */
-    uint32_t limit;        /* 1..RETRIEVE_LIMIT_MAX */
+    uint32_t type_id; /* decayed only */
+    uint32_t limit;   /* 1..RETRIEVE_LIMIT_MAX */
     int64_t now_ms;
     const struct slice *excludes; /* keys to leave out; NULL with count 0 */
     uint32_t exclude_count;

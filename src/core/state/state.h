@@ -21,7 +21,7 @@
 
 struct state;
 
-#define ITEM_NONE UINT32_MAX
+#define ITEM_NONE       UINT32_MAX
 #define DEDUP_WINDOW_MS (10 * 60 * 1000) /* of log time */
 
 /* NULL when memory is refused. alloc is borrowed for the state's life. */
@@ -31,7 +31,7 @@ void state_free(struct state *s); /* NULL allowed */
 /* What one applied batch asks of the engine. */
 struct state_outcome {
     uint32_t signal_entries;
-    bool has_mark;             /* the batch ends with a mark: pin a version now */
+    bool has_mark; /* the batch ends with a mark: pin a version now */
     bool has_digest;
     struct record_digest digest; /* the last one of the batch */
     bool has_epoch_start;
@@ -53,17 +53,17 @@ uint64_t state_leader_time(const struct state *s);     /* HLC of the last applie
 /* --- questions (owner thread) --- */
 
 struct signal_type {
-    uint32_t id;              /* 1.. in log order */
+    uint32_t id; /* 1.. in log order */
     char name[SIGNAL_NAME_SIZE_MAX + 1];
-    uint8_t mode;             /* enum signal_mode */
-    uint8_t polarity;         /* enum polarity */
+    uint8_t mode;     /* enum signal_mode */
+    uint8_t polarity; /* enum polarity */
     uint8_t windows;
     uint8_t halflife_count;
     uint64_t halflives_ms[HALFLIVES_MAX];
 };
 const struct signal_type *state_type_by_name(const struct state *s, struct slice name);
 const struct signal_type *state_type_by_id(const struct state *s, uint32_t id); /* NULL: unknown */
-uint32_t state_type_count(const struct state *s); /* ids 1..count */
+uint32_t state_type_count(const struct state *s);                               /* ids 1..count */
 
 uint32_t state_item_count(const struct state *s);
 uint32_t state_item_find(const struct state *s, struct slice key); /* ITEM_NONE */
@@ -105,9 +105,10 @@ uint32_t state_version_block_count(const struct state_version *v); /* ascending 
 struct block_id state_version_block_id(const struct state_version *v, uint32_t i);
 uint32_t state_version_block_size(const struct state_version *v, uint32_t i); /* canonical bytes */
 void state_version_block_encode(const struct state_version *v, uint32_t i, uint8_t *out);
-/* Hash of the canonical bytes; kept in the block until it changes, so that only dirty ones are hashed
- * again. scratch: at least the block's size. Any one thread at a time per version. */
-struct hash256 state_version_block_hash(const struct state_version *v, uint32_t i, uint8_t *scratch);
+/* Hash of the canonical bytes; kept in the block until it changes, so that only dirty ones are
+ * hashed again. scratch: at least the block's size. Any one thread at a time per version. */
+struct hash256 state_version_block_hash(const struct state_version *v, uint32_t i,
+                                        uint8_t *scratch);
 /* Upper bound of any block's canonical size in this version. */
 uint32_t state_version_block_size_max(const struct state_version *v);
 /* The digest: state_root over all blocks. scratch: block_size_max. Any thread. NULL-safe on memory:
