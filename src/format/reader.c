@@ -249,6 +249,7 @@ static enum code search_judge(struct search *s, struct err *e)
     s->found.count++;
     if (h.durable_through.v > s->found.durable_through.v || s->found.count == 1) {
         s->found.durable_through = h.durable_through;
+        s->found.epoch = h.epoch.number;
         s->found.first = h.first;
         s->found.epoch = h.epoch.number;
         s->found.offset = offset;
