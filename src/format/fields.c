@@ -352,8 +352,14 @@ static enum code array_decode(struct bytes_reader *r, const struct field_table *
 enum code fields_decode(struct bytes_reader *r, const struct field_table *table, void *object,
                         int64_t base_ms, struct err *e)
 {
-    ASSERT(time_is_valid(base_ms));
     memset(object, 0, table->struct_size);
+    return fields_decode_more(r, table, object, base_ms, e);
+}
+
+enum code fields_decode_more(struct bytes_reader *r, const struct field_table *table, void *object,
+                             int64_t base_ms, struct err *e)
+{
+    ASSERT(time_is_valid(base_ms));
     for (uint32_t i = 0; i < table->count; i++) {
         const struct field *f = &table->fields[i];
         if (f->type != FIELD_ARRAY) {
@@ -435,7 +441,9 @@ void fields_describe(struct text *t, const struct field_table *table, const void
         const struct field *f = &table->fields[i];
         if (!field_is_present(table, f, object)) continue;
         text_add(t, " %s=", f->name);
-        if (f->type == FIELD_ARRAY) {
+        if (f->is_secret) {
+            text_add(t, "***");
+        } else if (f->type == FIELD_ARRAY) {
             array_describe(t, f, object);
         } else {
             scalar_describe(t, f, (const uint8_t *)object + f->offset);

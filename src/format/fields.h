@@ -54,7 +54,8 @@ struct field {
     uint32_t size;         /* of the member in memory; arrays: of the whole array */
     uint32_t when;         /* 0 = always; else see enum field_selector */
     uint32_t count_offset; /* arrays: the member that holds the count ... */
-    uint32_t count_size;   /* ... and its size, 1 or 4 */
+    uint16_t count_size;   /* ... and its size, 1 or 4 */
+    bool is_secret;        /* described as "***": log key, credentials */
 };
 
 /* How `when` is read: the selector is a u8 member of the same struct, encoded earlier. */
@@ -90,6 +91,9 @@ MUST_CHECK enum code fields_encode(struct bytes_writer *w, const struct field_ta
  * E_CORRUPT names the field. Trailing bytes are the caller's question. */
 MUST_CHECK enum code fields_decode(struct bytes_reader *r, const struct field_table *table,
                                    void *object, int64_t base_ms, struct err *e);
+/* The same without clearing object first: for a struct that two tables describe in parts. */
+MUST_CHECK enum code fields_decode_more(struct bytes_reader *r, const struct field_table *table,
+                                        void *object, int64_t base_ms, struct err *e);
 /* " name=value" for each present field; never fails, cut when full. */
 struct text;
 void fields_describe(struct text *t, const struct field_table *table, const void *object);

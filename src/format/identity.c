@@ -40,7 +40,7 @@ static const struct field_table led_fields = {FIELD_TABLE("epoch led", uint64_t,
 static const struct field identity_list[] = {
     {FIELD(FIELD_FIXED, struct identity, version), .note = "of this save; grows by one"},
     {FIELD(FIELD_RAW, struct identity, cluster), .note = "zero: unknown yet"},
-    {FIELD(FIELD_FIXED, struct identity, log_key), .note = "0: unknown yet"},
+    {FIELD(FIELD_FIXED, struct identity, log_key), .is_secret = true, .note = "0: unknown yet"},
     {FIELD(FIELD_TEXT8, struct identity, node_id), .min = 1, .max = NODE_ID_SIZE_MAX},
     {FIELD(FIELD_FIXED, struct identity, incarnation), .note = "one per open"},
     {FIELD(FIELD_STREAM, struct identity, stream)},

@@ -11,8 +11,12 @@
  *    32    4 zero           36 4 header CRC32C over bytes 0..35
  *
  * hello and plan have a fixed beginning for ever, so that any two versions can refuse each other in
- * words. Unknown kinds are answered with end(UNKNOWN_KIND). Strings are slice8. One link carries
- * one stream.
+ * words: hello up to and including `stream`, plan up to and including `text`. Of a hello whose
+ * version range does not hold this version, and of a plan of another version (which must be a
+ * refusal), only that beginning is read; the rest is zero. Unknown kinds are answered with
+ * end(UNKNOWN_KIND). Strings are slice8, sentences slicev. One link carries one stream.
+ *
+ * Bodies are described by field tables in wire_tables.c, from which docs/FORMAT.md is made.
  */
 #ifndef TIDEMARK_FORMAT_WIRE_H
 #define TIDEMARK_FORMAT_WIRE_H
@@ -53,8 +57,10 @@ struct wire_header {
     uint64_t session;
     uint64_t probe;
 };
+/* ASSERTs the frame limits. */
 void wire_header_encode(const struct wire_header *h, uint8_t out[WIRE_HEADER_SIZE]);
-/* E_PROTOCOL with a sentence that says what arrived (HTTP, RESP, TLS are named when recognised). */
+/* E_PROTOCOL with a sentence that says what arrived (HTTP, RESP, TLS are named when recognised). An
+ * unknown kind passes: its body can be skipped, and wire_decode refuses it. */
 MUST_CHECK enum code wire_header_decode(const uint8_t bytes[WIRE_HEADER_SIZE],
                                         uint32_t body_size_max, struct wire_header *out,
                                         struct err *e);
@@ -62,6 +68,7 @@ bool wire_body_verifies(const struct wire_header *h, struct slice body);
 
 #define WIRE_FEATURES      0u /* bits this version speaks */
 #define WIRE_MANIFESTS_MAX 4u
+#define WIRE_EPOCHS_MAX    64u /* newest epoch entries of a hello or standing */
 
 struct wire_hello {
     uint16_t version_min; /* protocol range spoken */
@@ -92,7 +99,7 @@ struct wire_hello {
     uint32_t manifest_count;
     struct position manifests[WIRE_MANIFESTS_MAX];
     uint32_t epoch_count; /* the newest ones, ascending */
-    struct epoch_entry epochs[64];
+    struct epoch_entry epochs[WIRE_EPOCHS_MAX];
 };
 
 enum plan_kind {
@@ -198,7 +205,7 @@ struct wire_standing {
     uint8_t is_bootstrapping;
     uint8_t role;
     uint32_t epoch_count;
-    struct epoch_entry epochs[64];
+    struct epoch_entry epochs[WIRE_EPOCHS_MAX];
 };
 struct wire_fetch {
     struct position after; /* known good position before the range */
@@ -256,18 +263,44 @@ struct wire_message {
     } as; /* inquire has no body */
 };
 
-/* Encode a whole frame (header and body). Returns its size, 0 when out is too small. */
+/* Encode a whole frame (header and body). Returns its size, 0 when out is too small or a value is
+ * one that wire_decode would refuse. */
 size_t wire_encode(const struct wire_message *m, uint8_t *out, size_t capacity);
 /* Batches without copying the bytes: writes frame header and the body's beginning; the caller sends
- * out, then exactly m->bytes. bytes_crc: crc32c(0, m->bytes). Returns the size of the beginning. */
+ * out, then exactly m->bytes. Returns the size of the beginning. */
 #define WIRE_BATCHES_PREFIX_MAX 128u
 size_t wire_encode_batches_prefix(const struct wire_batches *m, uint64_t session,
                                   uint8_t out[WIRE_BATCHES_PREFIX_MAX]);
-/* Decode a body whose header was decoded and whose CRC holds. Slices borrow body. E_PROTOCOL. */
+/* Decode a body whose header was decoded and whose CRC holds. Slices borrow body. *out on OK only.
+ * E_PROTOCOL names the field; E_UNSUPPORTED for an unknown kind. */
 MUST_CHECK enum code wire_decode(const struct wire_header *h, struct slice body,
                                  struct wire_message *out, struct err *e);
 /* One line for traces. */
 struct text;
 void wire_describe(const struct wire_message *m, struct text *t);
+
+/* Contents of blocks and members messages, one by one; false at the end. wire_decode checked them.
+ */
+struct wire_block {
+    struct hash256 hash;
+    struct slice bytes; /* empty in a request */
+};
+bool wire_block_next(const struct wire_blocks *m, struct bytes_reader *at, struct wire_block *out);
+struct wire_member {
+    struct slice node_id;
+    uint8_t is_voter;
+    uint8_t role; /* enum role */
+    struct slice data_address;
+    struct slice http_address;
+    struct slice replication_address;
+};
+bool wire_member_next(struct bytes_reader *at, struct wire_member *out);
+/* Append one member as members messages hold it. The writer fails for a value that decode refuses.
+ */
+void wire_member_write(struct bytes_writer *w, const struct wire_member *m);
+
+/* The tables that bodies are described by: documentation and tests. hello and plan have two: index
+ * 0 the beginning that never changes, 1 the rest. NULL where there is none (inquire). */
+const struct field_table *wire_fields(enum wire_kind kind, unsigned index);
 
 #endif

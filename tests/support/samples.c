@@ -407,6 +407,193 @@ struct slot_record sample_slot(uint8_t number)
     return s;
 }
 
+const enum wire_kind SAMPLE_MESSAGES[] = {
+#define X(constant, number, name, meaning) constant,
+    WIRE_TABLE(X)
+#undef X
+};
+const size_t SAMPLE_MESSAGE_COUNT = COUNT_OF(SAMPLE_MESSAGES);
+
+static void hello_sample(struct wire_hello *h)
+{
+    *h = (struct wire_hello){
+        .version_min = 1,
+        .version_max = 3,
+        .features = 5,
+        .feature_level = 2,
+        .frame_size_max = 1 << 20,
+        .cluster = sample_id(0x10),
+        .stream = {.region = 2, .shard = 3},
+        .node_id = slice_of_text("south"),
+        .incarnation = 4,
+        .region = 2,
+        .data_address = slice_of_text("10.0.0.3:7400"),
+        .http_address = slice_of_text("10.0.0.3:7401"),
+        .replication_address = slice_of_text("10.0.0.3:7402"),
+        .is_voter = 1,
+        .is_bootstrapping = 1,
+        .credentials = slice_of_text("secret"),
+        .memory_max = 8 * GIB,
+        .last = sample_position(300),
+        .applied = seqno_of(299),
+        .oldest = seqno_of(42),
+        .committed = seqno_of(290),
+        .highest_epoch = 7,
+        .history_id = 5,
+        .manifest_count = 2,
+        .manifests = {sample_position(200), sample_position(100)},
+        .epoch_count = 2,
+        .epochs = {epoch_entry_sample(6), epoch_entry_sample(7)},
+    };
+}
+
+static void plan_sample(struct wire_plan *p)
+{
+    *p = (struct wire_plan){
+        .version = WIRE_VERSION,
+        .version_min = 1,
+        .version_max = 1,
+        .features = 1,
+        .feature_level = 2,
+        .frame_size_max = 1 << 20,
+        .kind = PLAN_TRUNCATE_TO,
+        .reason = REFUSE_OTHER_HISTORY,
+        .text = slice_of_text("histories differ after 280"),
+        .cluster = sample_id(0x10),
+        .stream = {.region = 2, .shard = 3},
+        .log_key = SAMPLE_LOG_KEY,
+        .node_id = slice_of_text("north"),
+        .incarnation = 12,
+        .data_address = slice_of_text("10.0.0.2:7400"),
+        .http_address = slice_of_text("10.0.0.2:7401"),
+        .replication_address = slice_of_text("10.0.0.2:7402"),
+        .epoch = {.number = 7, .nonce = UINT64_C(0xa1a2a3a4a5a6a7a8)},
+        .from = sample_position(280),
+        .to = sample_position(0),
+        .durable = seqno_of(310),
+        .committed = seqno_of(290),
+        .safe = seqno_of(280),
+        .floor = seqno_of(42),
+        .members_version = 6,
+    };
+}
+
+static void ack_sample(struct wire_ack *a)
+{
+    *a = (struct wire_ack){
+        .epoch = 7,
+        .received = sample_position(310),
+        .stored = sample_position(305),
+        .applied = sample_position(300),
+        .echo_probe = 77,
+        .apply_errors = 1,
+        .divergences = 2,
+        .is_poisoned = 1,
+    };
+}
+
+static void heartbeat_sample(struct wire_heartbeat *h)
+{
+    *h = (struct wire_heartbeat){
+        .epoch = {.number = 7, .nonce = UINT64_C(0xa1a2a3a4a5a6a7a8)},
+        .durable = sample_position(310),
+        .committed = seqno_of(305),
+        .safe = seqno_of(300),
+        .floor = seqno_of(42),
+        .durable_bytes = 123456,
+        .leader_time = hlc_of_ms(SAMPLE_TIME_MS),
+        .echo_probe = 88,
+        .echo_durable = seqno_of(309),
+        .is_lease_valid = 1,
+        .topology_version = 6,
+    };
+}
+
+static void standing_sample(struct wire_standing *s)
+{
+    *s = (struct wire_standing){
+        .node_id = slice_of_text("south"),
+        .incarnation = 4,
+        .last = sample_position(300),
+        .applied = seqno_of(299),
+        .committed = seqno_of(290),
+        .highest_epoch = 7,
+        .is_damaged = 1,
+        .role = ROLE_FOLLOWER,
+        .epoch_count = 1,
+        .epochs = {epoch_entry_sample(7)},
+    };
+}
+
+static void blocks_sample(struct sample_memory *memory, struct wire_blocks *b)
+{
+    struct bytes_writer w = bytes_writer_of(memory->bytes, sizeof(memory->bytes));
+    for (uint8_t i = 0; i < 2; i++) {
+        struct hash256 hash = sample_hash((uint8_t)(0x80 + i));
+        bytes_write(&w, hash.bytes, sizeof(hash.bytes));
+        bytes_write_u32(&w, 3);
+        bytes_write(&w, "abc", 3);
+    }
+    *b = (struct wire_blocks){.count = 2, .bytes = bytes_written_slice(&w)};
+}
+
+static void wire_members_sample(struct sample_memory *memory, struct wire_members *m)
+{
+    struct bytes_writer w = bytes_writer_of(memory->bytes, sizeof(memory->bytes));
+    struct wire_member member = {
+        .node_id = slice_of_text("north"),
+        .is_voter = 1,
+        .role = ROLE_LEADER,
+        .data_address = slice_of_text("10.0.0.2:7400"),
+        .http_address = slice_of_text("10.0.0.2:7401"),
+        .replication_address = slice_of_text("10.0.0.2:7402"),
+    };
+    wire_member_write(&w, &member);
+    member.node_id = slice_of_text("south");
+    member.role = ROLE_FOLLOWER;
+    wire_member_write(&w, &member);
+    ASSERT(!w.is_failed);
+    *m = (struct wire_members){.topology_version = 6, .count = 2, .bytes = bytes_written_slice(&w)};
+}
+
+void sample_message(enum wire_kind kind, struct sample_memory *memory, struct wire_message *out)
+{
+    struct position at = sample_position(300);
+    struct slice bytes = slice_of_text("any bytes at all");
+    memset(out, 0, sizeof(*out));
+    out->kind = kind;
+    out->session = UINT64_C(0xd1d2d3d4d5d6d7d8);
+    switch (kind) {
+    case WIRE_HELLO: hello_sample(&out->as.hello); break;
+    case WIRE_PLAN: plan_sample(&out->as.plan); break;
+    case WIRE_BATCHES:
+        out->as.batches = (struct wire_batches){
+            .stream = {2, 3}, .before = at, .durable = seqno_of(310), .bytes = bytes};
+        break;
+    case WIRE_SEALED: out->as.sealed.position = at; break;
+    case WIRE_ACK:
+        out->probe = 78;
+        ack_sample(&out->as.ack);
+        break;
+    case WIRE_HEARTBEAT:
+        out->probe = 89;
+        heartbeat_sample(&out->as.heartbeat);
+        break;
+    case WIRE_INQUIRE: break;
+    case WIRE_STANDING: standing_sample(&out->as.standing); break;
+    case WIRE_FETCH: out->as.fetch = (struct wire_fetch){at, seqno_of(310)}; break;
+    case WIRE_MANIFEST: out->as.manifest = (struct wire_piece){seqno_of(300), 10, 26, bytes}; break;
+    case WIRE_BLOCKS: blocks_sample(memory, &out->as.blocks); break;
+    case WIRE_MEMBERS: wire_members_sample(memory, &out->as.members); break;
+    case WIRE_HANDOVER:
+        out->as.handover = (struct wire_handover){at, {.number = 8, .nonce = 9}};
+        break;
+    case WIRE_END:
+        out->as.end = (struct wire_end){WIRE_END_CLOSING, slice_of_text("the node is closing")};
+        break;
+    }
+}
+
 size_t sample_damage_accepted(uint8_t *bytes, size_t size, sample_decoder decode)
 {
     size_t accepted = 0;

@@ -10,6 +10,7 @@
 #include "format/record.h"
 #include "format/segment.h"
 #include "format/slotfile.h"
+#include "format/wire.h"
 
 #define SAMPLE_TIME_MS 1700000000000 /* leader time of every sample */
 #define SAMPLE_LOG_KEY UINT64_C(0x1122334455667788)
@@ -54,6 +55,11 @@ void sample_identity(struct identity *out);
 struct mark sample_mark(void);
 struct manifest sample_manifest(void);
 struct slot_record sample_slot(uint8_t number); /* state and node id differ by number */
+
+extern const enum wire_kind SAMPLE_MESSAGES[]; /* every kind of WIRE_TABLE */
+extern const size_t SAMPLE_MESSAGE_COUNT;
+/* An example of the kind with every optional part present. */
+void sample_message(enum wire_kind kind, struct sample_memory *memory, struct wire_message *out);
 
 /* Does decode accept the bytes? Used below. */
 typedef bool (*sample_decoder)(struct slice bytes);
