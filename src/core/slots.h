@@ -1,0 +1,131 @@
+/* slots: the leader's table of followers: who they are, what they hold, what the log must keep for
+ * them. One slot per node id; it outlives links and restarts until an operator drops it.
+ *
+ * States (format/slotfile.h) and the edges this version takes:
+ *
+ *     new --join--> BOOTSTRAP --holds something--> CATCHING_UP <--> STREAMING
+ *                       \________________________________|_______________/
+ *                                  disconnected          v
+ *                                 INACTIVE --join--> BOOTSTRAP | CATCHING_UP
+ *
+ * Restored slots start INACTIVE whatever the catalogue says: connected means a live link. `restart`
+ * is the oldest record that the follower may still ask for: its stored position, never ahead of it.
+ * The catalogue is saved lazily (1 s, or 16 MiB of log, after the oldest unsaved change); what is
+ * on disk is never ahead of what is stored, because stored only grows between saves; a new slot and
+ * a handshake that goes back are saved at once. An unreadable catalogue fails closed: floor 1,
+ * nothing may be pruned, until an operator says what is true (slots_close says so in words).
+ *
+ * Counting copies: a slot counts only after a handshake proved its history in this leadership, and
+ * only once it stores this epoch's first record (a copy of an older epoch's record alone can still
+ * be overruled). A poisoned follower counts for nothing.
+ *
+ * Never: allocates, reads a clock, drops a slot by itself, lets a slot's position answer what a
+ * follower is served from. One owner.
+ */
+#ifndef TIDEMARK_CORE_SLOTS_H
+#define TIDEMARK_CORE_SLOTS_H
+
+#include "base/error.h"
+#include "base/types.h"
+#include "format/slotfile.h"
+
+#define SLOTS_SAVE_NS    NS_PER_S
+#define SLOTS_SAVE_BYTES (16 * MIB)
+#define SLOT_NONE        UINT32_MAX
+
+struct slot {
+    struct slot_record record; /* what is saved */
+    /* live */
+    bool is_connected;
+    bool is_vouched;  /* a handshake proved its history in this leadership */
+    bool is_poisoned; /* its log takes nothing any more */
+    struct position
+        stored;            /* as record.stored, with its chain; epoch 0: only the number is known */
+    seqno shipped;         /* newest record queued on its link */
+    uint64_t connected_ns; /* when the link's handshake was accepted */
+    uint64_t seen_ns;      /* when it was last heard or, restored, when the catalogue was read */
+};
+
+struct slots {
+    struct slot slots[SLOTS_MAX]; /* in order of their first handshake */
+    uint32_t count;
+    bool is_closed;    /* the catalogue could not be read: keep everything */
+    uint64_t epoch;    /* of this leadership */
+    seqno epoch_start; /* its first record */
+    seqno committed;   /* never goes down in one leadership */
+    bool is_dirty;
+    bool is_save_urgent;
+    uint64_t dirty_since_ns;  /* oldest change that is not saved */
+    uint64_t dirty_log_bytes; /* leader's durable log bytes at that change */
+};
+
+/* Empty table of a leadership. */
+void slots_init(struct slots *t, uint64_t epoch, seqno epoch_start);
+/* Take over a saved catalogue: all disconnected, none vouched for. count <= SLOTS_MAX; of records
+ * with one node id only the first counts (a catalogue is input). */
+void slots_load(struct slots *t, const struct slot_record *records, uint32_t count,
+                uint64_t now_ns);
+/* The catalogue exists and cannot be read. */
+void slots_close(struct slots *t);
+
+/* Index of the slot with this id, or SLOT_NONE. */
+uint32_t slots_find(const struct slots *t, struct slice node_id);
+static inline bool slots_is_full(const struct slots *t)
+{
+    return t->count == SLOTS_MAX;
+}
+/* Another live node has this id: a link is up with another incarnation or data address. */
+bool slots_is_in_use(const struct slots *t, struct slice node_id, uint64_t incarnation,
+                     struct slice data_address);
+
+/* What happened. Each returns or takes a slot's index, which stays the same until a drop. */
+struct slot_join {
+    struct slice node_id;      /* valid: is_node_id */
+    struct slice data_address; /* at most ADDRESS_SIZE_MAX */
+    struct stream_id stream;
+    uint64_t incarnation;
+    bool is_voter;
+    struct position last; /* proved: what the follower stores */
+    uint64_t now_ns;
+    uint64_t log_bytes; /* leader's durable log bytes */
+};
+/* A handshake was accepted. The table must not be full unless the id has a slot. */
+uint32_t slots_join(struct slots *t, const struct slot_join *join);
+
+struct slot_progress {
+    struct position stored; /* proved, not below the slot's */
+    seqno received;
+    seqno applied;
+    bool is_poisoned;
+    uint64_t apply_errors;
+    uint64_t divergences;
+    uint64_t now_ns;
+    uint64_t log_bytes;
+};
+void slots_advance(struct slots *t, uint32_t index, const struct slot_progress *progress);
+/* The link ships from memory (true) or from the segments. */
+void slots_set_streaming(struct slots *t, uint32_t index, bool is_streaming);
+void slots_disconnect(struct slots *t, uint32_t index, uint64_t now_ns);
+
+/* Questions. */
+/* Oldest record that any unlost slot may ask for; 1 when closed or when one holds nothing;
+ * `durable` + 1 without slots. */
+seqno slots_floor(const struct slots *t, seqno durable);
+/* Lowest stored over unlost slots; durable without any, 0 when closed. */
+seqno slots_safe(const struct slots *t, seqno durable);
+/* Slots that store record s, by the rule above. */
+uint32_t slots_count_stored(const struct slots *t, seqno s);
+/* Move committed on: stored by every unlost slot; durable without slots. Returns it. */
+seqno slots_commit(struct slots *t, seqno durable);
+
+/* Saving. due: now; copy out (room for SLOTS_MAX), write, then say that the copy began to be saved.
+ */
+bool slots_is_save_due(const struct slots *t, uint64_t now_ns, uint64_t log_bytes);
+uint32_t slots_copy(const struct slots *t, struct slot_record *out);
+void slots_save_begins(struct slots *t);
+/* The save failed: it is due again after SLOTS_SAVE_NS. */
+void slots_save_failed(struct slots *t, uint64_t now_ns, uint64_t log_bytes);
+
+bool slot_edge_is_allowed(uint8_t from, uint8_t to);
+
+#endif

@@ -1,0 +1,271 @@
+/* Tests of core/slots: the table of followers, what the log must keep, which copies count. */
+#include "support/tm_test.h"
+
+#include "core/slots.h"
+
+#define EPOCH_START 100u
+
+static struct slots table;
+
+static int fresh(void **state)
+{
+    (void)state;
+    slots_init(&table, 5, seqno_of(EPOCH_START));
+    return 0;
+}
+
+static struct position at(uint64_t s)
+{
+    return (struct position){.epoch = 5, .seqno = seqno_of(s), .chain = {{(uint8_t)(s % 251)}}};
+}
+
+static uint32_t join(const char *id, uint64_t last, uint64_t now_ns)
+{
+    struct slot_join j = {
+        .node_id = slice_of_text(id),
+        .data_address = slice_of_text("10.0.0.1:7400"),
+        .incarnation = 1,
+        .last = at(last),
+        .now_ns = now_ns,
+    };
+    return slots_join(&table, &j);
+}
+
+static void advance(uint32_t index, uint64_t stored, uint64_t applied)
+{
+    struct slot_progress p = {
+        .stored = at(stored),
+        .received = seqno_of(stored),
+        .applied = seqno_of(applied),
+        .now_ns = 10,
+    };
+    slots_advance(&table, index, &p);
+}
+
+static void a_new_follower_is_in_bootstrap_until_it_stores_something(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", 0, 1);
+    assert_int_equal(table.slots[i].record.state, SLOT_BOOTSTRAP);
+    slots_set_streaming(&table, i, true);
+    assert_int_equal(table.slots[i].record.state, SLOT_BOOTSTRAP);
+    advance(i, 7, 3);
+    assert_int_equal(table.slots[i].record.state, SLOT_CATCHING_UP);
+    slots_set_streaming(&table, i, true);
+    assert_int_equal(table.slots[i].record.state, SLOT_STREAMING);
+    slots_set_streaming(&table, i, false);
+    assert_int_equal(table.slots[i].record.state, SLOT_CATCHING_UP);
+    slots_disconnect(&table, i, 20);
+    assert_int_equal(table.slots[i].record.state, SLOT_INACTIVE);
+    assert_false(table.slots[i].is_connected);
+    assert_int_equal(join("f1", 7, 30), i); /* the same slot */
+    assert_int_equal(table.slots[i].record.state, SLOT_CATCHING_UP);
+    assert_int_equal(table.count, 1);
+}
+
+static void restart_is_what_is_stored_and_never_ahead(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", 150, 1);
+    assert_int_equal(table.slots[i].record.restart.v, 150);
+    advance(i, 160, 155);
+    assert_int_equal(table.slots[i].record.restart.v, 160);
+    assert_int_equal(table.slots[i].record.applied.v, 155);
+}
+
+/* A follower that lost its disk asks from the beginning: its slot goes back with it, at once. */
+static void a_handshake_that_goes_back_takes_the_slot_along_and_is_saved_at_once(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", 150, 1);
+    slots_save_begins(&table);
+    slots_disconnect(&table, i, 20);
+    (void)join("f1", 0, 30);
+    assert_int_equal(table.slots[i].record.stored.v, 0);
+    assert_int_equal(table.slots[i].record.restart.v, 0);
+    assert_int_equal(table.slots[i].record.applied.v, 0);
+    assert_int_equal(table.slots[i].record.state, SLOT_BOOTSTRAP);
+    assert_true(slots_is_save_due(&table, 30, 0));
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 1);
+}
+
+static void an_id_is_in_use_only_by_another_live_node(void **state)
+{
+    (void)state;
+    struct slice id = slice_of_text("f1");
+    struct slice here = slice_of_text("10.0.0.1:7400");
+    assert_false(slots_is_in_use(&table, id, 1, here));
+    uint32_t i = join("f1", 0, 1);
+    assert_false(slots_is_in_use(&table, id, 1, here)); /* itself, on a new link */
+    assert_true(slots_is_in_use(&table, id, 2, here));
+    assert_true(slots_is_in_use(&table, id, 1, slice_of_text("10.0.0.2:7400")));
+    slots_disconnect(&table, i, 20);
+    assert_false(slots_is_in_use(&table, id, 2, here));
+}
+
+static void the_floor_is_the_oldest_record_any_follower_may_ask_for(void **state)
+{
+    (void)state;
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 501); /* nobody: nothing is held */
+    (void)join("f1", 300, 1);
+    uint32_t second = join("f2", 200, 1);
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 200);
+    assert_int_equal(slots_safe(&table, seqno_of(500)).v, 200);
+    slots_disconnect(&table, second, 20); /* inactive slots hold the log too */
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 200);
+    table.slots[second].record.state = SLOT_LOST;
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 300);
+    assert_int_equal(slots_safe(&table, seqno_of(500)).v, 300);
+}
+
+static void an_unreadable_catalogue_keeps_everything_and_is_not_overwritten(void **state)
+{
+    (void)state;
+    slots_close(&table);
+    (void)join("f1", 300, 1);
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 1);
+    assert_int_equal(slots_safe(&table, seqno_of(500)).v, 0);
+    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 0);
+    assert_false(slots_is_save_due(&table, UINT64_MAX, UINT64_MAX));
+}
+
+static void restored_slots_are_disconnected_and_vouch_for_nothing(void **state)
+{
+    (void)state;
+    struct slot_record saved[3] = {
+        {.node_id = "f1", .state = SLOT_STREAMING, .stored = {200}, .restart = {200}},
+        {.node_id = "f2", .state = SLOT_LOST, .stored = {5}, .restart = {5}},
+        {.node_id = "f1", .state = SLOT_STREAMING, .stored = {900}, .restart = {900}},
+    };
+    slots_load(&table, saved, 3, 1);
+    assert_int_equal(table.count, 2); /* the second f1 is not believed */
+    assert_int_equal(table.slots[0].record.state, SLOT_INACTIVE);
+    assert_int_equal(table.slots[1].record.state, SLOT_LOST);
+    assert_int_equal(slots_count_stored(&table, seqno_of(150)), 0);
+    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 0);
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 200); /* but they hold the log */
+    (void)join("f1", 200, 2);
+    assert_int_equal(slots_count_stored(&table, seqno_of(150)), 1);
+    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 200);
+}
+
+/* A catalogue is input: a restart beyond what is stored is brought down to it. */
+static void a_saved_restart_ahead_of_stored_is_not_believed(void **state)
+{
+    (void)state;
+    struct slot_record saved = {
+        .node_id = "f1", .state = SLOT_INACTIVE, .stored = {200}, .restart = {250}};
+    slots_load(&table, &saved, 1, 1);
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 200);
+}
+
+/* Copies of an older epoch's records alone can still be overruled: they count once the epoch's
+ * first record is stored too. */
+static void copies_count_only_once_this_epoch_is_stored(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", EPOCH_START - 1, 1);
+    assert_int_equal(slots_count_stored(&table, seqno_of(50)), 0);
+    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 0);
+    advance(i, EPOCH_START, EPOCH_START);
+    assert_int_equal(slots_count_stored(&table, seqno_of(50)), 1);
+    assert_int_equal(slots_count_stored(&table, seqno_of(EPOCH_START + 1)), 0);
+    assert_int_equal(slots_commit(&table, seqno_of(500)).v, EPOCH_START);
+}
+
+static void a_poisoned_follower_counts_for_nothing(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", 200, 1);
+    assert_int_equal(slots_count_stored(&table, seqno_of(150)), 1);
+    struct slot_progress p = {.stored = at(200),
+                              .received = seqno_of(200),
+                              .applied = seqno_of(200),
+                              .is_poisoned = true,
+                              .now_ns = 9};
+    slots_advance(&table, i, &p);
+    assert_int_equal(slots_count_stored(&table, seqno_of(150)), 0);
+}
+
+static void committed_is_the_lowest_stored_and_never_goes_down(void **state)
+{
+    (void)state;
+    assert_int_equal(slots_commit(&table, seqno_of(120)).v, 120); /* no slots: durable */
+    uint32_t first = join("f1", 130, 1);
+    uint32_t second = join("f2", 140, 1);
+    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 130);
+    advance(first, 150, 150);
+    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 140);
+    slots_disconnect(&table, second, 20);
+    (void)join("f3", 0, 30);
+    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 140);
+}
+
+static void the_catalogue_is_saved_after_a_second_or_16_mib(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", 150, 1);
+    assert_true(slots_is_save_due(&table, 1, 0)); /* a new slot at once */
+    slots_save_begins(&table);
+    assert_false(slots_is_save_due(&table, UINT64_MAX, UINT64_MAX));
+    struct slot_progress p = {
+        .stored = at(160), .received = seqno_of(160), .now_ns = 100, .log_bytes = 1000};
+    slots_advance(&table, i, &p);
+    assert_false(slots_is_save_due(&table, 100, 1000));
+    assert_false(slots_is_save_due(&table, 99 + SLOTS_SAVE_NS, 1000));
+    assert_true(slots_is_save_due(&table, 100 + SLOTS_SAVE_NS, 1000));
+    assert_true(slots_is_save_due(&table, 100, 1000 + SLOTS_SAVE_BYTES));
+    struct slot_record copy[SLOTS_MAX];
+    assert_int_equal(slots_copy(&table, copy), 1);
+    assert_int_equal(copy[0].stored.v, 160);
+    slots_save_begins(&table);
+    slots_save_failed(&table, 200, 1000);
+    assert_false(slots_is_save_due(&table, 200, 1000));
+    assert_true(slots_is_save_due(&table, 200 + SLOTS_SAVE_NS, 1000));
+}
+
+static void the_table_is_bounded(void **state)
+{
+    (void)state;
+    char id[8];
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        assert_false(slots_is_full(&table));
+        (void)snprintf(id, sizeof(id), "f%u", i);
+        assert_int_equal(join(id, 0, 1), i);
+    }
+    assert_true(slots_is_full(&table));
+    assert_int_equal(join("f5", 9, 1), 5); /* an old one still may */
+}
+
+static void only_the_drawn_edges_are_allowed(void **state)
+{
+    (void)state;
+    assert_true(slot_edge_is_allowed(SLOT_INACTIVE, SLOT_CATCHING_UP));
+    assert_false(slot_edge_is_allowed(SLOT_INACTIVE, SLOT_STREAMING));
+    assert_false(slot_edge_is_allowed(SLOT_BOOTSTRAP, SLOT_STREAMING));
+    for (uint8_t to = 0; to <= SLOT_LOST; to++)
+        assert_false(slot_edge_is_allowed(SLOT_LOST, to));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_new_follower_is_in_bootstrap_until_it_stores_something, fresh),
+        cmocka_unit_test_setup(restart_is_what_is_stored_and_never_ahead, fresh),
+        cmocka_unit_test_setup(a_handshake_that_goes_back_takes_the_slot_along_and_is_saved_at_once,
+                               fresh),
+        cmocka_unit_test_setup(an_id_is_in_use_only_by_another_live_node, fresh),
+        cmocka_unit_test_setup(the_floor_is_the_oldest_record_any_follower_may_ask_for, fresh),
+        cmocka_unit_test_setup(an_unreadable_catalogue_keeps_everything_and_is_not_overwritten,
+                               fresh),
+        cmocka_unit_test_setup(restored_slots_are_disconnected_and_vouch_for_nothing, fresh),
+        cmocka_unit_test_setup(a_saved_restart_ahead_of_stored_is_not_believed, fresh),
+        cmocka_unit_test_setup(copies_count_only_once_this_epoch_is_stored, fresh),
+        cmocka_unit_test_setup(a_poisoned_follower_counts_for_nothing, fresh),
+        cmocka_unit_test_setup(committed_is_the_lowest_stored_and_never_goes_down, fresh),
+        cmocka_unit_test_setup(the_catalogue_is_saved_after_a_second_or_16_mib, fresh),
+        cmocka_unit_test_setup(the_table_is_bounded, fresh),
+        cmocka_unit_test_setup(only_the_drawn_edges_are_allowed, fresh),
+    };
+    return cmocka_run_group_tests_name("core/slots", tests, NULL, NULL);
+}
