@@ -1,3 +1,4 @@
+/* epoch: walks over a sorted table; nothing here knows what an epoch is for. */
 #include "core/epoch.h"
 
 #include "base/assert.h"

@@ -1,3 +1,4 @@
+/* follow: the step of the follower's link machine, and its judgements of plans and batches. */
 #include "core/follow.h"
 
 #include "base/assert.h"

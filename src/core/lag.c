@@ -1,3 +1,4 @@
+/* lag: the tables behind the bounds. Whatever is joined or dropped here makes a bound larger. */
 #include "core/lag.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* resume: the rows of the table in resume.h, in its order, and their sentences. */
 #include "core/resume.h"
 
 #include "base/assert.h"

@@ -1,3 +1,4 @@
+/* ship: the step of the leader's link machine; judging an ack is most of it. */
 #include "core/ship.h"
 
 #include "base/assert.h"

@@ -1,3 +1,4 @@
+/* slots: one array, searched from the front: a table of 64 needs nothing cleverer. */
 #include "core/slots.h"
 
 #include "base/assert.h"
