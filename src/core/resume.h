@@ -4,7 +4,7 @@
  *   row  when                                                     answer
  *    1   no protocol version in common                            REFUSE newer-format
  *    2   this node does not lead                                  REFUSE not-leader
- *    3   this node is starting, closing or poisoned               REFUSE busy
+ *    3   this node is starting or closing                         REFUSE busy
  *    4   another region or shard                                  REFUSE wrong-stream
  *    5   another cluster, or records without a cluster            REFUSE wrong-cluster
  *    6   the credentials do not match                             REFUSE credentials
@@ -49,7 +49,8 @@ enum resume_proof {
 struct resume_facts {
     bool has_common_version;
     bool is_leading;
-    bool is_serving; /* a leader that is neither starting, closing nor poisoned */
+    bool is_serving; /* neither starting nor closing; a poisoned leader still serves what is durable
+                      */
     bool is_stream_equal;
     bool is_cluster_known; /* by the follower */
     bool is_cluster_equal;

@@ -128,6 +128,10 @@ static enum code take_ack(struct ship *s, const struct wire_ack *ack, struct shi
         return lie(s, e, "is for another epoch", seqno_of(ack->epoch), seqno_of(s->epoch));
     }
     TRY(judge_numbers(s, ack, e));
+    bool is_answer = s->beat_probe > 0 && ack->echo_probe >= s->beat_probe;
+    if (is_answer && !ack->is_poisoned && ack->received.seqno.v < s->beat_sent.v) {
+        return lie(s, e, "misses a frame that was lost", ack->received.seqno, s->beat_sent);
+    }
     if (!is_proved(s, &ack->received, &s->received)) {
         return lie(s, e, "receives what was not sent", ack->received.seqno, s->received.seqno);
     }
@@ -159,6 +163,16 @@ static void take_sent(struct ship *s, const struct ship_event *event)
         .chain = event->position.chain,
         .total_bytes = s->sent_bytes,
     };
+}
+
+/* Probes that are close in time share an id: what was sent before its first use counts. */
+static void take_beat(struct ship *s, uint64_t probe)
+{
+    ASSERT(ship_is_live(s));
+    ASSERT(probe >= s->beat_probe);
+    if (probe == s->beat_probe) return;
+    s->beat_probe = probe;
+    s->beat_sent = s->sent.seqno;
 }
 
 static enum code take_hello(struct ship *s, const struct ship_event *event, struct err *e)
@@ -207,6 +221,7 @@ enum code ship_step(struct ship *s, const struct ship_event *event, struct ship_
     case SHIP_EV_SENT: take_sent(s, event); return OK;
     case SHIP_EV_TAIL: enter(s, SHIP_STREAMING); return OK;
     case SHIP_EV_COLD: enter(s, SHIP_CATCHING_UP); return OK;
+    case SHIP_EV_BEAT: take_beat(s, event->probe); return OK;
     case SHIP_EV_HEARD: s->heard_ns = event->now_ns; return OK;
     case SHIP_EV_ACK:
         s->heard_ns = event->now_ns;

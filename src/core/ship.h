@@ -72,6 +72,8 @@ struct ship {
     bool is_poisoned;      /* the follower's log takes nothing any more */
     uint64_t heard_ns;     /* when the newest frame arrived */
     uint64_t beat_due_ns;
+    uint64_t beat_probe;   /* newest probe that a heartbeat carried on this link; 0 none ... */
+    seqno beat_sent;       /* ... and what had been sent before it */
     uint64_t ignored_acks; /* of other sessions */
     uint32_t ends_first;   /* ring of ends not below `stored`, oldest first */
     uint32_t ends_count;
@@ -84,6 +86,7 @@ enum ship_event_kind {
     SHIP_EV_SENT,    /* one batch that ends at `position`, `bytes` long, was queued on the link */
     SHIP_EV_TAIL,    /* what comes next is in memory, or nothing does */
     SHIP_EV_COLD,    /* what comes next must be read from the segments */
+    SHIP_EV_BEAT,    /* a heartbeat with `probe` was queued on the link */
     SHIP_EV_HEARD,   /* any other frame of the follower arrived */
     SHIP_EV_ACK,     /* `ack` of `session` arrived */
     SHIP_EV_TICK,    /* time passed */
@@ -97,6 +100,7 @@ struct ship_event {
     struct position position;
     seqno applied;
     uint64_t bytes;
+    uint64_t probe;
     const struct wire_ack *ack; /* borrowed until return */
 };
 

@@ -198,6 +198,26 @@ static void the_number_of_remembered_batches_is_bounded_too(void **state)
     assert_int_equal(ship.ends_count, 0);
 }
 
+/* A frame of batches vanished, then nothing more was written: the answered heartbeat tells. */
+static void an_answered_heartbeat_without_what_was_sent_before_it_ends_the_link(void **state)
+{
+    sent(12, 100);
+    assert_int_equal(step((struct ship_event){.kind = SHIP_EV_BEAT, .probe = 8}), OK);
+    sent(15, 100);
+    struct wire_ack a = {
+        .epoch = EPOCH, .received = at(10), .stored = at(10), .applied = at(10), .echo_probe = 7};
+    struct ship_event event = {.kind = SHIP_EV_ACK, .session = SESSION, .ack = &a};
+    assert_int_equal(step(event), OK); /* it answers an older one */
+    a.echo_probe = 8;
+    a.received = at(12);
+    assert_int_equal(step(event), OK); /* 15 was sent after the heartbeat */
+    shipping(state);
+    sent(12, 100);
+    assert_int_equal(step((struct ship_event){.kind = SHIP_EV_BEAT, .probe = 8}), OK);
+    a.received = at(10);
+    assert_int_equal(step(event), E_PROTOCOL);
+}
+
 static void a_poisoned_follower_is_sent_nothing_more(void **state)
 {
     (void)state;
@@ -286,6 +306,8 @@ int main(void)
         cmocka_unit_test_setup(an_ack_before_the_plan_ends_the_link, shipping),
         cmocka_unit_test_setup(the_credit_bounds_the_bytes_that_are_not_stored, shipping),
         cmocka_unit_test_setup(the_number_of_remembered_batches_is_bounded_too, shipping),
+        cmocka_unit_test_setup(an_answered_heartbeat_without_what_was_sent_before_it_ends_the_link,
+                               shipping),
         cmocka_unit_test_setup(a_poisoned_follower_is_sent_nothing_more, shipping),
         cmocka_unit_test_setup(heartbeats_start_at_once_and_keep_their_interval, shipping),
         cmocka_unit_test_setup(a_silent_follower_is_suspect_then_dead, shipping),
