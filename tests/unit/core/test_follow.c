@@ -47,7 +47,7 @@ static int streaming(void **state)
     return 0;
 }
 
-static void fail(enum follow_cause cause, uint8_t reason, uint64_t random)
+static void broke(enum follow_cause cause, uint8_t reason, uint64_t random)
 {
     step((struct follow_event){
         .kind = FOLLOW_EV_FAILED, .cause = cause, .reason = reason, .random = random});
@@ -67,7 +67,7 @@ static void every_link_has_a_session_of_its_own(void **state)
     (void)state;
     connect_and_greet();
     assert_int_equal(follow.session, 4711);
-    fail(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
+    broke(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
     assert_int_equal(follow.session, 0); /* nothing counts between links */
     now_ns = follow.due_ns;
     step_kind(FOLLOW_EV_TIMER);
@@ -82,7 +82,7 @@ static void the_wait_doubles_from_50_ms_to_10_s_with_full_jitter(void **state)
     uint64_t bound_ns = FOLLOW_BACKOFF_MIN_NS;
     for (int i = 0; i < 12; i++) {
         connect_and_greet();
-        fail(FOLLOW_CAUSE_UNREACHABLE, 0, bound_ns);
+        broke(FOLLOW_CAUSE_UNREACHABLE, 0, bound_ns);
         assert_int_equal(follow.due_ns - now_ns, bound_ns);
         bound_ns = bound_ns * 2 < FOLLOW_BACKOFF_MAX_NS ? bound_ns * 2 : FOLLOW_BACKOFF_MAX_NS;
     }
@@ -91,7 +91,7 @@ static void the_wait_doubles_from_50_ms_to_10_s_with_full_jitter(void **state)
     uint64_t sum_ns = 0;
     for (int i = 0; i < 1000; i++) {
         connect_and_greet();
-        fail(FOLLOW_CAUSE_UNREACHABLE, 0, random_next(&random));
+        broke(FOLLOW_CAUSE_UNREACHABLE, 0, random_next(&random));
         uint64_t wait_ns = follow.due_ns - now_ns;
         assert_true(wait_ns <= FOLLOW_BACKOFF_MAX_NS);
         sum_ns += wait_ns / 1000;
@@ -104,7 +104,7 @@ static void thirty_healthy_seconds_start_the_wait_over(void **state)
 {
     (void)state;
     for (int i = 0; i < 6; i++) {
-        fail(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
+        broke(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
         connect_and_greet();
     }
     step((struct follow_event){.kind = FOLLOW_EV_PLAN, .epoch = 3});
@@ -112,7 +112,7 @@ static void thirty_healthy_seconds_start_the_wait_over(void **state)
         now_ns += NS_PER_S;
         step_kind(FOLLOW_EV_HEARD);
     }
-    fail(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
+    broke(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
     assert_true(follow.attempts > 1); /* 29 s are not enough */
     connect_and_greet();
     step((struct follow_event){.kind = FOLLOW_EV_PLAN, .epoch = 3});
@@ -120,7 +120,7 @@ static void thirty_healthy_seconds_start_the_wait_over(void **state)
         now_ns += NS_PER_S;
         step_kind(FOLLOW_EV_HEARD);
     }
-    fail(FOLLOW_CAUSE_UNREACHABLE, 0, FOLLOW_BACKOFF_MIN_NS);
+    broke(FOLLOW_CAUSE_UNREACHABLE, 0, FOLLOW_BACKOFF_MIN_NS);
     assert_int_equal(follow.due_ns - now_ns, FOLLOW_BACKOFF_MIN_NS);
 }
 
@@ -128,24 +128,24 @@ static void the_reason_is_said_once_then_every_10_s_and_when_it_changes(void **s
 {
     (void)state;
     connect_and_greet();
-    fail(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
+    broke(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
     assert_true(actions.is_reason_due);
     connect_and_greet();
-    fail(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
+    broke(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
     assert_false(actions.is_reason_due);
     connect_and_greet();
-    fail(FOLLOW_CAUSE_REFUSED, REFUSE_NOT_LEADER, 0);
+    broke(FOLLOW_CAUSE_REFUSED, REFUSE_NOT_LEADER, 0);
     assert_true(actions.is_reason_due);
     connect_and_greet();
-    fail(FOLLOW_CAUSE_REFUSED, REFUSE_SLOTS_FULL, 0);
+    broke(FOLLOW_CAUSE_REFUSED, REFUSE_SLOTS_FULL, 0);
     assert_true(actions.is_reason_due);
     now_ns += 9 * NS_PER_S;
     connect_and_greet();
-    fail(FOLLOW_CAUSE_REFUSED, REFUSE_SLOTS_FULL, 0);
+    broke(FOLLOW_CAUSE_REFUSED, REFUSE_SLOTS_FULL, 0);
     assert_false(actions.is_reason_due);
     now_ns += NS_PER_S;
     connect_and_greet();
-    fail(FOLLOW_CAUSE_REFUSED, REFUSE_SLOTS_FULL, 0);
+    broke(FOLLOW_CAUSE_REFUSED, REFUSE_SLOTS_FULL, 0);
     assert_true(actions.is_reason_due);
 }
 
@@ -207,7 +207,7 @@ static void a_note_that_outlives_its_link_does_nothing(void **state)
     (void)state;
     connect_and_greet();
     step((struct follow_event){.kind = FOLLOW_EV_PLAN, .epoch = 4, .is_note = true});
-    fail(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
+    broke(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
     step_kind(FOLLOW_EV_NOTED);
     assert_false(actions.is_accepted);
     assert_int_equal(follow.state, FOLLOW_WAITING);
@@ -231,7 +231,7 @@ static void stopping_is_final_from_every_state(void **state)
     assert_true(actions.is_link_over);
     assert_int_equal(follow.due_ns, UINT64_MAX);
     step_kind(FOLLOW_EV_START);
-    fail(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
+    broke(FOLLOW_CAUSE_UNREACHABLE, 0, 0);
     assert_int_equal(follow.state, FOLLOW_STOPPED);
     waiting(state);
     step_kind(FOLLOW_EV_STOP);

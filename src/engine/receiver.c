@@ -1,0 +1,526 @@
+/* receiver: the follower's link to its leader: connecting, the handshake, heartbeats, status.
+ * Batches and acks are in receiver_batches.c, decisions in core/follow.
+ *
+ * Links overlap: one that was given up closes while the next one connects; only the current one is
+ * listened to. hello waits until everything received is durable, so that it names one position that
+ * is the end of the log. While a plan's epoch or cluster is made durable the link is held.
+ */
+#include "engine/receiver.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "engine/receiver_internal.h"
+
+static void run(struct receiver *r, struct follow_event event);
+static void timer_fired(struct env_timer *timer);
+static void ack_was_due(struct env_task *task);
+static enum code on_frame(void *arg, const struct wire_header *header, struct slice body,
+                          struct err *e);
+
+/* --- life --- */
+
+enum code receiver_open(struct db *db, struct receiver **out, struct err *e)
+{
+    struct receiver *r = alloc_get(db->alloc, sizeof(*r));
+    if (r == NULL) return ERR(e, E_NOMEMORY, "no memory for the link to the leader");
+    r->db = db;
+    r->timer = (struct env_timer){.fire = timer_fired, .env = db->env};
+    r->armed_ns = UINT64_MAX;
+    r->ack_task = (struct env_task){.run = ack_was_due};
+    struct follow_options options = {
+        .heartbeat_ns = db->config.heartbeat_ns,
+        .dead_ns = db->config.dead_ns,
+    };
+    follow_init(&r->follow, &options);
+    *out = r;
+    run(r, (struct follow_event){.kind = FOLLOW_EV_START});
+    return OK;
+}
+
+void receiver_free(struct receiver *r)
+{
+    if (r == NULL) return;
+    frames_fini(&r->frames);
+    if (r->db->log != NULL) receiver_drop_queue(r);
+    r->db->env->v->timer_close(r->db->env, &r->timer);
+    alloc_put(r->db->alloc, r, sizeof(*r));
+}
+
+static void close_further(struct receiver *r)
+{
+    if (!r->is_closing || r->open_links > 0 || r->is_noting) return;
+    void (*closed)(void *arg) = r->closed;
+    r->closed = NULL;
+    if (closed != NULL) closed(r->closed_arg);
+}
+
+void receiver_close(struct receiver *r, void (*done)(void *arg), void *arg)
+{
+    ASSERT(!r->is_closing);
+    r->is_closing = true;
+    r->closed = done;
+    r->closed_arg = arg;
+    run(r, (struct follow_event){.kind = FOLLOW_EV_STOP});
+    close_further(r);
+}
+
+/* --- the clock --- */
+
+static void arm(struct receiver *r)
+{
+    struct env *env = r->db->env;
+    uint64_t due_ns = r->follow.due_ns;
+    bool is_log_taken = r->queue_first != NULL && !r->is_writing; /* by a seal: look again soon */
+    if (is_log_taken) due_ns = receiver_now(r) + NS_PER_MS;
+    if (due_ns >= r->armed_ns) return; /* it fires early, looks, and is armed again */
+    r->armed_ns = due_ns;
+    uint64_t now_ns = receiver_now(r);
+    env->v->timer_start(env, &r->timer, due_ns > now_ns ? due_ns - now_ns : 0);
+}
+
+static void timer_fired(struct env_timer *timer)
+{
+    struct receiver *r = CONTAINER_OF(timer, struct receiver, timer);
+    r->armed_ns = UINT64_MAX;
+    receiver_write_next(r);
+    run(r, (struct follow_event){.kind = FOLLOW_EV_TIMER});
+}
+
+static void ack_was_due(struct env_task *task)
+{
+    receiver_send_ack(CONTAINER_OF(task, struct receiver, ack_task));
+}
+
+/* One ack for all that happened in this turn of the loop. */
+static void ask_for_ack(struct receiver *r)
+{
+    if (r->follow.state == FOLLOW_STREAMING) r->db->env->v->post(r->db->env, &r->ack_task);
+}
+
+/* --- the link --- */
+
+static void drop_link(struct receiver *r)
+{
+    struct env *env = r->db->env;
+    struct env_link *link = r->link;
+    r->link = NULL;
+    r->is_hello_owed = false;
+    frames_fini(&r->frames);
+    if (r->db->log != NULL) receiver_drop_queue(r);
+    if (link != NULL) env->v->link_close(env, link);
+}
+
+static void on_opened(struct env_link *link, void *arg)
+{
+    struct receiver *r = arg;
+    if (link != r->link) return;
+    run(r, (struct follow_event){.kind = FOLLOW_EV_OPENED});
+}
+
+static void on_fed(struct receiver *r, enum code code, const struct err *e)
+{
+    if (code == OK) {
+        receiver_write_next(r); /* one write for all that one wake-up brought */
+        arm(r);
+        return;
+    }
+    uint8_t reason = WIRE_END_CORRUPT;
+    if (code == E_GAP) reason = WIRE_END_GAP;
+    if (code == E_FENCED) reason = WIRE_END_FENCED;
+    if (code == E_UNSUPPORTED) reason = WIRE_END_UNKNOWN_KIND;
+    receiver_end_link(r, reason, e->text);
+}
+
+static void on_received(struct env_link *link, void *arg, struct slice bytes)
+{
+    struct receiver *r = arg;
+    struct err e = {.code = OK};
+    if (link != r->link) return;
+    enum code code = frames_feed(&r->frames, bytes, &e);
+    if (link == r->link) on_fed(r, code, &e);
+}
+
+static void on_drained(struct env_link *link, void *arg)
+{
+    (void)link; /* acks are small: nobody waits for the queue */
+    (void)arg;
+}
+
+static void on_closed(struct env_link *link, void *arg, const struct err *e)
+{
+    struct receiver *r = arg;
+    ASSERT(r->open_links > 0);
+    r->open_links--;
+    if (link == r->link) {
+        r->link = NULL;
+        const char *text = e->code == OK ? "the link was closed" : e->text;
+        receiver_fail(r, FOLLOW_CAUSE_UNREACHABLE, 0, text);
+    }
+    close_further(r);
+}
+
+static const struct env_link_events link_events = {
+    .opened = on_opened,
+    .received = on_received,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+static void connect_link(struct receiver *r)
+{
+    struct db *db = r->db;
+    ASSERT(r->link == NULL);
+    r->open_links++;
+    r->link = db->env->v->connect(db->env, db->identity.leader_address, &link_events, r);
+    frames_init(&r->frames, db->env, r->link, db->alloc, on_frame, r);
+}
+
+void receiver_fail(struct receiver *r, enum follow_cause cause, uint8_t reason, const char *text)
+{
+    if (r->is_closing) return;
+    (void)snprintf(r->reason, sizeof(r->reason), "%s", text); /* cut when too long */
+    run(r, (struct follow_event){
+               .kind = FOLLOW_EV_FAILED,
+               .cause = cause,
+               .reason = reason,
+           });
+}
+
+void receiver_end_link(struct receiver *r, uint8_t reason, const char *text)
+{
+    if (r->follow.session != 0) {
+        struct wire_message m = {
+            .kind = WIRE_END,
+            .session = r->follow.session,
+            .as.end = {.reason = reason, .text = slice_of_text(text)},
+        };
+        frames_send(&r->frames, &m);
+    }
+    enum follow_cause cause =
+        reason == WIRE_END_FENCED ? FOLLOW_CAUSE_FENCED : FOLLOW_CAUSE_PROTOCOL;
+    receiver_fail(r, cause, reason, text);
+}
+
+/* --- hello --- */
+
+/* The newest leaderships of which this log holds a record. */
+static void fill_epochs(struct wire_hello *hello, const struct identity *id, seqno last)
+{
+    uint32_t count = id->epoch_count;
+    while (count > 0 && id->epochs[count - 1].start.v > last.v)
+        count--;
+    uint32_t kept = count < COUNT_OF(hello->epochs) ? count : (uint32_t)COUNT_OF(hello->epochs);
+    for (uint32_t i = 0; i < kept; i++)
+        hello->epochs[i] = id->epochs[count - kept + i];
+    hello->epoch_count = kept;
+}
+
+static void send_hello(struct receiver *r)
+{
+    const struct db *db = r->db;
+    const struct identity *id = &db->identity;
+    if (!r->is_hello_owed || !receiver_is_settled(r)) return;
+    r->is_hello_owed = false;
+    r->asked = (struct position){0};
+    if (db->log != NULL) r->asked = log_durable(db->log);
+    struct wire_message m = {
+        .kind = WIRE_HELLO,
+        .session = r->follow.session,
+        .as.hello =
+            {
+                .version_min = WIRE_VERSION,
+                .version_max = WIRE_VERSION,
+                .features = WIRE_FEATURES,
+                .feature_level = id->feature_level,
+                .frame_size_max = FRAME_SIZE_MAX,
+                .cluster = id->cluster,
+                .stream = id->stream,
+                .node_id = slice_of_text(id->node_id),
+                .incarnation = id->incarnation,
+                .region = id->stream.region,
+                .data_address = slice_of_text(db->config.data_address),
+                .http_address = slice_of_text(db->config.http_address),
+                .replication_address = slice_of_text(db->config.replication_address),
+                .is_empty = r->asked.seqno.v == 0,
+                .is_damaged = db->condition == DB_POISONED || db->condition == DB_HALTED ||
+                              db->condition == DB_DIVERGED,
+                .memory_max = db->config.memory_max,
+                .last = r->asked,
+                .applied = db_applied(db).seqno,
+                .oldest = db->log != NULL ? log_oldest(db->log) : SEQNO_NONE,
+                .highest_epoch = id->highest_epoch,
+                .history_id = id->history_id,
+            },
+    };
+    fill_epochs(&m.as.hello, id, r->asked.seqno);
+    frames_send(&r->frames, &m);
+}
+
+/* --- plan --- */
+
+static void plan_was_noted(struct db *db, void *arg, enum code code)
+{
+    struct receiver *r = arg;
+    (void)db;
+    ASSERT(r->is_noting);
+    r->is_noting = false;
+    if (r->follow.session == r->noting_session && r->follow.state == FOLLOW_NOTING) {
+        if (code == OK) {
+            run(r, (struct follow_event){.kind = FOLLOW_EV_NOTED});
+        } else {
+            receiver_fail(r, FOLLOW_CAUSE_LOCAL, 0, "this node could not save its identity");
+        }
+    }
+    send_hello(r); /* of a newer link, if one waits */
+    close_further(r);
+}
+
+static void note_epoch(struct receiver *r)
+{
+    if (r->noting_epoch > r->db->identity.highest_epoch) {
+        db_note_epoch(r->db, r->noting_epoch, plan_was_noted, r);
+    } else {
+        plan_was_noted(r->db, r, OK);
+    }
+}
+
+static void cluster_was_adopted(struct db *db, void *arg, enum code code)
+{
+    struct receiver *r = arg;
+    (void)db;
+    if (code != OK) {
+        plan_was_noted(r->db, r, code);
+        return;
+    }
+    note_epoch(r);
+}
+
+/* Make durable what the plan needs, then accept it. Frames wait meanwhile. */
+static void start_noting(struct receiver *r, const struct wire_plan *plan)
+{
+    ASSERT(!r->is_noting); /* hello waited for it */
+    r->is_noting = true;
+    r->noting_session = r->follow.session;
+    r->noting_epoch = plan->epoch.number;
+    frames_hold(&r->frames);
+    if (id128_is_zero(&r->db->identity.cluster)) {
+        db_adopt_cluster(r->db, &plan->cluster, plan->log_key, cluster_was_adopted, r);
+    } else {
+        note_epoch(r);
+    }
+}
+
+static void copy_address(char out[ADDRESS_SIZE_MAX + 1], struct slice address)
+{
+    ASSERT(address.size <= ADDRESS_SIZE_MAX); /* strings of the wire have at most 255 bytes */
+    memset(out, 0, ADDRESS_SIZE_MAX + 1);
+    if (address.size > 0) memcpy(out, address.data, address.size);
+}
+
+static enum code take_plan(struct receiver *r, const struct wire_plan *plan, struct err *e)
+{
+    const struct identity *id = &r->db->identity;
+    struct follow_plan asked = {
+        .plan = plan,
+        .asked = r->asked,
+        .cluster = id->cluster,
+        .log_key = id->log_key,
+        .stream = id->stream,
+        .highest_epoch = id->highest_epoch,
+    };
+    if (r->follow.state != FOLLOW_GREETING || r->is_hello_owed) return OK; /* not asked for */
+    enum follow_verdict verdict = follow_judge_plan(&asked, e);
+    if (verdict == FOLLOW_ACCEPT && r->db->log == NULL) { /* adopting failed for want of memory */
+        receiver_fail(r, FOLLOW_CAUSE_LOCAL, 0, "this node has no log yet; restart it");
+        return OK;
+    }
+    switch (verdict) {
+    case FOLLOW_ACCEPT:
+    case FOLLOW_NOTE:
+        copy_address(r->leader_data_address, plan->data_address);
+        r->was_heard = true;
+        r->leader_durable = plan->durable.v;
+        run(r, (struct follow_event){
+                   .kind = FOLLOW_EV_PLAN,
+                   .epoch = plan->epoch.number,
+                   .is_note = verdict == FOLLOW_NOTE,
+               });
+        if (verdict == FOLLOW_NOTE) start_noting(r, plan);
+        return OK;
+    case FOLLOW_REFUSED: receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, e->text); return OK;
+    case FOLLOW_FENCED: return E_FENCED;
+    case FOLLOW_FOREIGN:
+    case FOLLOW_MISMATCH: return E_PROTOCOL;
+    }
+    UNREACHABLE();
+}
+
+static void accept_plan(struct receiver *r)
+{
+    struct db *db = r->db;
+    ASSERT(r->queue_first == NULL);
+    r->accepted = r->asked;
+    r->leader_probe = 0;
+    r->reason[0] = '\0';
+    r->frames.body_size_max = FRAME_SIZE_MAX;
+    if (strcmp(db->identity.leader_data_address, r->leader_data_address) != 0) {
+        memcpy(db->identity.leader_data_address, r->leader_data_address,
+               sizeof(r->leader_data_address));
+        db_save_identity(db, NULL, NULL); /* lazily: only READONLY answers use it */
+    }
+    trace_add(&db->trace, receiver_now(r), "following %s in epoch %llu from record %llu",
+              db->identity.leader_address, (unsigned long long)r->follow.plan_epoch,
+              (unsigned long long)r->accepted.seqno.v);
+    ask_for_ack(r);
+}
+
+/* --- frames in --- */
+
+static enum code take_heartbeat(struct receiver *r, const struct wire_message *m, struct err *e)
+{
+    const struct wire_heartbeat *beat = &m->as.heartbeat;
+    if (beat->epoch.number != r->follow.plan_epoch) {
+        return ERR(e, beat->epoch.number < r->follow.plan_epoch ? E_FENCED : E_PROTOCOL,
+                   "a heartbeat of epoch %llu on a link of epoch %llu",
+                   (unsigned long long)beat->epoch.number,
+                   (unsigned long long)r->follow.plan_epoch);
+    }
+    r->was_heard = true;
+    r->leader_durable = beat->durable.seqno.v;
+    r->leader_durable_bytes = beat->durable_bytes;
+    if (m->probe > r->leader_probe) r->leader_probe = m->probe;
+    lag_self_echo(&r->lag, beat->echo_probe, beat->echo_durable, db_applied(r->db).seqno);
+    ask_for_ack(r);
+    return OK;
+}
+
+static void take_end(struct receiver *r, const struct wire_end *end)
+{
+    char sentence[ERR_TEXT_SIZE];
+    struct text t = text_of(sentence, sizeof(sentence));
+    text_add(&t, "the leader ended the link: ");
+    text_add_escaped(&t, end->text, sizeof(sentence));
+    receiver_fail(r, FOLLOW_CAUSE_ENDED, end->reason, sentence);
+}
+
+static enum code on_frame(void *arg, const struct wire_header *header, struct slice body,
+                          struct err *e)
+{
+    struct receiver *r = arg;
+    struct wire_message m;
+    if (header->session != r->follow.session) return OK; /* of an older link: it does nothing */
+    TRY(wire_decode(header, body, &m, e));
+    bool is_streaming = r->follow.state == FOLLOW_STREAMING;
+    run(r, (struct follow_event){.kind = FOLLOW_EV_HEARD});
+    switch (m.kind) {
+    case WIRE_PLAN: return take_plan(r, &m.as.plan, e);
+    case WIRE_END: take_end(r, &m.as.end); return OK;
+    case WIRE_SEALED: return OK; /* how the leader packs its log does not matter here */
+    case WIRE_BATCHES:
+        if (is_streaming) return receiver_take_batches(r, &m.as.batches, e);
+        break;
+    case WIRE_HEARTBEAT:
+        if (is_streaming) return take_heartbeat(r, &m, e);
+        break;
+    case WIRE_HELLO:
+    case WIRE_ACK:
+    case WIRE_INQUIRE:
+    case WIRE_STANDING:
+    case WIRE_FETCH:
+    case WIRE_MANIFEST:
+    case WIRE_BLOCKS:
+    case WIRE_MEMBERS:
+    case WIRE_HANDOVER: break;
+    }
+    return ERR(e, E_PROTOCOL, "a follower does not take %s while %s", wire_kind_name(header->kind),
+               follow_state_name(r->follow.state));
+}
+
+/* --- the machine --- */
+
+/* The state in words, with the reason while there is no link. */
+static void describe(struct receiver *r)
+{
+    const char *name = follow_state_name(r->follow.state);
+    struct text t = text_of(r->link_state, sizeof(r->link_state));
+    if (r->reason[0] == '\0' || r->follow.state == FOLLOW_STREAMING) {
+        text_add(&t, "%s", name);
+        return;
+    }
+    const char *word = r->follow.cause == FOLLOW_CAUSE_REFUSED ? "refused" : name;
+    text_add(&t, "%s: %s", word, r->reason);
+}
+
+/* Tell the machine and carry out what it asks. */
+static void run(struct receiver *r, struct follow_event event)
+{
+    struct db *db = r->db;
+    struct follow_actions actions;
+    event.now_ns = receiver_now(r);
+    bool needs_random = event.kind == FOLLOW_EV_OPENED || event.kind == FOLLOW_EV_FAILED ||
+                        event.kind == FOLLOW_EV_TIMER;
+    if (needs_random) event.random = db->env->v->random(db->env);
+    follow_step(&r->follow, &event, &actions);
+    if (actions.is_link_over) drop_link(r);
+    if (actions.is_reason_due) {
+        if (r->follow.cause == FOLLOW_CAUSE_SILENT) {
+            (void)snprintf(r->reason, sizeof(r->reason), "the leader says nothing");
+        }
+        trace_add(&db->trace, event.now_ns, "cannot follow %s: %s", db->identity.leader_address,
+                  r->reason);
+    }
+    if (actions.is_connect_due) connect_link(r);
+    if (actions.is_hello_due) {
+        r->is_hello_owed = true;
+        send_hello(r);
+    }
+    if (actions.is_accepted) {
+        struct err e = {.code = OK};
+        accept_plan(r);
+        struct env_link *link = r->link;
+        enum code code = frames_resume(&r->frames, &e);
+        if (r->link != NULL && link == r->link) on_fed(r, code, &e);
+    }
+    if (event.kind != FOLLOW_EV_HEARD) describe(r);
+    arm(r);
+}
+
+void receiver_on_progress(struct receiver *r)
+{
+    struct err e = {.code = OK};
+    if (r->is_closing) return;
+    receiver_write_next(r);
+    if (r->db->log != NULL) lag_self_applied(&r->lag, db_applied(r->db).seqno);
+    send_hello(r);
+    ask_for_ack(r);
+    if (r->follow.state != FOLLOW_STREAMING || r->queue_bytes > RECEIVE_QUEUE_MAX / 2) return;
+    struct env_link *link = r->link;
+    enum code code = frames_resume(&r->frames, &e);
+    if (link != NULL && link == r->link) on_fed(r, code, &e);
+}
+
+/* --- status --- */
+
+void receiver_status(const struct receiver *r, struct receiver_status *out)
+{
+    const struct db *db = r->db;
+    uint64_t applied = db_applied(db).seqno.v;
+    uint64_t applied_bytes = 0;
+    if (db->log != NULL) {
+        applied_bytes = log_durable_bytes(db->log) - log_bytes_after(db->log, seqno_of(applied));
+    }
+    *out = (struct receiver_status){
+        .link_state = r->link_state,
+        .is_link_up = r->follow.state == FOLLOW_STREAMING,
+        .was_synced = r->lag.was_synced,
+        .leader_durable = r->leader_durable,
+        .lag_records = r->leader_durable > applied ? r->leader_durable - applied : 0,
+        .lag_bytes =
+            r->leader_durable_bytes > applied_bytes ? r->leader_durable_bytes - applied_bytes : 0,
+        .lag_seconds = lag_self_seconds(&r->lag, receiver_now(r)),
+        .retries = r->follow.retries,
+    };
+}

@@ -1,0 +1,72 @@
+/* receiver_internal: what receiver.c (link, handshake, status) and receiver_batches.c (batches in,
+ * acks out) share. Nobody else includes it. */
+#ifndef TIDEMARK_ENGINE_RECEIVER_INTERNAL_H
+#define TIDEMARK_ENGINE_RECEIVER_INTERNAL_H
+
+#include "core/follow.h"
+#include "core/lag.h"
+#include "engine/frames.h"
+#include "engine/receiver.h"
+
+#define RECEIVE_CHUNK_MIN ((size_t)(16 * KIB))  /* room of a chunk while the disk is idle ... */
+#define RECEIVE_CHUNK_MAX ((size_t)(512 * KIB)) /* ... and while it is busy: the next write's */
+#define RECEIVE_QUEUE_MAX (4 * MIB)             /* not yet written; beyond it the link is held */
+
+struct receiver {
+    struct db *db;
+    struct follow follow;
+    struct lag_self lag;
+    struct env_timer timer;
+    uint64_t armed_ns; /* when the timer fires; UINT64_MAX: it does not */
+    struct env_task ack_task;
+    bool is_closing;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    /* the link */
+    struct env_link *link; /* NULL: none, or given up */
+    uint32_t open_links;   /* not closed() yet, given up ones included */
+    struct frames frames;
+    bool is_hello_owed;         /* until everything received is durable */
+    char reason[ERR_TEXT_SIZE]; /* why the last link failed; "" while all is well */
+    char link_state[ERR_TEXT_SIZE + 32];
+    /* the plan */
+    struct position asked;
+    bool is_noting;          /* a save of identity that the plan waits for runs */
+    uint64_t noting_session; /* for which link */
+    uint64_t noting_epoch;
+    char leader_data_address[ADDRESS_SIZE_MAX + 1];
+    /* what the leader said, as last heard */
+    bool was_heard;
+    uint64_t leader_durable;
+    uint64_t leader_durable_bytes;
+    uint64_t leader_probe; /* newest of this session, echoed in acks */
+    /* batches: verified ones, oldest first, and where they end */
+    struct position accepted;
+    struct log_chunk *queue_first;
+    struct log_chunk *queue_last; /* still being filled */
+    uint64_t queue_bytes;
+    bool is_writing; /* the log was handed a chunk from here */
+};
+
+static inline uint64_t receiver_now(const struct receiver *r)
+{
+    return r->db->env->v->now_mono_ns(r->db->env);
+}
+/* Give the link up, say why, come back later. */
+void receiver_fail(struct receiver *r, enum follow_cause cause, uint8_t reason, const char *text);
+/* Tell the leader why, if it listens, then fail as a breach of protocol. */
+void receiver_end_link(struct receiver *r, uint8_t reason, const char *text);
+/* Everything received is durable and nothing is being noted. */
+bool receiver_is_settled(const struct receiver *r);
+
+/* receiver_batches.c */
+/* Verify, queue, start writing. Not OK: the link must be given up. */
+MUST_CHECK enum code receiver_take_batches(struct receiver *r, const struct wire_batches *batches,
+                                           struct err *e);
+/* The link is over: what is queued and not handed to the log is fetched again. */
+void receiver_drop_queue(struct receiver *r);
+/* Hand the next chunk to an idle log. */
+void receiver_write_next(struct receiver *r);
+void receiver_send_ack(struct receiver *r);
+
+#endif

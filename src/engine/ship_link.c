@@ -1,0 +1,634 @@
+/* ship_link: one link of one follower on its leader: handshake, batches out, acks in, heartbeats.
+ *
+ * What to believe and when to speak is decided by core/ship and core/resume; here bytes move. Life:
+ * accepted -> hello -> (proof) -> plan -> batches, cold ones by log_read, new ones straight from
+ * the tail's chunks -> ended: it lingers so that its last words arrive, then it is closed; it is
+ * freed when the link is closed and no read of it runs. From its end on it does not own its slot.
+ */
+#include "engine/shipper.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "engine/shipper_internal.h"
+
+static enum code on_frame(void *arg, const struct wire_header *header, struct slice body,
+                          struct err *e);
+
+/* --- life --- */
+
+struct ship_link *ship_link_new(struct shipper *s, struct env_link *env_link)
+{
+    struct db *db = s->db;
+    struct ship_link *link = alloc_get(db->alloc, sizeof(*link));
+    if (link == NULL) return NULL;
+    link->shipper = s;
+    link->env_link = env_link;
+    link->slot = SLOT_NONE;
+    frames_init(&link->frames, db->env, env_link, db->alloc, on_frame, link);
+    struct ship_options options = {
+        .credit_bytes = db->config.credit,
+        .heartbeat_ns = db->config.heartbeat_ns,
+        .suspect_ns = db->config.suspect_ns,
+        .dead_ns = db->config.dead_ns,
+    };
+    ship_init(&link->ship, &options, shipper_now(s));
+    return link;
+}
+
+void ship_link_free(struct ship_link *link)
+{
+    struct alloc *alloc = link->shipper->db->alloc;
+    frames_fini(&link->frames);
+    alloc_put(alloc, link, sizeof(*link));
+}
+
+/* Tell the machine what happened. Its end is carried out here. */
+static struct ship_actions step(struct ship_link *link, struct ship_event event)
+{
+    struct err e = {.code = OK};
+    struct ship_actions actions;
+    event.now_ns = shipper_now(link->shipper);
+    if (ship_step(&link->ship, &event, &actions, &e) != OK) {
+        ship_link_end(link, WIRE_END_CORRUPT, e.text);
+        return (struct ship_actions){0};
+    }
+    if (actions.is_dead) ship_link_end(link, WIRE_END_CLOSING, "nothing was heard for too long");
+    return actions;
+}
+
+/* The slot is no longer this link's: its follower is gone, or has a newer link. */
+static void leave_slot(struct ship_link *link)
+{
+    struct shipper *s = link->shipper;
+    if (link->slot == SLOT_NONE) return;
+    ASSERT(s->by_slot[link->slot] == link);
+    s->by_slot[link->slot] = NULL;
+    s->table.slots[link->slot].shipped = link->ship.sent.seqno;
+    slots_disconnect(&s->table, link->slot, shipper_now(s));
+    lag_peer_leave(&s->peers[link->slot]);
+    link->slot = SLOT_NONE;
+}
+
+void ship_link_end(struct ship_link *link, uint8_t reason, const char *text)
+{
+    struct shipper *s = link->shipper;
+    if (link->ended_ns != 0) return;
+    link->ended_ns = shipper_now(s);
+    trace_add(&s->db->trace, link->ended_ns, "link of %s ends: %s",
+              link->node_id[0] != '\0' ? link->node_id : "a stranger", text);
+    leave_slot(link);
+    if (link->ship.session != 0) {
+        struct wire_message m = {
+            .kind = WIRE_END,
+            .session = link->ship.session,
+            .as.end = {.reason = reason, .text = slice_of_text(text)},
+        };
+        frames_send(&link->frames, &m);
+    }
+    (void)step(link, (struct ship_event){.kind = SHIP_EV_ENDED});
+    link->frames.link = NULL; /* nothing more is read or sent */
+    shipper_arm(s);
+}
+
+void ship_link_close(struct ship_link *link)
+{
+    struct env *env = link->shipper->db->env;
+    ship_link_end(link, WIRE_END_CLOSING, "the leader is closing");
+    if (link->env_link == NULL || link->is_closing) return;
+    link->is_closing = true;
+    env->v->link_close(env, link->env_link);
+}
+
+static void forget_if_idle(struct ship_link *link)
+{
+    if (link->env_link != NULL || link->is_proving || link->is_reading) return;
+    shipper_forget(link->shipper, link);
+}
+
+static void on_closed(struct env_link *env_link, void *arg, const struct err *e)
+{
+    struct ship_link *link = arg;
+    (void)env_link;
+    link->env_link = NULL;
+    link->frames.link = NULL;
+    ship_link_end(link, WIRE_END_CLOSING, e->code == OK ? "closed" : e->text);
+    forget_if_idle(link);
+}
+
+static void on_received(struct env_link *env_link, void *arg, struct slice bytes)
+{
+    struct ship_link *link = arg;
+    struct err e = {.code = OK};
+    (void)env_link;
+    if (link->ended_ns != 0) return;
+    enum code code = frames_feed(&link->frames, bytes, &e);
+    if (code == OK) return;
+    ship_link_end(link, code == E_UNSUPPORTED ? WIRE_END_UNKNOWN_KIND : WIRE_END_CORRUPT, e.text);
+}
+
+static void on_unused(struct env_link *env_link, void *arg)
+{
+    (void)env_link; /* credit, not the socket's queue, bounds what is sent */
+    (void)arg;
+}
+
+const struct env_link_events ship_link_events = {
+    .opened = on_unused,
+    .received = on_received,
+    .drained = on_unused,
+    .closed = on_closed,
+};
+
+/* --- handshake --- */
+
+/* A hello that this version can read may still contradict itself. */
+static enum code check_hello(const struct wire_hello *hello, struct err *e)
+{
+    struct epoch_table table = {
+        .entries = hello->epochs, .count = hello->epoch_count, .last = hello->last.seqno};
+    if (!is_node_id(hello->node_id)) {
+        return ERR(e, E_PROTOCOL, "a hello without a valid node id");
+    }
+    if ((hello->is_empty != 0) != (hello->last.seqno.v == 0)) {
+        return ERR(e, E_PROTOCOL, "a hello that is empty and holds records");
+    }
+    if (hello->applied.v > hello->last.seqno.v) {
+        return ERR(e, E_PROTOCOL, "a hello that applied more than it stores");
+    }
+    if (!epoch_table_is_valid(&table)) {
+        return ERR(e, E_PROTOCOL, "a hello with an impossible epoch table");
+    }
+    return OK;
+}
+
+/* Did this node lead the epoch? */
+static bool is_led_here(const struct identity *id, uint64_t number)
+{
+    for (uint32_t i = 0; i < id->led_count; i++) {
+        if (id->led[i] == number) return true;
+    }
+    return false;
+}
+
+static struct epoch_common common_history(const struct identity *id, seqno durable,
+                                          const struct wire_hello *hello)
+{
+    struct epoch_table mine = {.entries = id->epochs, .count = id->epoch_count, .last = durable};
+    struct epoch_table theirs = {
+        .entries = hello->epochs, .count = hello->epoch_count, .last = hello->last.seqno};
+    /* A table that lags behind its own log would look like a fork: then only the chain decides. */
+    bool is_current =
+        hello->last.seqno.v == 0 ||
+        (theirs.count > 0 && theirs.entries[theirs.count - 1].epoch.number == hello->last.epoch);
+    if (!is_current || !epoch_table_is_valid(&mine)) return (struct epoch_common){0};
+    return epoch_common_of(&mine, &theirs);
+}
+
+/* Facts that stay as hello told them. */
+static void take_facts(struct ship_link *link, const struct wire_hello *hello)
+{
+    struct db *db = link->shipper->db;
+    const struct identity *id = &db->identity;
+    struct resume_facts *f = &link->facts;
+    *f = (struct resume_facts){
+        .has_common_version =
+            hello->version_min <= WIRE_VERSION && WIRE_VERSION <= hello->version_max,
+        .is_leading = db_is_leader(db),
+        .is_stream_equal = stream_equal(hello->stream, id->stream),
+        .is_cluster_known = !id128_is_zero(&hello->cluster),
+        .is_cluster_equal = id128_equal(&hello->cluster, &id->cluster),
+        .is_credential_good = true, /* none are asked for in this version */
+        .is_feature_level_enough =
+            hello->feature_level >= id->feature_level && hello->frame_size_max >= FRAME_SIZE_MAX,
+        .is_empty = hello->is_empty != 0,
+        .highest_epoch = hello->highest_epoch,
+        .leader_epoch = db->epoch.number,
+        .last = hello->last.seqno,
+        .leader_address = slice_of_text(id->leader_address),
+        .node_id = slice_of_text(link->node_id),
+    };
+    if (!f->is_leading) return;
+    f->common = common_history(id, shipper_durable(link->shipper), hello);
+    f->is_shared_epoch_mine = is_led_here(id, f->common.shared.number);
+}
+
+/* Facts that may change while a proof is read. */
+static void refresh_facts(struct ship_link *link)
+{
+    struct shipper *s = link->shipper;
+    struct resume_facts *f = &link->facts;
+    struct slice address = slice_of_text(link->data_address);
+    uint32_t index = slots_find(&s->table, f->node_id);
+    f->is_serving = s->db->log != NULL && !s->is_closing && s->db->condition != DB_CLOSING;
+    f->has_slot = index != SLOT_NONE;
+    f->is_slot_table_full = slots_is_full(&s->table);
+    f->is_slot_lost = f->has_slot && s->table.slots[index].record.state == SLOT_LOST;
+    f->is_id_in_use = slots_is_in_use(&s->table, f->node_id, link->incarnation, address);
+    if (f->has_slot) f->holder_address = slice_of_text(s->table.slots[index].record.address);
+    f->durable = shipper_durable(s);
+    f->oldest = s->db->log != NULL ? log_oldest(s->db->log) : SEQNO_NONE;
+}
+
+static struct wire_plan base_plan(const struct ship_link *link)
+{
+    const struct db *db = link->shipper->db;
+    const struct identity *id = &db->identity;
+    return (struct wire_plan){
+        .version = WIRE_VERSION,
+        .version_min = WIRE_VERSION,
+        .version_max = WIRE_VERSION,
+        .features = WIRE_FEATURES,
+        .feature_level = id->feature_level,
+        .frame_size_max = FRAME_SIZE_MAX,
+        .cluster = id->cluster,
+        .stream = id->stream,
+        .node_id = slice_of_text(id->node_id),
+        .incarnation = id->incarnation,
+        .data_address = slice_of_text(db->config.data_address),
+        .http_address = slice_of_text(db->config.http_address),
+        .replication_address = slice_of_text(db->config.replication_address),
+        .epoch = db->epoch,
+        .durable = shipper_durable(link->shipper),
+        .committed = shipper_committed(link->shipper),
+        .safe = shipper_safe(link->shipper),
+        .floor = shipper_floor(link->shipper),
+    };
+}
+
+static void send_plan(struct ship_link *link, const struct wire_plan *plan)
+{
+    struct wire_message m = {.kind = WIRE_PLAN, .session = link->ship.session, .as.plan = *plan};
+    frames_send(&link->frames, &m);
+}
+
+static void refuse(struct ship_link *link, const struct resume_plan *decision)
+{
+    char sentence[ERR_TEXT_SIZE];
+    struct text t = text_of(sentence, sizeof(sentence));
+    resume_explain(&link->facts, decision, &t);
+    struct wire_plan plan = base_plan(link);
+    plan.kind = PLAN_REFUSE;
+    plan.reason = (uint8_t)decision->reason;
+    plan.text = slice_of_text(sentence);
+    if (decision->reason == REFUSE_NOT_LEADER) {
+        plan.replication_address = slice_of_text(link->shipper->db->identity.leader_address);
+    }
+    send_plan(link, &plan);
+    ship_link_end(link, (uint8_t)decision->reason, sentence);
+}
+
+/* The follower is served from `last`, what it asked for. */
+static void join(struct ship_link *link)
+{
+    struct shipper *s = link->shipper;
+    struct position from = link->last;
+    uint32_t index = slots_find(&s->table, link->facts.node_id);
+#if TIDEMARK_PLANTED_BUG == 4 /* resume at max(requested, slot) */
+    if (index != SLOT_NONE && s->table.slots[index].stored.seqno.v > from.seqno.v)
+        from = s->table.slots[index].stored;
+#endif
+    if (index != SLOT_NONE && s->by_slot[index] != NULL) {
+        ship_link_end(s->by_slot[index], WIRE_END_CLOSING, "its node has a newer link");
+    }
+    struct slot_join event = {
+        .node_id = link->facts.node_id,
+        .data_address = slice_of_text(link->data_address),
+        .stream = s->db->identity.stream,
+        .incarnation = link->incarnation,
+        .is_voter = link->is_voter,
+        .last = from,
+        .now_ns = shipper_now(s),
+        .log_bytes = log_durable_bytes(s->db->log),
+    };
+    index = slots_join(&s->table, &event);
+    link->slot = index;
+    s->by_slot[index] = link;
+    lag_peer_join(&s->peers[index], link->applied);
+    struct wire_plan plan = base_plan(link);
+    plan.kind = PLAN_CONTINUE;
+    plan.log_key = s->db->identity.log_key;
+    plan.from = from;
+    send_plan(link, &plan);
+    (void)step(link, (struct ship_event){
+                         .kind = SHIP_EV_PLANNED, .position = from, .applied = link->applied});
+    trace_add(&s->db->trace, event.now_ns, "%s continues from record %llu", link->node_id,
+              (unsigned long long)from.seqno.v);
+    shipper_on_stored(s);
+    ship_link_tick(link, event.now_ns); /* the first heartbeat */
+    ship_link_pump(link);
+    shipper_arm(s);
+}
+
+static void proved(struct log_prove *prove, enum code code, const struct err *e);
+
+static void decide(struct ship_link *link)
+{
+    refresh_facts(link);
+    struct resume_plan plan = resume_decide(&link->facts);
+    switch (plan.kind) {
+    case RESUME_REFUSE: refuse(link, &plan); return;
+    case RESUME_CONTINUE: join(link); return;
+    case RESUME_PROVE:
+        link->prove = (struct log_prove){.position = link->last, .done = proved};
+        link->is_proving = true;
+        log_prove_start(link->shipper->db->log, &link->prove);
+        return;
+    }
+    UNREACHABLE();
+}
+
+static void proved(struct log_prove *prove, enum code code, const struct err *e)
+{
+    struct ship_link *link = CONTAINER_OF(prove, struct ship_link, prove);
+    struct shipper *s = link->shipper;
+    link->is_proving = false;
+    if (link->ended_ns != 0) {
+        forget_if_idle(link);
+        return;
+    }
+    switch (code) {
+    case OK: link->facts.proof = PROOF_EQUAL; break;
+    case E_DIVERGED: link->facts.proof = PROOF_DIFFERS; break;
+    case E_NOT_KEPT: link->facts.proof = PROOF_NOT_KEPT; break;
+    default:
+        link->facts.proof = PROOF_FAILED;
+        trace_add(&s->db->trace, shipper_now(s), "no proof for %s: %s", link->node_id, e->text);
+        break;
+    }
+    decide(link);
+}
+
+static void copy_text(char *out, size_t capacity, struct slice s)
+{
+    ASSERT(s.size < capacity); /* strings of the wire have at most 255 bytes */
+    if (s.size > 0) memcpy(out, s.data, s.size);
+    out[s.size] = '\0';
+}
+
+static enum code take_hello(struct ship_link *link, const struct wire_message *m, struct err *e)
+{
+    const struct wire_hello *hello = &m->as.hello;
+    /* Of another version's hello only the beginning is read: enough to refuse it in words. */
+    bool is_readable = hello->version_min <= WIRE_VERSION && WIRE_VERSION <= hello->version_max;
+    if (is_readable) TRY(check_hello(hello, e));
+    (void)step(link, (struct ship_event){
+                         .kind = SHIP_EV_HELLO,
+                         .session = m->session,
+                         .epoch = link->shipper->db->epoch.number,
+                     });
+    if (link->ended_ns != 0) return OK;
+    copy_text(link->node_id, sizeof(link->node_id), hello->node_id);
+    copy_text(link->data_address, sizeof(link->data_address), hello->data_address);
+    link->last = hello->last;
+    link->applied = hello->applied;
+    link->incarnation = hello->incarnation;
+    link->is_voter = hello->is_voter != 0;
+    link->frame_size_max =
+        hello->frame_size_max < FRAME_SIZE_MAX ? hello->frame_size_max : FRAME_SIZE_MAX;
+    take_facts(link, hello);
+    decide(link);
+    return OK;
+}
+
+/* --- frames in --- */
+
+static void take_ack(struct ship_link *link, const struct wire_message *m)
+{
+    struct shipper *s = link->shipper;
+    const struct wire_ack *ack = &m->as.ack;
+    struct ship_actions actions =
+        step(link, (struct ship_event){.kind = SHIP_EV_ACK, .session = m->session, .ack = ack});
+    if (link->ended_ns != 0 || m->session != link->ship.session) return;
+    if (m->probe > link->probe) {
+        link->probe = m->probe;
+        link->probe_durable = shipper_durable(s);
+    }
+    ASSERT(s->by_slot[link->slot] == link);
+    lag_peer_ack(&s->peers[link->slot], ack->echo_probe, link->ship.applied);
+    struct slot_progress progress = {
+        .stored = link->ship.stored,
+        .received = link->ship.received.seqno,
+        .applied = link->ship.applied,
+        .is_poisoned = link->ship.is_poisoned,
+        .apply_errors = ack->apply_errors,
+        .divergences = ack->divergences,
+        .now_ns = shipper_now(s),
+        .log_bytes = log_durable_bytes(s->db->log),
+    };
+    bool was_dirty = s->table.is_dirty;
+    slots_advance(&s->table, link->slot, &progress);
+    if (s->table.is_dirty && !was_dirty) shipper_arm(s);
+    if (!actions.has_progress) return;
+    shipper_on_stored(s);
+    ship_link_pump(link);
+}
+
+static enum code on_frame(void *arg, const struct wire_header *header, struct slice body,
+                          struct err *e)
+{
+    struct ship_link *link = arg;
+    struct wire_message m;
+    TRY(wire_decode(header, body, &m, e));
+    switch (m.kind) {
+    case WIRE_HELLO: return take_hello(link, &m, e);
+    case WIRE_ACK: take_ack(link, &m); return OK;
+    case WIRE_END: {
+        char sentence[ERR_TEXT_SIZE];
+        struct text t = text_of(sentence, sizeof(sentence));
+        text_add(&t, "the follower says: ");
+        text_add_escaped(&t, m.as.end.text, sizeof(sentence));
+        ship_link_end(link, WIRE_END_CLOSING, sentence);
+        return OK;
+    }
+    case WIRE_PLAN:
+    case WIRE_BATCHES:
+    case WIRE_SEALED:
+    case WIRE_HEARTBEAT:
+    case WIRE_INQUIRE:
+    case WIRE_STANDING:
+    case WIRE_FETCH:
+    case WIRE_MANIFEST:
+    case WIRE_BLOCKS:
+    case WIRE_MEMBERS:
+    case WIRE_HANDOVER: break;
+    }
+    return ERR(e, E_UNSUPPORTED, "a leader does not take %s in this version",
+               wire_kind_name(header->kind));
+}
+
+/* --- batches out --- */
+
+static void count_sent(struct ship_link *link, struct position end, uint64_t bytes)
+{
+    (void)step(link, (struct ship_event){.kind = SHIP_EV_SENT, .position = end, .bytes = bytes});
+}
+
+/* Batches of one chunk, from `first` on, as one message that lends the chunk's bytes. */
+static void send_from_chunk(struct ship_link *link, struct log_chunk *chunk, uint32_t first)
+{
+    struct shipper *s = link->shipper;
+    struct env *env = s->db->env;
+    struct lease *lease = lease_take(s, chunk);
+    if (lease == NULL) {
+        ship_link_end(link, WIRE_END_CLOSING, "no memory to ship");
+        return;
+    }
+    struct slice pieces[2 * LEASE_BATCHES_MAX];
+    size_t count = 0;
+    struct position before = link->ship.sent;
+    for (uint32_t i = first; i < chunk->batch_count && count < COUNT_OF(pieces); i++) {
+        struct slice bytes = chunk_batch(chunk, i);
+        if (!ship_may_send(&link->ship, bytes.size)) break;
+        struct wire_batches batches = {
+            .stream = s->db->identity.stream,
+            .before = before,
+            .durable = shipper_durable(s),
+            .bytes = bytes,
+        };
+        uint8_t *prefix = lease->prefixes[count / 2];
+        size_t size = wire_encode_batches_prefix(&batches, link->ship.session, prefix);
+        pieces[count++] = slice_of(prefix, size);
+        pieces[count++] = bytes;
+        before = chunk->batches[i].end;
+        count_sent(link, before, bytes.size);
+    }
+    ASSERT(count > 0);
+    env->v->link_send(env, link->env_link, pieces, count, lease_release, lease);
+}
+
+/* Batches that a cold read brought, as one frame: as many as the link may take. */
+static void send_cold(struct ship_link *link, const struct log_read *read)
+{
+    struct shipper *s = link->shipper;
+    struct env *env = s->db->env;
+    const struct log_identity *id = log_identity_of(s->db->log);
+    struct wire_batches batches = {
+        .stream = s->db->identity.stream,
+        .before = read->from,
+        .durable = shipper_durable(s),
+    };
+    size_t used = 0;
+    while (used < read->bytes.size) {
+        const uint8_t *at = read->bytes.data + used;
+        struct batch_header h;
+        enum batch_verdict verdict = batch_header_decode(at, id, &h);
+        ASSERT(verdict == BATCH_OK); /* the read verified it */
+        size_t size = BATCH_HEADER_SIZE + h.payload_size;
+        bool fits = used == 0 || used + size + WIRE_BATCHES_PREFIX_MAX <= link->frame_size_max;
+        if (!fits || !ship_may_send(&link->ship, size)) break;
+        used += size;
+        struct position end = {.epoch = h.epoch.number, .seqno = batch_last(&h)};
+        end.chain = batch_chain(at);
+        count_sent(link, end, size);
+    }
+    if (used == 0) return;
+    batches.bytes = slice_of(read->bytes.data, used);
+    uint8_t prefix[WIRE_BATCHES_PREFIX_MAX];
+    size_t size = wire_encode_batches_prefix(&batches, link->ship.session, prefix);
+    struct slice pieces[2] = {slice_of(prefix, size), batches.bytes};
+    env->v->link_send(env, link->env_link, pieces, COUNT_OF(pieces), NULL, NULL);
+}
+
+static void read_cold_done(struct log_read *read, enum code code, const struct err *e)
+{
+    struct ship_link *link = CONTAINER_OF(read, struct ship_link, read);
+    link->is_reading = false;
+    if (link->ended_ns != 0) {
+        forget_if_idle(link);
+        return;
+    }
+    if (code != OK) {
+        ship_link_end(link, WIRE_END_CLOSING, e->text);
+        return;
+    }
+    send_cold(link, read);
+    ship_link_pump(link);
+}
+
+static void read_cold(struct ship_link *link)
+{
+    struct log *log = link->shipper->db->log;
+    uint64_t room = ship_room_bytes(&link->ship);
+    size_t size_max = room < SHIP_COLD_BYTES ? (size_t)room : SHIP_COLD_BYTES;
+    link->read = (struct log_read){
+        .from = link->ship.sent,
+        .size_max = size_max > 0 ? size_max : 1, /* one batch */
+        .done = read_cold_done,
+    };
+    link->is_reading = true;
+    log_read_start(log, &link->read);
+}
+
+static void set_streaming(struct ship_link *link, bool is_streaming)
+{
+    (void)step(link, (struct ship_event){.kind = is_streaming ? SHIP_EV_TAIL : SHIP_EV_COLD});
+    slots_set_streaming(&link->shipper->table, link->slot, is_streaming);
+}
+
+void ship_link_pump(struct ship_link *link)
+{
+    const struct ship *ship = &link->ship;
+    const struct log *log = link->shipper->db->log;
+    while (link->ended_ns == 0 && ship_is_live(ship) && !link->is_reading) {
+        if (ship->sent.seqno.v >= log_durable(log).seqno.v) {
+            set_streaming(link, true);
+            return;
+        }
+        uint32_t index = 0;
+        struct log_chunk *chunk = log_tail_find(log, seqno_next(ship->sent.seqno), &index);
+        set_streaming(link, chunk != NULL);
+        size_t next_size = chunk != NULL ? chunk_batch(chunk, index).size : 1;
+        if (!ship_may_send(ship, next_size)) return;
+        if (chunk == NULL) {
+            read_cold(link);
+            return;
+        }
+        send_from_chunk(link, chunk, index);
+    }
+}
+
+/* --- the clock --- */
+
+static void send_heartbeat(struct ship_link *link, uint64_t now_ns)
+{
+    struct shipper *s = link->shipper;
+    struct db *db = s->db;
+    uint64_t probe = lag_probe_next(&s->peers[link->slot].probes, now_ns);
+    struct wire_message m = {
+        .kind = WIRE_HEARTBEAT,
+        .session = link->ship.session,
+        .probe = probe,
+        .as.heartbeat =
+            {
+                .epoch = db->epoch,
+                .durable = log_durable(db->log),
+                .committed = shipper_committed(s),
+                .safe = shipper_safe(s),
+                .floor = shipper_floor(s),
+                .durable_bytes = log_durable_bytes(db->log),
+                .leader_time = state_leader_time(db->state),
+                .echo_probe = link->probe,
+                .echo_durable = link->probe_durable,
+            },
+    };
+    frames_send(&link->frames, &m);
+    (void)step(link, (struct ship_event){.kind = SHIP_EV_BEAT, .probe = probe});
+}
+
+void ship_link_tick(struct ship_link *link, uint64_t now_ns)
+{
+    if (link->ended_ns != 0) {
+        if (now_ns - link->ended_ns >= SHIP_LINGER_NS) ship_link_close(link);
+        return;
+    }
+    struct ship_actions actions = step(link, (struct ship_event){.kind = SHIP_EV_TICK});
+    if (actions.is_heartbeat_due) send_heartbeat(link, now_ns);
+}
+
+uint64_t ship_link_due_ns(const struct ship_link *link)
+{
+    if (link->env_link == NULL || link->is_closing) return UINT64_MAX;
+    if (link->ended_ns != 0) return link->ended_ns + SHIP_LINGER_NS;
+    return ship_due_ns(&link->ship);
+}

@@ -1,0 +1,362 @@
+/* shipper: the listener, the table of followers, the clock of all links. What happens on one link
+ * is in ship_link.c. */
+#include "engine/shipper.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "engine/shipper_internal.h"
+
+static void timer_fired(struct env_timer *timer);
+
+seqno shipper_durable(const struct shipper *s)
+{
+    return s->db->log != NULL ? log_durable(s->db->log).seqno : SEQNO_NONE;
+}
+
+static uint64_t durable_bytes(const struct shipper *s)
+{
+    return s->db->log != NULL ? log_durable_bytes(s->db->log) : 0;
+}
+
+/* --- leases --- */
+
+struct lease *lease_take(struct shipper *s, struct log_chunk *chunk)
+{
+    struct lease *lease = s->leases_free;
+    if (lease != NULL) {
+        s->leases_free = lease->next_free;
+    } else {
+        lease = alloc_get(s->db->alloc, sizeof(*lease));
+        if (lease == NULL) return NULL;
+        lease->shipper = s;
+        lease->next_made = s->leases_made;
+        s->leases_made = lease;
+    }
+    ASSERT(lease->chunk == NULL);
+    chunk_ref(chunk);
+    lease->chunk = chunk;
+    return lease;
+}
+
+void lease_release(void *arg)
+{
+    struct lease *lease = arg;
+    struct shipper *s = lease->shipper;
+    ASSERT(lease->chunk != NULL);
+    chunk_unref(s->db->log, lease->chunk);
+    lease->chunk = NULL;
+    lease->next_free = s->leases_free;
+    s->leases_free = lease;
+}
+
+static void leases_free(struct shipper *s)
+{
+    while (s->leases_made != NULL) {
+        struct lease *lease = s->leases_made;
+        s->leases_made = lease->next_made;
+        if (lease->chunk != NULL) chunk_unref(s->db->log, lease->chunk);
+        alloc_put(s->db->alloc, lease, sizeof(*lease));
+    }
+}
+
+/* --- listening --- */
+
+/* One link too many: the peer sees a closed link and comes back later. */
+static void nobody_receives(struct env_link *link, void *arg, struct slice bytes)
+{
+    (void)link;
+    (void)arg;
+    (void)bytes;
+}
+static void nobody_is_told(struct env_link *link, void *arg)
+{
+    (void)link;
+    (void)arg;
+}
+static void nobody_closes(struct env_link *link, void *arg, const struct err *e)
+{
+    (void)link;
+    (void)arg;
+    (void)e;
+}
+static const struct env_link_events turned_away = {
+    .opened = nobody_is_told,
+    .received = nobody_receives,
+    .drained = nobody_is_told,
+    .closed = nobody_closes,
+};
+
+static void accept_link(struct env_link *env_link, const char *peer_address, void *arg,
+                        const struct env_link_events **out_events, void **out_arg)
+{
+    struct shipper *s = arg;
+    struct env *env = s->db->env;
+    struct ship_link *link = NULL;
+    if (!s->is_closing && s->link_count < SHIP_LINKS_MAX) link = ship_link_new(s, env_link);
+    if (link == NULL) {
+        trace_add(&s->db->trace, shipper_now(s), "turned %s away: %u links", peer_address,
+                  (unsigned)s->link_count);
+        *out_events = &turned_away;
+        *out_arg = NULL;
+        env->v->link_close(env, env_link);
+        return;
+    }
+    link->next = s->links;
+    s->links = link;
+    s->link_count++;
+    *out_events = &ship_link_events;
+    *out_arg = link;
+    shipper_arm(s);
+}
+
+/* The replication address as others reach it: the host of the data address, the port listened on.
+ */
+static void fill_address(struct config *config, uint16_t port)
+{
+    if (config->replication_address[0] != '\0') return;
+    const char *known =
+        config->data_address[0] != '\0' ? config->data_address : config->replication_listen;
+    const char *colon = strrchr(known, ':');
+    size_t host_size = colon != NULL ? (size_t)(colon - known) : strlen(known);
+    if (host_size > ADDRESS_SIZE_MAX - 6) host_size = ADDRESS_SIZE_MAX - 6;
+    (void)snprintf(config->replication_address, sizeof(config->replication_address), "%.*s:%u",
+                   (int)host_size, known, (unsigned)port);
+}
+
+static void load_table(struct shipper *s)
+{
+    struct db *db = s->db;
+    const struct identity *id = &db->identity;
+    ASSERT(id->epoch_count > 0);
+    slots_init(&s->table, db->epoch.number, id->epochs[id->epoch_count - 1].start);
+    lag_times_init(&s->times, shipper_durable(s));
+    struct err e;
+    if (slots_store_load(db->env, &s->table, shipper_now(s), &e) != OK) {
+        trace_add(&db->trace, shipper_now(s), "%s", e.text);
+    }
+}
+
+static void save_done(void *arg, enum code code, const struct err *e)
+{
+    struct shipper *s = arg;
+    uint64_t now_ns = shipper_now(s);
+    if (code != OK) {
+        trace_add(&s->db->trace, now_ns, "the slot catalogue was not saved: %s", e->text);
+        slots_save_failed(&s->table, now_ns, durable_bytes(s));
+    }
+    shipper_arm(s);
+}
+
+enum code shipper_open(struct db *db, struct shipper **out, struct err *e)
+{
+    struct env *env = db->env;
+    uint16_t port = 0;
+    struct shipper *s = alloc_get(db->alloc, sizeof(*s));
+    if (s == NULL) return ERR(e, E_NOMEMORY, "no memory for the replication listener");
+    s->db = db;
+    s->timer = (struct env_timer){.fire = timer_fired, .env = env};
+    enum code code = slots_store_init(&s->store, env, save_done, s, e);
+    if (code == OK && db_is_leader(db)) load_table(s);
+    if (code == OK) {
+        code = env->v->listen(env, db->config.replication_listen, accept_link, s, &s->listener,
+                              &port, e);
+    }
+    if (code != OK) {
+        shipper_free(s);
+        return code;
+    }
+    fill_address(&db->config, port);
+    *out = s;
+    return OK;
+}
+
+/* --- closing --- */
+
+void shipper_free(struct shipper *s)
+{
+    if (s == NULL) return;
+    while (s->links != NULL) {
+        struct ship_link *link = s->links;
+        s->links = link->next;
+        ship_link_free(link);
+    }
+    leases_free(s);
+    slots_store_fini(&s->store);
+    s->db->env->v->timer_close(s->db->env, &s->timer);
+    alloc_put(s->db->alloc, s, sizeof(*s));
+}
+
+/* Closing goes on when a link is gone or a save is done: links first, then what is unsaved. */
+static void close_further(struct shipper *s)
+{
+    if (!s->is_closing || s->links != NULL || s->store.is_saving) return;
+    if (s->table.is_dirty && !s->table.is_closed && s->closed != NULL) {
+        slots_store_save(&s->store, &s->table);
+        s->table.is_closed = true; /* one try: what is on disk is never ahead of the truth */
+        return;
+    }
+    void (*closed)(void *arg) = s->closed;
+    s->closed = NULL;
+    if (closed != NULL) closed(s->closed_arg);
+}
+
+void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg)
+{
+    ASSERT(!s->is_closing);
+    struct env *env = s->db->env;
+    s->is_closing = true;
+    s->closed = done;
+    s->closed_arg = arg;
+    env->v->unlisten(env, s->listener);
+    s->listener = NULL;
+    for (struct ship_link *link = s->links; link != NULL; link = link->next)
+        ship_link_close(link);
+    close_further(s);
+}
+
+void shipper_forget(struct shipper *s, struct ship_link *link)
+{
+    ASSERT(link->env_link == NULL);
+    ASSERT(!link->is_proving && !link->is_reading);
+    struct ship_link **at = &s->links;
+    while (*at != link)
+        at = &(*at)->next;
+    *at = link->next;
+    s->link_count--;
+    ship_link_free(link);
+    close_further(s);
+}
+
+/* --- the clock --- */
+
+void shipper_arm(struct shipper *s)
+{
+    if (s->is_closing) {
+        close_further(s);
+        return;
+    }
+    uint64_t due_ns = UINT64_MAX;
+    for (const struct ship_link *link = s->links; link != NULL; link = link->next) {
+        uint64_t link_ns = ship_link_due_ns(link);
+        if (link_ns < due_ns) due_ns = link_ns;
+    }
+    bool is_unsaved = s->table.is_dirty && !s->table.is_closed && !s->store.is_saving;
+    if (is_unsaved) {
+        uint64_t save_ns = s->table.is_save_urgent ? 0 : s->table.dirty_since_ns + SLOTS_SAVE_NS;
+        if (save_ns < due_ns) due_ns = save_ns;
+    }
+    struct env *env = s->db->env;
+    if (due_ns == UINT64_MAX) {
+        env->v->timer_stop(env, &s->timer);
+        return;
+    }
+    uint64_t now_ns = shipper_now(s);
+    env->v->timer_start(env, &s->timer, due_ns > now_ns ? due_ns - now_ns : 0);
+}
+
+static void timer_fired(struct env_timer *timer)
+{
+    struct shipper *s = CONTAINER_OF(timer, struct shipper, timer);
+    uint64_t now_ns = shipper_now(s);
+    if (s->is_closing) return;
+    struct ship_link *next = NULL;
+    for (struct ship_link *link = s->links; link != NULL; link = next) {
+        next = link->next;
+        ship_link_tick(link, now_ns);
+    }
+    if (!s->store.is_saving && slots_is_save_due(&s->table, now_ns, durable_bytes(s))) {
+        slots_store_save(&s->store, &s->table);
+    }
+    shipper_arm(s);
+}
+
+void shipper_on_durable(struct shipper *s)
+{
+    if (!db_is_leader(s->db) || s->is_closing) return;
+    lag_times_add(&s->times, shipper_durable(s), shipper_now(s));
+    (void)slots_commit(&s->table, shipper_durable(s));
+    struct ship_link *next = NULL;
+    for (struct ship_link *link = s->links; link != NULL; link = next) {
+        next = link->next;
+        ship_link_pump(link);
+    }
+}
+
+void shipper_on_stored(struct shipper *s)
+{
+    (void)slots_commit(&s->table, shipper_durable(s));
+    db_on_ack(s->db);
+}
+
+/* --- questions --- */
+
+uint32_t shipper_count_stored(const struct shipper *s, seqno at_least)
+{
+    return slots_count_stored(&s->table, at_least);
+}
+
+seqno shipper_safe(const struct shipper *s)
+{
+    return slots_safe(&s->table, shipper_durable(s));
+}
+
+seqno shipper_floor(const struct shipper *s)
+{
+    return slots_floor(&s->table, shipper_durable(s));
+}
+
+seqno shipper_committed(const struct shipper *s)
+{
+    return s->table.committed;
+}
+
+uint32_t shipper_follower_count(const struct shipper *s)
+{
+    return s->table.count;
+}
+
+static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns,
+                        struct tide_follower_status *out)
+{
+    const struct slot *slot = &s->table.slots[index];
+    const struct slot_record *record = &slot->record;
+    const struct ship_link *link = s->by_slot[index];
+    uint64_t durable = shipper_durable(s).v;
+    *out = (struct tide_follower_status){
+        .node_id = record->node_id,
+        .address = record->address,
+        .state = slot_state_name(record->state),
+        .region = record->stream.region,
+        .shard = record->stream.shard,
+        .is_connected = slot->is_connected,
+        .was_synced = record->stored.v > 0,
+        .is_rebootstrapping = record->is_rebootstrapping != 0,
+        .restart = record->restart.v,
+        .shipped = link != NULL ? link->ship.sent.seqno.v : slot->shipped.v,
+        .received = record->received.v,
+        .stored = record->stored.v,
+        .applied = record->applied.v,
+        .lag_records = durable > record->applied.v ? durable - record->applied.v : 0,
+        .lag_bytes = log_bytes_after(s->db->log, record->applied),
+        .lag_seconds =
+            lag_peer_seconds(&s->peers[index], &s->times, now_ns, s->db->config.suspect_ns),
+        .last_seen_ms_ago = (now_ns - slot->seen_ns) / NS_PER_MS,
+        .connected_ms = slot->is_connected ? (now_ns - slot->connected_ns) / NS_PER_MS : 0,
+        .apply_errors = record->apply_errors,
+        .divergences = record->divergences,
+        .credit_bytes = link != NULL ? ship_room_bytes(&link->ship) : 0,
+    };
+}
+
+uint32_t shipper_status(const struct shipper *s, struct tide_follower_status *out,
+                        uint32_t capacity)
+{
+    uint64_t now_ns = shipper_now(s);
+    uint32_t count = s->table.count < capacity ? s->table.count : capacity;
+    for (uint32_t i = 0; i < count; i++)
+        fill_status(s, i, now_ns, &out[i]);
+    return count;
+}

@@ -1,0 +1,103 @@
+/* shipper_internal: what shipper.c (the listener, the table, the clock) and ship_link.c (one link)
+ * share. Nobody else includes it. */
+#ifndef TIDEMARK_ENGINE_SHIPPER_INTERNAL_H
+#define TIDEMARK_ENGINE_SHIPPER_INTERNAL_H
+
+#include "core/lag.h"
+#include "core/resume.h"
+#include "core/ship.h"
+#include "engine/frames.h"
+#include "engine/shipper.h"
+#include "engine/slots_store.h"
+
+#define SHIP_LINKS_MAX    (SLOTS_MAX + 16u) /* the rest: handshakes and refusals under way */
+#define SHIP_LINGER_NS    NS_PER_S      /* for the last words to arrive before a link is closed */
+#define SHIP_COLD_BYTES   ((size_t)MIB) /* one cold read */
+#define LEASE_BATCHES_MAX 8u
+
+/* Bytes of a chunk that a link still reads: frames whose bodies end in the chunk itself. */
+struct lease {
+    struct lease *next_free;
+    struct lease *next_made;
+    struct shipper *shipper;
+    struct log_chunk *chunk; /* one reference; NULL while free */
+    uint8_t prefixes[LEASE_BATCHES_MAX][WIRE_BATCHES_PREFIX_MAX];
+};
+
+/* One link of one follower, from accept until it is closed and no read of it runs. */
+struct ship_link {
+    struct ship_link *next;
+    struct shipper *shipper;
+    struct env_link *env_link; /* NULL once closed */
+    struct frames frames;
+    struct ship ship;
+    uint32_t slot;     /* SLOT_NONE: none yet, or not this link's any more */
+    bool is_closing;   /* the link was told to close */
+    uint64_t ended_ns; /* when it ended; it lingers for SHIP_LINGER_NS. 0: it has not */
+    bool is_proving;   /* prove belongs to the log */
+    bool is_reading;   /* read belongs to the log */
+    struct log_prove prove;
+    struct log_read read;
+    /* from hello */
+    struct resume_facts facts;
+    struct position last;
+    seqno applied;
+    uint64_t incarnation;
+    bool is_voter;
+    size_t frame_size_max;
+    char node_id[NODE_ID_SIZE_MAX + 1];
+    char data_address[ADDRESS_SIZE_MAX + 1];
+    /* echoed in heartbeats */
+    uint64_t probe;      /* newest of the follower */
+    seqno probe_durable; /* what was durable when it arrived first */
+};
+
+struct shipper {
+    struct db *db;
+    struct env_listener *listener;
+    struct env_timer timer;
+    struct slots table;
+    struct slots_store store;
+    struct lag_times times;
+    struct lag_peer peers[SLOTS_MAX];     /* by slot */
+    struct ship_link *by_slot[SLOTS_MAX]; /* the live link of a slot; NULL none */
+    struct ship_link *links;
+    uint32_t link_count;
+    struct lease *leases_free;
+    struct lease *leases_made;
+    bool is_closing;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+static inline uint64_t shipper_now(const struct shipper *s)
+{
+    return s->db->env->v->now_mono_ns(s->db->env);
+}
+/* Something changed that the timer waits for. */
+void shipper_arm(struct shipper *s);
+/* A link is closed and free of reads: forget it. */
+void shipper_forget(struct shipper *s, struct ship_link *link);
+/* A slot's stored position moved or a follower joined. */
+void shipper_on_stored(struct shipper *s);
+seqno shipper_durable(const struct shipper *s);
+
+/* A message that lends bytes of chunk: holds a reference until the link has sent them. NULL: no
+ * memory. */
+struct lease *lease_take(struct shipper *s, struct log_chunk *chunk);
+void lease_release(void *lease);
+
+/* ship_link.c */
+extern const struct env_link_events ship_link_events;
+struct ship_link *ship_link_new(struct shipper *s, struct env_link *env_link); /* NULL: no memory */
+void ship_link_free(struct ship_link *link);                                   /* memory only */
+/* Send what may be sent. */
+void ship_link_pump(struct ship_link *link);
+void ship_link_tick(struct ship_link *link, uint64_t now_ns);
+uint64_t ship_link_due_ns(const struct ship_link *link);
+/* Say why and stop: the link lingers, then closes. reason: WIRE_END_*. */
+void ship_link_end(struct ship_link *link, uint8_t reason, const char *text);
+/* Close without waiting for the last words to arrive; also carries out the end. */
+void ship_link_close(struct ship_link *link);
+
+#endif
