@@ -21,6 +21,9 @@ void shipper_on_durable(struct shipper *s); /* new durable batches: ship them */
 uint32_t shipper_count_stored(const struct shipper *s, seqno at_least);
 seqno shipper_safe(const struct shipper *s);  /* lowest stored over unlost slots; durable if none */
 seqno shipper_floor(const struct shipper *s); /* oldest seqno any unlost slot may ask for */
+/* Highest seqno stored by every unlost slot, durable without slots; never goes down while this node
+ * leads. 0 until this epoch's first record is. */
+seqno shipper_committed(const struct shipper *s);
 uint32_t shipper_follower_count(const struct shipper *s);
 /* Fill out[0..count-1] from one snapshot; strings borrowed until the next loop turn. */
 uint32_t shipper_status(const struct shipper *s, struct tide_follower_status *out,
