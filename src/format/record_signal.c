@@ -62,6 +62,10 @@ static inline const uint8_t *varint_take(const uint8_t *at, const uint8_t *end, 
         *out = *at;
         return at + 1;
     }
+    if (end - at >= 2 && at[1] < 0x80 && at[1] != 0) {
+        *out = (uint64_t)(at[0] & 0x7f) | (uint64_t)at[1] << 7;
+        return at + 2;
+    }
     return varint_take_long(at, end, out);
 }
 
@@ -91,8 +95,9 @@ static inline const uint8_t *time_take(const uint8_t *at, const uint8_t *end, in
 }
 
 /* What only some entries have. */
-static inline const uint8_t *extras_take(const uint8_t *at, const uint8_t *end,
-                                         struct signal_entry *out)
+static inline __attribute__((always_inline)) const uint8_t *extras_take(const uint8_t *at,
+                                                                        const uint8_t *end,
+                                                                        struct signal_entry *out)
 {
     if ((out->flags & SIGNAL_HAS_WEIGHT) != 0) {
         at = raw_take(at, end, &out->weight, WEIGHT_SIZE);
@@ -107,8 +112,11 @@ static inline const uint8_t *extras_take(const uint8_t *at, const uint8_t *end,
     return at;
 }
 
-static inline const uint8_t *entry_take(const uint8_t *at, const uint8_t *end, int64_t base_ms,
-                                        struct signal_entry *out)
+/* Inlined by force: where only the check is wanted, the compiler then drops the stores. */
+static inline __attribute__((always_inline)) const uint8_t *entry_take(const uint8_t *at,
+                                                                       const uint8_t *end,
+                                                                       int64_t base_ms,
+                                                                       struct signal_entry *out)
 {
     if ((size_t)(end - at) < ENTRY_SIZE_MIN || *at > SIGNAL_FLAGS_KNOWN) return NULL;
     *out = (struct signal_entry){.flags = *at, .weight = 1.0};
