@@ -251,7 +251,6 @@ static enum code search_judge(struct search *s, struct err *e)
         s->found.durable_through = h.durable_through;
         s->found.epoch = h.epoch.number;
         s->found.first = h.first;
-        s->found.epoch = h.epoch.number;
         s->found.offset = offset;
     }
     return OK;
