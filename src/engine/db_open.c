@@ -222,6 +222,7 @@ static enum code start_epoch(struct db *db, struct err *e)
     id->highest_epoch = db->epoch.number;
     note_led(id, db->epoch.number);
     TRY(identity_save_now(db->env, id, e));
+    TRY(log_make_first_spare(db->log, e));
     db->write = write_new(db);
     if (!db->write) return ERR(e, E_NOMEMORY, "no memory for the write path");
     struct record_epoch_start start = {

@@ -118,8 +118,8 @@ void pool_free(struct log *log);
 
 /* log_spare */
 void spare_start(struct log *log);
-/* Hand over the spare if one is at hand (not in a step): its file and id; NULL else. */
-struct env_file *spare_take(struct log *log, uint64_t *out_file_id);
+/* Hand over the spare if one is at hand (not in a step): its file, id and size; NULL else. */
+struct env_file *spare_take(struct log *log, uint64_t *out_file_id, uint64_t *out_size);
 void spare_stop(struct log *log); /* timers and files; no I/O running afterwards matters */
 
 /* The segment that holds record s (s between oldest and durable), NULL when none. */

@@ -44,6 +44,9 @@ MUST_CHECK enum code log_start(struct log *log, uint64_t next_file_id, uint64_t 
                                struct err *e);
 /* log_write, but blocking: only while opening. Takes over the reference. */
 MUST_CHECK enum code log_write_now(struct log *log, struct log_chunk *chunk, struct err *e);
+/* Make the segment that the first write of this opening goes into, its space written with zeros:
+ * small, so that opening stays quick. Blocks; only while opening. */
+MUST_CHECK enum code log_make_first_spare(struct log *log, struct err *e);
 /* Begin keeping a spare segment in the background. */
 void log_start_spare(struct log *log);
 /* Stop starting background work; what runs finishes. */

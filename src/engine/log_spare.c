@@ -88,18 +88,37 @@ void spare_start(struct log *log)
     step_start(log);
 }
 
+enum code log_make_first_spare(struct log *log, struct err *e)
+{
+    struct spare *s = &log->spare;
+    ASSERT(s->state == SPARE_NONE);
+    s->file_id = log->next_file_id++;
+    s->zeroed = 0;
+    s->target = log->segment_size_first;
+    while (s->zeroed < s->target) {
+        enum code code = step_io(log);
+        if (code == OK) continue;
+        log->env->v->close(log->env, s->file);
+        s->file = NULL;
+        return ERR(e, code, "a new segment file cannot be written");
+    }
+    s->state = SPARE_WAITING;
+    return OK;
+}
+
 void log_start_spare(struct log *log)
 {
     log->keeps_spare = true;
     spare_start(log);
 }
 
-struct env_file *spare_take(struct log *log, uint64_t *out_file_id)
+struct env_file *spare_take(struct log *log, uint64_t *out_file_id, uint64_t *out_size)
 {
     struct spare *s = &log->spare;
     if (s->state != SPARE_WAITING || !s->file) return NULL;
     struct env_file *file = s->file;
     *out_file_id = s->file_id;
+    *out_size = s->target;
     log->env->v->timer_stop(log->env, &s->timer);
     s->file = NULL;
     s->state = SPARE_NONE;

@@ -193,8 +193,9 @@ static void prepare_mark(struct log *log, struct log_job *job, uint64_t file_id)
 static void prepare_segment(struct log *log, struct log_job *job, const struct log_chunk *chunk)
 {
     uint64_t file_id = 0;
+    uint64_t size_limit = log_next_size_limit(log);
     job->opens_segment = true;
-    job->spare_file = spare_take(log, &file_id);
+    job->spare_file = spare_take(log, &file_id, &size_limit);
     if (!job->spare_file) file_id = log->next_file_id++;
     const struct batch_header *first = &chunk->batches[0].header;
     job->header = (struct segment_header){
@@ -204,7 +205,7 @@ static void prepare_segment(struct log *log, struct log_job *job, const struct l
         .epoch = first->epoch,
         .log_key = log->id.log_key,
         .file_id = file_id,
-        .size_limit = log_next_size_limit(log),
+        .size_limit = size_limit,
         .chain_at_start = first->previous_chain,
     };
 }
