@@ -209,10 +209,11 @@ uint64_t log_bytes_after(const struct log *log, seqno s)
 void log_figures(const struct log *log, struct log_figures *out)
 {
     *out = (struct log_figures){.segments = log->segment_count, .tail_bytes = log->tail_bytes};
-    for (uint32_t i = 0; i < log->segment_count; i++)
+    /* File ids need not ascend with the records: a spare can be made before and used after. */
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        uint64_t file_id = log->segments[i].file_id;
         out->bytes += log->segments[i].data_end;
-    if (log->segment_count > 0) {
-        out->first_file_id = log->segments[0].file_id;
-        out->last_file_id = log->segments[log->segment_count - 1].file_id;
+        if (i == 0 || file_id < out->first_file_id) out->first_file_id = file_id;
+        if (file_id > out->last_file_id) out->last_file_id = file_id;
     }
 }

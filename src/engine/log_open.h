@@ -68,7 +68,7 @@ struct log_figures {
     uint64_t bytes;
     uint32_t segments;
     uint64_t tail_bytes;
-    uint64_t first_file_id;
+    uint64_t first_file_id; /* lowest and highest of the segments */
     uint64_t last_file_id;
 };
 void log_figures(const struct log *log, struct log_figures *out);

@@ -265,7 +265,9 @@ static enum code take_new_segment(struct log *log, const struct log_job *job)
     };
     log->has_active = true;
     if (log->hooks.segment_opened) {
-        log->hooks.segment_opened(log->hooks.owner, log->segments[0].file_id, job->header.file_id);
+        struct log_figures figures;
+        log_figures(log, &figures);
+        log->hooks.segment_opened(log->hooks.owner, figures.first_file_id, figures.last_file_id);
     }
     spare_start(log);
     return OK;
