@@ -184,6 +184,10 @@ static enum code recover(struct db *db, struct err *e)
     struct recovery_report report = {0};
     db_log_hooks(db, &hooks);
     TRY(recover_log(db->env, &db->config, &db->identity, &hooks, &db->log, &report, e));
+    struct log_figures figures;
+    log_figures(db->log, &figures);
+    db->identity.first_segment = figures.first_file_id;
+    db->identity.last_segment = figures.last_file_id;
     db->report.discarded_bytes = report.discarded_bytes;
     if (report.discarded_bytes > 0) {
         char note[160];

@@ -122,7 +122,8 @@ static enum code list_segments(struct recovery *r, struct err *e)
     }
     free(entries);
     TRY(code);
-    if (r->file_id_max < r->identity->last_segment) {
+    /* With a mark the records it names are counted instead: an empty segment may be gone. */
+    if (!r->has_mark && r->file_id_max < r->identity->last_segment) {
         return ERR(e, E_ROTTEN,
                    "segment log/%016llx.seg is registered in identity and missing; restore "
                    "it, or bootstrap this node from a follower",
