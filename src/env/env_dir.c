@@ -104,7 +104,7 @@ static void place_close(struct place *place)
 static enum code place_open(struct env_uv *u, const char *path, struct place *out, struct err *e)
 {
     TRY(need_dir(u, e));
-    if (!is_path(path)) return ERR(e, E_INVALID, "'%s' is no path below a data directory", path);
+    if (!is_path(path)) return ERR(e, E_INVALID, "not a path below a data directory: '%s'", path);
     struct place place = {.fd = u->dir_fd, .name = path};
     const char *slash;
     while ((slash = strchr(place.name, '/')) != NULL) {

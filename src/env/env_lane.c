@@ -47,10 +47,7 @@ static void *run_lane(void *arg)
     return NULL;
 }
 
-/* The program's signals are for the program's threads. Faults stay deliverable: a blocked one ends
- * the process without its handler. SIGXFSZ is blocked here, so that a limit on file sizes is an
- * error of the write and not the end of the process. */
-static void block_signals(sigset_t *out_old)
+void env_block_signals(sigset_t *out_old)
 {
     static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
                                  SIGABRT, SIGTRAP, SIGSYS, SIGPROF};
@@ -65,7 +62,7 @@ static void block_signals(sigset_t *out_old)
 static enum code start_threads(struct lane *lane, enum env_lane kind, uint32_t count, struct err *e)
 {
     sigset_t old;
-    block_signals(&old);
+    env_block_signals(&old);
     int status = 0;
     while (status == 0 && lane->thread_count < count) {
         pthread_t *thread = &lane->threads[lane->thread_count];

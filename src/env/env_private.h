@@ -8,6 +8,7 @@
 #define TIDEMARK_ENV_ENV_PRIVATE_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <uv.h>
 
@@ -102,7 +103,7 @@ struct env_uv {
     /* Network (net_tcp.c). */
     struct list links;
     struct list listeners;
-    uint32_t resolves; /* name look-ups that have not called back */
+    struct list resolves; /* name look-ups whose answer is to be taken */
     uint8_t *read_buffer;
 
     /* Any thread. */
@@ -146,6 +147,10 @@ void loop_close_handles(struct env_uv *u);
 /* env_lane.c. */
 MUST_CHECK enum code lanes_init(struct env_uv *u, uint32_t background_threads, struct err *e);
 void lane_submit(struct env *env, enum env_lane kind, struct env_job *job);
+/* Around pthread_create: the program's signals are for the program's threads. Faults stay
+ * deliverable, because a blocked one ends the process without its handler. SIGXFSZ is blocked, so
+ * that a limit on file sizes is an error of the write and not the end of the process. */
+void env_block_signals(sigset_t *out_old);
 void lanes_fini(struct env_uv *u); /* waits for queued jobs; may follow a failed init */
 
 /* env_dir.c: names below the data directory. */

@@ -20,9 +20,6 @@
 #include "base/assert.h"
 #include "env/net_link.h"
 
-/* How long closing waits for name look-ups that are in the hands of the system's resolver. */
-#define CLOSE_RESOLVE_MS_MAX 500
-
 static const struct env_vtable env_uv_vtable;
 
 void *env_must_get(size_t size)
@@ -56,6 +53,7 @@ enum code env_uv_open(const struct env_uv_options *options, struct env **out, st
     u->lock_fd = -1;
     list_init(&u->links);
     list_init(&u->listeners);
+    list_init(&u->resolves);
     enum code code = loop_init(u, e);
     if (code != OK) {
         free(u);
@@ -120,27 +118,6 @@ void env_uv_stop(struct env *env)
     loop_wake(u);
 }
 
-static void on_deadline(uv_timer_t *timer)
-{
-    *(bool *)timer->data = true;
-}
-
-/* Run the loop until every handle is closed and every look-up has called back, or the deadline. */
-static void run_until_closed(struct env_uv *u)
-{
-    bool is_late = false;
-    uv_timer_t deadline;
-    ASSERT(uv_timer_init(&u->loop, &deadline) == 0);
-    deadline.data = &is_late;
-    ASSERT(uv_timer_start(&deadline, on_deadline, CLOSE_RESOLVE_MS_MAX, 0) == 0);
-    uv_unref((uv_handle_t *)&deadline);
-    while (!is_late && uv_loop_alive(&u->loop)) {
-        (void)uv_run(&u->loop, UV_RUN_ONCE);
-    }
-    uv_close((uv_handle_t *)&deadline, NULL);
-    (void)uv_run(&u->loop, UV_RUN_NOWAIT);
-}
-
 /* Links first: their closed() may still close the timers of their owners. */
 static void close_everything(struct env_uv *u)
 {
@@ -149,11 +126,11 @@ static void close_everything(struct env_uv *u)
     const struct env_uv *outer = loop_enter(u);
     u->is_closing = true;
     net_close_all(u);
-    while (!list_is_empty(&u->links)) {
+    while (!list_is_empty(&u->links) || !list_is_empty(&u->resolves)) {
         (void)uv_run(&u->loop, UV_RUN_NOWAIT);
     }
     loop_close_handles(u);
-    run_until_closed(u);
+    (void)uv_run(&u->loop, UV_RUN_DEFAULT); /* until every handle is closed */
     loop_leave(outer);
     sigpipe_release(&old);
 }
@@ -170,7 +147,6 @@ void env_uv_close(struct env *env)
     lanes_fini(u);
     close_everything(u);
     dir_close(u);
-    if (u->resolves > 0) return; /* libuv's thread still writes to the loop: it stays, on purpose */
     ASSERT(uv_loop_close(&u->loop) == 0);
     free(u->read_buffer);
     free(u);

@@ -54,12 +54,6 @@ static void fill_error(struct env_link *link, int status)
     case UV_ENOMEM:
         (void)ERR(e, E_NOMEMORY, "no memory for the connection with %s", address);
         break;
-    case UV_EAI_NONAME:
-    case UV_EAI_NODATA: (void)ERR(e, E_IO, "the host of %s is not found", address); break;
-    case UV_EAI_AGAIN:
-    case UV_EAI_FAIL:
-        (void)ERR(e, E_IO, "the host of %s cannot be looked up: %s", address, uv_strerror(status));
-        break;
     default:
         (void)ERR(e, E_IO, "the connection with %s failed: %s", address, uv_strerror(status));
         break;

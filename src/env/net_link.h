@@ -14,7 +14,7 @@
 #include "env/env_private.h"
 
 struct message; /* queued bytes, net_link.c */
-struct resolve; /* a look-up in progress, net_tcp.c */
+struct resolve; /* a look-up, net_resolve.c */
 
 struct env_link {
     uv_tcp_t tcp;
@@ -25,7 +25,7 @@ struct env_link {
 
     /* Connecting, all net_tcp.c's. */
     uv_connect_t connect;
-    struct resolve *resolve;
+    struct resolve *resolve;       /* in progress */
     struct addrinfo *addresses;    /* what the look-up gave */
     struct addrinfo *next_address; /* the one to try when this one fails */
     bool is_reopening;             /* the socket of the last try is being closed */

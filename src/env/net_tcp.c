@@ -1,10 +1,10 @@
 /* net_tcp: how links come to be: listening, accepting, looking names up, connecting.
  *
  * A name is looked up for each connect, because followers move; its addresses are tried in the
- * order that the resolver gives until one accepts, and the last one's failure is told. A look-up
- * belongs to the system's resolver and cannot be stopped: a link that closes lets go of it.
+ * order that the resolver gives until one accepts, and the last one's failure is told.
  * There is no deadline here but the kernel's; who wants one sets a timer and closes the link.
  */
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "env/env_private.h"
 #include "env/net_address.h"
 #include "env/net_link.h"
+#include "env/net_resolve.h"
 
 #define LISTEN_BACKLOG 511
 
@@ -22,12 +23,6 @@ struct env_listener {
     struct env_uv *u;
     env_accept accept;
     void *arg;
-};
-
-struct resolve {
-    uv_getaddrinfo_t request;
-    struct env_uv *u;
-    struct env_link *link; /* NULL: nobody waits any more */
 };
 
 static void connect_next(struct env_link *link, int last_status);
@@ -80,53 +75,26 @@ static void connect_next(struct env_link *link, int last_status)
 
 void connect_abandon(struct env_link *link)
 {
-    if (link->resolve != NULL) {
-        link->resolve->link = NULL;
-        (void)uv_cancel((uv_req_t *)&link->resolve->request); /* too late is as good */
-        link->resolve = NULL;
-    }
-    uv_freeaddrinfo(link->addresses);
+    if (link->resolve != NULL) resolve_abandon(link->resolve);
+    if (link->addresses != NULL) freeaddrinfo(link->addresses);
+    link->resolve = NULL;
     link->addresses = NULL;
     link->next_address = NULL;
 }
 
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses)
+static void on_resolved(void *arg, int status, struct addrinfo *addresses)
 {
-    struct resolve *resolve = CONTAINER_OF(request, struct resolve, request);
-    struct env_link *link = resolve->link;
-    resolve->u->resolves--;
-    free(resolve);
-    if (link == NULL) {
-        uv_freeaddrinfo(addresses);
-        return;
-    }
+    struct env_link *link = arg;
     link->resolve = NULL;
     if (status != 0) {
-        link_fail(link, status);
+        (void)ERR(&link->e, E_IO, "the host of %s is not found: %s", link->address,
+                  gai_strerror(status));
+        link_begin_close(link);
         return;
     }
     link->addresses = addresses;
     link->next_address = addresses->ai_next;
     connect_to(link, addresses->ai_addr);
-}
-
-static void start_resolve(struct env_link *link, const struct net_address *address)
-{
-    static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    char port[8];
-    (void)snprintf(port, sizeof(port), "%u", (unsigned)address->port); /* fits */
-    struct resolve *resolve = env_must_get(sizeof(*resolve));
-    resolve->u = link->u;
-    resolve->link = link;
-    int status =
-        uv_getaddrinfo(&link->u->loop, &resolve->request, on_resolved, address->host, port, &hints);
-    if (status != 0) {
-        free(resolve);
-        link_fail(link, status);
-        return;
-    }
-    link->u->resolves++;
-    link->resolve = resolve;
 }
 
 struct env_link *net_connect(struct env *env, const char *address,
@@ -145,7 +113,8 @@ struct env_link *net_connect(struct env *env, const char *address,
     } else if (net_address_is_numeric(&parsed, &numeric)) {
         connect_to(link, (const struct sockaddr *)&numeric);
     } else {
-        start_resolve(link, &parsed);
+        link->resolve = resolve_start(u, &parsed, on_resolved, link);
+        if (link->resolve == NULL) link_fail(link, uv_translate_sys_error(errno));
     }
     return link;
 }
