@@ -3,8 +3,8 @@
  * One turn of the loop:   drain . poll (sockets, wake-ups) . drain . close what is to be closed
  * A drain runs what was there when it began; what is added meanwhile waits for the next one, so a
  * task that posts itself never keeps sockets waiting. Before the poll the loop says that it sleeps;
- * see struct inbox for why no wake-up is lost. A post from the loop's own thread needs none: one of
- * the two drains of the same turn sees it.
+ * see struct inbox for why no wake-up is lost. It is awake again with the first event of a socket,
+ * so that a post from its own callbacks wakes nobody: the drain after the poll sees it.
  *
  * Timers never fire early. libuv counts in milliseconds, so delays are rounded up to the next one.
  * A delay of 0 means "soon" and does not go through libuv's timers: a timer of theirs that restarts
@@ -27,21 +27,6 @@ struct loop_timer {
     struct list soon;        /* in u->soon while armed with a delay of 0 */
     struct env_timer *owner; /* never read after close: it may be gone */
 };
-
-/* The env whose loop runs in this thread. */
-static _Thread_local const struct env_uv *running_here;
-
-const struct env_uv *loop_enter(struct env_uv *u)
-{
-    const struct env_uv *outer = running_here;
-    running_here = u;
-    return outer;
-}
-
-void loop_leave(const struct env_uv *outer)
-{
-    running_here = outer;
-}
 
 static bool inbox_is_empty(struct env_uv *u)
 {
@@ -116,9 +101,15 @@ enum code loop_init(struct env_uv *u, struct err *e)
     return OK;
 }
 
+void loop_note_awake(struct env_uv *u)
+{
+    if (atomic_load_explicit(&u->inbox.is_asleep, memory_order_relaxed)) {
+        atomic_store(&u->inbox.is_asleep, false);
+    }
+}
+
 void loop_wake(struct env_uv *u)
 {
-    if (running_here == u) return;
     if (!atomic_load(&u->inbox.is_asleep)) return;
     if (!atomic_exchange(&u->inbox.is_asleep, false)) return; /* another poster wakes it */
     ASSERT(uv_async_send(&u->wake) == 0);

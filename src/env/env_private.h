@@ -129,13 +129,12 @@ struct os_error os_error_of(int error);
 
 /* env_loop.c. A failed init leaves nothing behind. */
 MUST_CHECK enum code loop_init(struct env_uv *u, struct err *e);
-/* Around every uv_run: posts from the loop's own thread need no wake-up. leave takes what enter
- * returned, the env whose callback runs this one's loop, usually NULL. */
-MUST_CHECK const struct env_uv *loop_enter(struct env_uv *u);
-void loop_leave(const struct env_uv *outer);
 bool loop_has_pending(struct env_uv *u); /* a task, a job or a timer of delay 0 */
 void loop_post(struct env *env, struct env_task *task);
 void loop_wake(struct env_uv *u); /* any thread, after a change that the loop must see */
+/* At the start of a callback from the poll: posts need no wake-up any more. Forgetting it costs a
+ * system call, nothing else. */
+void loop_note_awake(struct env_uv *u);
 /* Any thread: this job's run returned, done() is due. */
 void loop_job_done(struct env_uv *u, struct env_job *job);
 void loop_timer_start(struct env *env, struct env_timer *timer, uint64_t delay_ns);

@@ -103,9 +103,7 @@ void env_uv_run(struct env *env)
     sigpipe_hold(&old);
     u->is_running = true;
     u->stop_rounds = 0;
-    const struct env_uv *outer = loop_enter(u);
     (void)uv_run(&u->loop, UV_RUN_DEFAULT); /* says only whether handles are open: they are */
-    loop_leave(outer);
     u->is_running = false;
     atomic_store(&u->inbox.is_stop_wanted, false);
     sigpipe_release(&old);
@@ -123,7 +121,6 @@ static void close_everything(struct env_uv *u)
 {
     sigset_t old;
     sigpipe_hold(&old);
-    const struct env_uv *outer = loop_enter(u);
     u->is_closing = true;
     net_close_all(u);
     while (!list_is_empty(&u->links) || !list_is_empty(&u->resolves)) {
@@ -131,7 +128,6 @@ static void close_everything(struct env_uv *u)
     }
     loop_close_handles(u);
     (void)uv_run(&u->loop, UV_RUN_DEFAULT); /* until every handle is closed */
-    loop_leave(outer);
     sigpipe_release(&old);
 }
 

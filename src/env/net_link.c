@@ -124,6 +124,7 @@ static void on_need_buffer(uv_handle_t *handle, size_t suggested_size, uv_buf_t 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 {
     struct env_link *link = CONTAINER_OF(stream, struct env_link, tcp);
+    loop_note_awake(link->u);
     if (size < 0) {
         link_fail(link, (int)size);
     } else if (size > 0) {
@@ -305,6 +306,7 @@ static unsigned gather(const struct env_link *link, uv_buf_t buffers[WRITE_PIECE
 static void on_written(uv_write_t *write, int status)
 {
     struct env_link *link = CONTAINER_OF(write, struct env_link, write);
+    loop_note_awake(link->u);
     if (link->is_closing) return; /* link_end gives the messages back */
     if (status < 0) {
         link_fail(link, status);

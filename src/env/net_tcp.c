@@ -32,6 +32,7 @@ static void connect_next(struct env_link *link, int last_status);
 static void on_connected(uv_connect_t *request, int status)
 {
     struct env_link *link = CONTAINER_OF(request, struct env_link, connect);
+    loop_note_awake(link->u);
     if (link->is_closing) return;
     if (status != 0) {
         connect_next(link, status);
@@ -124,6 +125,7 @@ struct env_link *net_connect(struct env *env, const char *address,
 static void on_connection(uv_stream_t *server, int status)
 {
     struct env_listener *listener = CONTAINER_OF(server, struct env_listener, tcp);
+    loop_note_awake(listener->u);
     if (status != 0) return; /* that peer is gone, or out of descriptors: libuv drops it */
     struct env_link *link = link_new(listener->u);
     status = uv_accept(server, (uv_stream_t *)&link->tcp);

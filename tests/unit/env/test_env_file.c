@@ -240,6 +240,11 @@ static void uncached_reads_equal_what_was_written(void **state)
     write_big("big", bytes);
     check_uncached("big", bytes);
     free(bytes);
+    /* Where the file system takes O_DIRECT, it is what was used. */
+    int fd = open(below("big"), O_RDONLY | O_DIRECT);
+    bool is_direct_possible = fd >= 0;
+    if (fd >= 0) assert_int_equal(close(fd), 0);
+    assert_int_equal(strstr(env_uv_describe(env), "no O_DIRECT") == NULL, is_direct_possible);
 }
 
 /* ramfs takes no O_DIRECT: same bytes, and the description says that the cache may be in between.
