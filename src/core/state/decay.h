@@ -14,15 +14,28 @@
 
 #include "base/types.h"
 
-/* 2^(f / 2^64) in [1, 2); about 1.3 ulp. */
+/* 2^(f / 2^64) in [1, 2]; about 1.3 ulp. */
 double decay_pow2_fraction(uint64_t f64);
-/* Split a time: *out_q = floor(t / H), returns the fraction of H in units of 2^-64. H > 0. */
+/* Split a time: *out_q = floor(t / H), returns the fraction of H in units of 2^-64. H > 0. Times
+ * beyond +-2^60 ms are taken for that bound. */
 uint64_t decay_split(int64_t t_ms, uint64_t halflife_ms, int64_t *out_q);
-/* v * 2^k exactly rounded once; below 2^-1022 in magnitude: +0. Never infinite for results that
- * fit; ASSERTs k within +-1,000,000. */
+/* v * 2^k, exact; below 2^-1022 in magnitude: +0; beyond the largest double: infinity of v's sign.
+ * ASSERTs k within +-1,000,000. */
 double decay_scale(double v, int64_t k);
 
+/* v in units of 2^from, in units of 2^to; as decay_scale for any distance. */
+double decay_rescale(double v, int64_t from, int64_t to);
+
 #define DECAY_EPOCH_UNSET INT64_MIN
+#define DECAY_EPOCH_MAX   (INT64_C(1) << 61) /* every quotient and epoch is within +-this */
+
+/* A time in half-lives, as decay_split gives it. */
+struct decay_time {
+    int64_t q;
+    uint64_t fraction;
+};
+/* The contribution of weight at a split time in units of 2^E. */
+double decay_term(double weight, struct decay_time t, int64_t epoch);
 /* The contribution of weight at t in units of 2^E. */
 double decay_contribution(double weight, int64_t t_ms, uint64_t halflife_ms, int64_t epoch);
 /* The E a block takes at its first event; the shift (multiple of 512, >= 0) an event asks for. */
