@@ -38,7 +38,7 @@
     X(BLOCK_ITEM_KEYS, 3, "item-keys", "keys and created_at of 4,096 items")             \
     X(BLOCK_COLUMN, 4, "column", "one signal type's sums of 4,096 items")                \
     X(BLOCK_COUNT, 5, "count", "one signal type's all-time counts of 4,096 items")       \
-    X(BLOCK_DEDUP, 6, "dedup", "idempotency keys of one minute of log time")             \
+    X(BLOCK_DEDUP, 6, "dedup", "up to 4,096 idempotency keys of one minute of log time") \
     X(BLOCK_PRODUCERS, 7, "producers", "producer sequences, 1,024 producers")            \
     X(BLOCK_MEMBERS, 8, "members", "members and voters")
 enum block_kind {
@@ -50,7 +50,9 @@ const char *block_kind_name(uint32_t kind);
 
 struct block_id {
     uint32_t kind;
-    uint64_t number; /* column: type id << 40 | halflife index << 36 | sign << 35 | item block */
+    /* Column and count: type id << 40 | halflife index << 36 | sign << 35 | item block; dedup:
+     * minute << 20 | part of the minute; keys and producers: 0, 1 ...; the others 0. */
+    uint64_t number;
 };
 static inline int block_id_compare(struct block_id a, struct block_id b)
 {

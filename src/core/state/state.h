@@ -42,7 +42,10 @@ struct state_outcome {
  * state_position. On error (E_HALTED with the seqno and why, E_NOMEMORY) the state must not be used
  * for reads as if it were at `end`; position stays before the batch. Records of kinds whose effect
  * is not in this version (items, users, relations, sessions, embeddings) are E_HALTED naming the
- * kind: never skipped. */
+ * kind: never skipped.
+ * A batch that does not come next (position, chain, cluster, leader time) is E_HALTED before
+ * anything is changed. Any later error leaves the batch applied in part: from then on the state
+ * answers questions, but applies nothing (E_HALTED), pins nothing (NULL) and can only be freed. */
 MUST_CHECK enum code state_apply_batch(struct state *s, const struct batch_header *h,
                                        struct slice payload, const struct position *end,
                                        struct state_outcome *out, struct err *e);
@@ -91,12 +94,14 @@ bool state_producer_find(const struct state *s, struct slice producer, uint64_t 
 /* Would `entries` more signal entries with key bytes in total surely fit memory_max? The gate asks
  * before a group is appended, so that apply cannot run out. */
 bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes);
+/* Bytes out of the alloc and in maps; exact when the alloc is this state's own. */
 uint64_t state_bytes(const struct state *s);
 
 /* --- pinned versions: digest, checkpoint, bootstrap --- */
 
 struct state_version;
-/* Pin the state as of now: O(blocks), copies pointers only. NULL when memory is refused. */
+/* Pin the state as of now: O(blocks), copies pointers only. NULL when memory is refused, and when a
+ * batch was applied in part. */
 struct state_version *state_pin(struct state *s);
 void state_version_free(struct state_version *v); /* any thread; NULL allowed */
 struct position state_version_position(const struct state_version *v);

@@ -1,0 +1,51 @@
+/* inside: what a state is made of, for the files of this folder and for core/query, which reads
+ * columns block by block. Nobody else includes this; state.h is the door.
+ */
+#ifndef TIDEMARK_CORE_STATE_INSIDE_H
+#define TIDEMARK_CORE_STATE_INSIDE_H
+
+#include "core/state/columns.h"
+#include "core/state/dedup.h"
+#include "core/state/keys.h"
+#include "core/state/meta.h"
+#include "core/state/producers.h"
+#include "core/state/schema.h"
+#include "core/state/state.h"
+
+/* Life of a state. A batch that failed half-way leaves it BROKEN: it can be questioned, but not
+ * applied to, pinned or loaded any more. */
+enum state_life {
+    STATE_FRESH,   /* nothing applied, nothing loaded */
+    STATE_LOADING, /* blocks came, state_load_end did not */
+    STATE_LIVE,
+    STATE_BROKEN,
+};
+
+/* Owner: the thread that applies. */
+struct state {
+    struct alloc *alloc; /* borrowed */
+    struct id128 cluster;
+    struct stream_id stream;
+    enum state_life life;
+
+    struct position position;
+    uint64_t leader_time;
+    uint32_t feature_level;
+    uint64_t entry_count; /* signal entries ever applied */
+
+    struct schema schema;
+    struct keys items; /* rows: i64 created_at */
+    struct columns columns;
+    struct dedup dedup;
+    struct keys producers;
+    struct block *members; /* NULL until the first members record */
+
+    /* While loading only. */
+    struct block_id loaded_last;
+    struct meta loaded_meta;
+};
+
+/* What the meta block of this moment says. */
+struct meta state_meta(const struct state *s);
+
+#endif

@@ -1,0 +1,173 @@
+/* schema: signal types in log order. The block holds the canonical bytes; the array beside it is
+ * the same in the form that apply reads. Both change together, in type_add, or not at all. Types
+ * are looked up by name rarely (gate, questions), so a walk is enough for SIGNAL_TYPES_MAX of them.
+ */
+#include "core/state/schema.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+enum { COUNT_SIZE = 4, TYPE_SIZE_MAX = 1 + SIGNAL_NAME_SIZE_MAX + 4 + HALFLIVES_MAX * 8 };
+
+void schema_init(struct schema *s, struct alloc *alloc)
+{
+    *s = (struct schema){.alloc = alloc};
+}
+
+void schema_fini(struct schema *s)
+{
+    block_release(s->alloc, s->block);
+    alloc_put(s->alloc, s->types, s->capacity * sizeof(struct signal_type));
+    *s = (struct schema){0};
+}
+
+static struct slice name_of(const struct signal_type *t)
+{
+    return slice_of_text(t->name);
+}
+
+const struct signal_type *schema_find(const struct schema *s, struct slice name)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (slice_equal(name_of(&s->types[i]), name)) return &s->types[i];
+    }
+    return NULL;
+}
+
+/* NULL when the definition is one that a state can hold, else what is wrong with it. */
+static const char *definition_fault(const struct record_schema *r)
+{
+    size_t name_size = r->name.size;
+    if (name_size < 1 || name_size > SIGNAL_NAME_SIZE_MAX) return "its name is not 1..64 bytes";
+    if (memchr(r->name.data, 0, r->name.size) != NULL) return "its name holds a NUL byte";
+    if (r->mode < SIGNAL_MODE_COUNT || r->mode > SIGNAL_MODE_LATEST) return "its mode is unknown";
+    if (r->polarity < POLARITY_POSITIVE || r->polarity > POLARITY_NEGATIVE) {
+        return "its polarity is unknown";
+    }
+    if (r->windows >= 2 * WINDOW_ALL) return "its windows are unknown";
+    if (r->halflife_count > HALFLIVES_MAX) return "it has too many half-lives";
+    for (uint32_t i = 0; i < r->halflife_count; i++) {
+        if (r->halflives_ms[i] == 0) return "a half-life is 0";
+    }
+    return NULL;
+}
+
+static bool is_same(const struct signal_type *t, const struct record_schema *r)
+{
+    bool is_equal = t->id == r->id && t->mode == r->mode && t->polarity == r->polarity &&
+                    t->windows == r->windows && t->halflife_count == r->halflife_count;
+    for (uint32_t i = 0; is_equal && i < r->halflife_count; i++) {
+        is_equal = t->halflives_ms[i] == r->halflives_ms[i];
+    }
+    return is_equal;
+}
+
+/* The block, writable, with room for one more type. NULL: memory is refused. */
+static struct block *block_for_next(struct schema *s)
+{
+    if (s->block == NULL) {
+        struct block_id id = {.kind = BLOCK_SCHEMA, .number = 0};
+        s->block = block_new(s->alloc, id, COUNT_SIZE, COUNT_SIZE);
+        if (s->block == NULL) return NULL;
+    }
+    struct block *b = block_writable(s->alloc, &s->block);
+    if (b == NULL || !block_extra_reserve(s->alloc, b, TYPE_SIZE_MAX)) return NULL;
+    return b;
+}
+
+/* Append a checked definition. False when memory is refused. */
+static bool type_add(struct schema *s, const struct record_schema *r)
+{
+    void *types = s->types;
+    if (s->count == s->capacity &&
+        !alloc_grow(s->alloc, &types, &s->capacity, sizeof(struct signal_type), s->count + 1)) {
+        return false;
+    }
+    s->types = types;
+    struct block *b = block_for_next(s);
+    if (b == NULL) return false;
+
+    struct signal_type *t = &s->types[s->count];
+    *t = (struct signal_type){.id = s->count + 1,
+                              .mode = r->mode,
+                              .polarity = r->polarity,
+                              .windows = r->windows,
+                              .halflife_count = r->halflife_count};
+    memcpy(t->name, r->name.data, r->name.size);
+    uint8_t bytes[TYPE_SIZE_MAX];
+    struct bytes_writer w = bytes_writer_of(bytes, sizeof(bytes));
+    bytes_write_slice8(&w, r->name);
+    bytes_write_u8(&w, r->mode);
+    bytes_write_u8(&w, r->polarity);
+    bytes_write_u8(&w, r->windows);
+    bytes_write_u8(&w, r->halflife_count);
+    for (uint32_t i = 0; i < r->halflife_count; i++) {
+        t->halflives_ms[i] = r->halflives_ms[i];
+        bytes_write_u64(&w, r->halflives_ms[i]);
+    }
+    ASSERT(!w.is_failed);
+    block_extra_add(b, bytes, (uint32_t)bytes_written(&w));
+    s->count++;
+    store_u32(b->payload, s->count);
+    return true;
+}
+
+enum code schema_declare(struct schema *s, const struct record_schema *record, struct err *e)
+{
+    if (record->subject != SCHEMA_SIGNAL) {
+        return ERR(e, E_HALTED, "schema subject %u is not in this version", record->subject);
+    }
+    const char *fault = definition_fault(record);
+    if (fault != NULL) return ERR(e, E_HALTED, "signal type %u: %s", record->id, fault);
+    const struct signal_type *known = schema_find(s, record->name);
+    if (known != NULL && is_same(known, record)) return OK;
+    if (known != NULL) {
+        return ERR(e, E_HALTED, "signal type %s is declared again, otherwise", known->name);
+    }
+    if (record->id != s->count + 1 || s->count == SIGNAL_TYPES_MAX) {
+        return ERR(e, E_HALTED, "signal type id %u does not follow %u (limit %u)", record->id,
+                   s->count, SIGNAL_TYPES_MAX);
+    }
+    if (!type_add(s, record)) {
+        return ERR(e, E_NOMEMORY, "no memory for signal type %u", record->id);
+    }
+    return OK;
+}
+
+/* One type of the stored block. */
+static struct record_schema type_read(struct bytes_reader *r, uint32_t id)
+{
+    struct record_schema d = {.subject = SCHEMA_SIGNAL, .id = id};
+    d.name = bytes_read_slice8(r);
+    d.mode = bytes_read_u8(r);
+    d.polarity = bytes_read_u8(r);
+    d.windows = bytes_read_u8(r);
+    d.halflife_count = bytes_read_u8(r);
+    for (uint32_t i = 0; i < d.halflife_count && i < HALFLIVES_MAX; i++) {
+        d.halflives_ms[i] = bytes_read_u64(r);
+    }
+    return d;
+}
+
+enum code schema_load(struct schema *s, struct block_id id, struct slice bytes, struct err *e)
+{
+    struct bytes_reader r = bytes_reader_of(bytes);
+    uint32_t count = bytes_read_u32(&r);
+    if (id.number != 0 || count == 0 || count > SIGNAL_TYPES_MAX) {
+        return ERR(e, E_CORRUPT, "schema block %llu with %u types", (unsigned long long)id.number,
+                   count);
+    }
+    for (uint32_t i = 1; i <= count; i++) {
+        struct record_schema d = type_read(&r, i);
+        const char *fault = definition_fault(&d);
+        if (fault != NULL) return ERR(e, E_CORRUPT, "schema block, type %u: %s", i, fault);
+        if (schema_find(s, d.name) != NULL) {
+            return ERR(e, E_CORRUPT, "schema block, type %u repeats a name", i);
+        }
+        if (!type_add(s, &d)) return ERR(e, E_NOMEMORY, "no memory for signal type %u", i);
+    }
+    if (!bytes_is_done(&r)) {
+        return ERR(e, E_CORRUPT, "the schema block does not end with its last type");
+    }
+    return OK;
+}

@@ -1,0 +1,167 @@
+/* state: birth, death and the questions. What changes a state is in state_apply.c and state_load.c;
+ * what shares it with other threads is in state_version.c. */
+#include "core/state/state.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "core/state/decay.h"
+#include "core/state/inside.h"
+
+enum { ITEM_ROW_SIZE = 8 };
+
+struct state *state_new(struct alloc *alloc, struct id128 cluster, struct stream_id stream)
+{
+    struct state *s = alloc_get(alloc, sizeof(*s));
+    if (s == NULL) return NULL;
+    *s = (struct state){.alloc = alloc, .cluster = cluster, .stream = stream};
+    /* Maps are seeded by what strangers do not know. The seed never reaches a block. */
+    uint64_t seed = hash64_of(slice_of(cluster.bytes, sizeof(cluster.bytes)), 0);
+    struct keys_shape items = {
+        .kind = BLOCK_ITEM_KEYS, .block_entries = BLOCK_ENTRIES, .row_size = ITEM_ROW_SIZE};
+    schema_init(&s->schema, alloc);
+    keys_init(&s->items, alloc, items, seed);
+    columns_init(&s->columns, alloc);
+    dedup_init(&s->dedup, alloc, seed);
+    producers_init(&s->producers, alloc, seed);
+    return s;
+}
+
+void state_free(struct state *s)
+{
+    if (s == NULL) return;
+    schema_fini(&s->schema);
+    keys_fini(&s->items);
+    columns_fini(&s->columns);
+    dedup_fini(&s->dedup);
+    keys_fini(&s->producers);
+    block_release(s->alloc, s->members);
+    alloc_put(s->alloc, s, sizeof(*s));
+}
+
+struct position state_position(const struct state *s)
+{
+    return s->position;
+}
+
+uint64_t state_leader_time(const struct state *s)
+{
+    return s->leader_time;
+}
+
+struct meta state_meta(const struct state *s)
+{
+    return (struct meta){
+        .stream = s->stream,
+        .position = s->position,
+        .leader_time = s->leader_time,
+        .feature_level = s->feature_level,
+        .type_count = s->schema.count,
+        .item_count = s->items.count,
+        .producer_count = s->producers.count,
+        .dedup_count = s->dedup.count,
+        .entry_count = s->entry_count,
+    };
+}
+
+const struct signal_type *state_type_by_name(const struct state *s, struct slice name)
+{
+    return schema_find(&s->schema, name);
+}
+
+const struct signal_type *state_type_by_id(const struct state *s, uint32_t id)
+{
+    return schema_type(&s->schema, id);
+}
+
+uint32_t state_type_count(const struct state *s)
+{
+    return s->schema.count;
+}
+
+uint32_t state_item_count(const struct state *s)
+{
+    return s->items.count;
+}
+
+uint32_t state_item_find(const struct state *s, struct slice key)
+{
+    return keys_find(&s->items, key, keys_hash(&s->items, key));
+}
+
+void state_item_prefetch(const struct state *s, struct slice key)
+{
+    keys_prefetch(&s->items, keys_hash(&s->items, key));
+}
+
+struct slice state_item_key(const struct state *s, uint32_t item)
+{
+    return keys_key(&s->items, item);
+}
+
+int64_t state_item_created_ms(const struct state *s, uint32_t item)
+{
+    return (int64_t)load_u64(keys_row(&s->items, item));
+}
+
+/* Does the type keep sums and counts, and the item exist? */
+static bool has_columns(const struct state *s, uint32_t type_id, uint32_t item)
+{
+    return schema_type(&s->schema, type_id) != NULL && item < s->items.count;
+}
+
+double state_score(const struct state *s, uint32_t type_id, uint32_t item, uint32_t halflife,
+                   int64_t at_ms)
+{
+    if (!has_columns(s, type_id, item)) return 0.0;
+    const struct signal_type *type = schema_type(&s->schema, type_id);
+    if (halflife >= type->halflife_count) return 0.0;
+    struct net_sum net = columns_net(&s->columns, type_id, halflife, item);
+    return decay_read(net.value, net.epoch, at_ms, type->halflives_ms[halflife]);
+}
+
+uint64_t state_count_all(const struct state *s, uint32_t type_id, uint32_t item)
+{
+    if (!has_columns(s, type_id, item)) return 0;
+    return columns_count(&s->columns, type_id, item);
+}
+
+bool state_dedup_find(const struct state *s, const struct id128 *key, struct write_ref *out)
+{
+    return dedup_find(&s->dedup, key, out);
+}
+
+uint64_t state_dedup_count(const struct state *s)
+{
+    return s->dedup.count;
+}
+
+bool state_producer_find(const struct state *s, struct slice producer, uint64_t *out_number,
+                         struct write_ref *out_where)
+{
+    struct producer p;
+    if (!producers_find(&s->producers, producer, &p)) return false;
+    *out_number = p.number;
+    *out_where = p.where;
+    return true;
+}
+
+uint64_t state_bytes(const struct state *s)
+{
+    return atomic_load_explicit(&s->alloc->used_bytes, memory_order_relaxed) +
+           map_bytes(&s->items.map) + map_bytes(&s->dedup.map) + map_bytes(&s->producers.map);
+}
+
+bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes)
+{
+    uint64_t limit = s->alloc->limit_bytes;
+    if (limit == 0) return true;
+    if (entries > limit || key_bytes > limit) return false; /* keeps the sums below from wrapping */
+    uint64_t item_blocks = (s->items.count + entries) / BLOCK_ENTRIES + 1;
+    uint64_t growth = keys_growth_max(&s->items, entries, key_bytes) +
+                      keys_growth_max(&s->producers, entries, key_bytes) +
+                      dedup_growth_max(&s->dedup, entries) +
+                      columns_growth_max(&s->schema, entries, item_blocks);
+    uint64_t used = state_bytes(s);
+    return used <= limit && growth <= limit - used;
+}

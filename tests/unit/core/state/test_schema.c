@@ -1,0 +1,167 @@
+/* Tests of core/state/schema: declaring types, and the block that keeps them. */
+#include "support/tm_test.h"
+
+#include "core/state/schema.h"
+#include "support/state_log.h"
+
+static struct alloc alloc;
+
+static int begin(void **state)
+{
+    (void)state;
+    alloc_init(&alloc, 0);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    return atomic_load(&alloc.used_bytes) == 0 ? 0 : -1;
+}
+
+static enum code declare(struct schema *s, const struct record_schema *r, struct err *e)
+{
+    return schema_declare(s, r, e);
+}
+
+static void types_are_found_by_name_and_id(void **state)
+{
+    (void)state;
+    struct schema s;
+    struct err e;
+    schema_init(&s, &alloc);
+    struct record a = state_log_type_record(1, "view", 1000);
+    struct record b = state_log_type_record(2, "click", 0);
+    assert_int_equal(declare(&s, &a.as.schema, &e), OK);
+    assert_int_equal(declare(&s, &b.as.schema, &e), OK);
+    assert_int_equal(schema_find(&s, slice_of_text("click"))->id, 2);
+    assert_string_equal(schema_type(&s, 1)->name, "view");
+    assert_null(schema_type(&s, 0));
+    assert_null(schema_type(&s, 3));
+    assert_null(schema_find(&s, slice_of_text("vie")));
+    schema_fini(&s);
+}
+
+/* The same definition again has no effect; anything else about a known name is refused. */
+static void a_type_cannot_be_declared_otherwise(void **state)
+{
+    (void)state;
+    struct schema s;
+    struct err e;
+    schema_init(&s, &alloc);
+    struct record r = state_log_type_record(1, "view", 1000);
+    assert_int_equal(declare(&s, &r.as.schema, &e), OK);
+    struct hash256 before = block_hash(s.block);
+    assert_int_equal(declare(&s, &r.as.schema, &e), OK);
+    struct record other = state_log_type_record(1, "view", 1001);
+    assert_int_equal(declare(&s, &other.as.schema, &e), E_HALTED);
+    other = state_log_type_record(2, "view", 1000);
+    assert_int_equal(declare(&s, &other.as.schema, &e), E_HALTED);
+    other = r;
+    other.as.schema.polarity = POLARITY_NEGATIVE;
+    assert_int_equal(declare(&s, &other.as.schema, &e), E_HALTED);
+    other = state_log_type_record(3, "click", 1000);
+    assert_int_equal(declare(&s, &other.as.schema, &e), E_HALTED);
+    struct hash256 after = block_hash(s.block);
+    assert_true(hash256_equal(&before, &after));
+    schema_fini(&s);
+}
+
+static void impossible_definitions_are_refused(void **state)
+{
+    (void)state;
+    struct schema s;
+    struct err e;
+    schema_init(&s, &alloc);
+    struct record good = state_log_type_record(1, "view", 1000);
+    struct record_schema r = good.as.schema;
+    r.subject = SCHEMA_PROFILE;
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = good.as.schema;
+    r.name.size = 0;
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = good.as.schema;
+    r.name = slice_of("a\0b", 3);
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = good.as.schema;
+    r.mode = 4;
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = good.as.schema;
+    r.polarity = 0;
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = good.as.schema;
+    r.windows = 32;
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = good.as.schema;
+    r.halflife_count = 4;
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = good.as.schema;
+    r.halflives_ms[0] = 0;
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    assert_int_equal(s.count, 0);
+    schema_fini(&s);
+}
+
+static void refused_memory_declares_nothing(void **state)
+{
+    (void)state;
+    for (int64_t n = 1; n <= 3; n++) {
+        struct schema s;
+        struct err e;
+        schema_init(&s, &alloc);
+        struct record r = state_log_type_record(1, "view", 1000);
+        atomic_store(&alloc.fail_countdown, n);
+        assert_int_equal(declare(&s, &r.as.schema, &e), E_NOMEMORY);
+        assert_int_equal(s.count, 0);
+        assert_int_equal(declare(&s, &r.as.schema, &e), OK);
+        schema_fini(&s);
+    }
+}
+
+/* The largest schema there can be goes through its block and back; then nothing more fits. */
+static void a_full_schema_survives_its_block(void **state)
+{
+    (void)state;
+    struct schema s;
+    struct schema loaded;
+    struct err e;
+    schema_init(&s, &alloc);
+    schema_init(&loaded, &alloc);
+    char name[SIGNAL_NAME_SIZE_MAX + 1];
+    memset(name, 'n', sizeof(name));
+    for (uint32_t id = 1; id <= SIGNAL_TYPES_MAX + 1; id++) {
+        snprintf(name + SIGNAL_NAME_SIZE_MAX - 4, 5, "%04u", id);
+        struct record r = state_log_type_record(id, name, id);
+        r.as.schema.halflife_count = HALFLIVES_MAX;
+        r.as.schema.halflives_ms[1] = 7;
+        r.as.schema.halflives_ms[2] = UINT64_MAX;
+        enum code wanted = id <= SIGNAL_TYPES_MAX ? OK : E_HALTED;
+        assert_int_equal(declare(&s, &r.as.schema, &e), wanted);
+    }
+    uint8_t *bytes = malloc(block_size(s.block));
+    block_encode(s.block, bytes);
+    struct block_id id = {.kind = BLOCK_SCHEMA, .number = 0};
+    assert_int_equal(schema_load(&loaded, id, slice_of(bytes, block_size(s.block)), &e), OK);
+    for (uint32_t i = 1; i <= SIGNAL_TYPES_MAX; i++) {
+        assert_memory_equal(schema_type(&s, i), schema_type(&loaded, i),
+                            sizeof(struct signal_type));
+    }
+    struct hash256 a = block_hash(s.block);
+    struct hash256 b = block_hash(loaded.block);
+    assert_true(hash256_equal(&a, &b));
+    free(bytes);
+    schema_fini(&s);
+    schema_fini(&loaded);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(types_are_found_by_name_and_id, begin, end),
+        cmocka_unit_test_setup_teardown(a_type_cannot_be_declared_otherwise, begin, end),
+        cmocka_unit_test_setup_teardown(impossible_definitions_are_refused, begin, end),
+        cmocka_unit_test_setup_teardown(refused_memory_declares_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(a_full_schema_survives_its_block, begin, end),
+    };
+    return cmocka_run_group_tests_name("core/state/schema", tests, NULL, NULL);
+}
