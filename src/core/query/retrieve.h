@@ -1,5 +1,6 @@
 /* retrieve: the best items by one order over the state. Total order: score descending, created_at
- * descending, key bytes ascending. Exact. A pure function of (state, request).
+ * descending, key bytes ascending. Exact. A pure function of (state, request). Decayed scores are
+ * compared as sums, before they are rounded for now_ms, so the order is the same at every moment.
  */
 #ifndef TIDEMARK_CORE_QUERY_RETRIEVE_H
 #define TIDEMARK_CORE_QUERY_RETRIEVE_H
