@@ -1,0 +1,224 @@
+/* log_dir: reading the small files and listing the segments. */
+#include "cli/log_dir.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "cli/cli.h"
+
+static const char *const copy_names[2] = {"identity.a", "identity.b"};
+
+enum code log_dir_open_file(const struct log_dir *dir, const char *name, int *out_fd, struct err *e)
+{
+    char path[HOST_PATH_SIZE + LOG_NAME_SIZE];
+    struct text t = text_of(path, sizeof(path));
+    text_add(&t, "%s/%s", dir->path, name);
+    return host_open(path, out_fd, e);
+}
+
+enum code log_dir_read_file(const struct log_dir *dir, const char *name, void *out, size_t capacity,
+                            size_t *out_size, struct err *e)
+{
+    int fd = -1;
+    uint64_t size = 0;
+    TRY(log_dir_open_file(dir, name, &fd, e));
+    enum code code = host_size(fd, &size, e);
+    if (code == OK && size > capacity) {
+        code = ERR(e, E_LIMIT, "%s has %llu bytes; at most %zu can be right", name,
+                   (unsigned long long)size, capacity);
+    }
+    if (code == OK) code = host_pread(fd, 0, out, capacity, out_size, e);
+    host_close(fd);
+    return code;
+}
+
+enum code log_fd_source(void *context, uint64_t offset, void *out, size_t size, size_t *out_size,
+                        struct err *e)
+{
+    return host_pread(*(const int *)context, offset, out, size, out_size, e);
+}
+
+/* --- small files --- */
+
+static void read_identity(struct log_dir *dir)
+{
+    static uint8_t bytes[IDENTITY_FILE_SIZE_MAX];
+    static struct identity copy;
+    for (size_t i = 0; i < COUNT_OF(copy_names); i++) {
+        size_t size = 0;
+        struct err *e = &dir->copy_err[i];
+        *e = (struct err){.code = OK};
+        if (log_dir_read_file(dir, copy_names[i], bytes, sizeof(bytes), &size, e) != OK) continue;
+        if (identity_decode(slice_of(bytes, size), &copy, e) != OK) continue;
+        if (dir->has_identity && copy.version < dir->identity.version) continue;
+        dir->identity = copy;
+        dir->has_identity = true;
+    }
+}
+
+static void read_mark(struct log_dir *dir)
+{
+    struct err e;
+    uint64_t key = dir->identity.log_key;
+    if (log_dir_read_file(dir, "mark", dir->mark_bytes, MARK_FILE_SIZE, &dir->mark_size, &e) !=
+        OK) {
+        dir->mark_size = 0;
+        return;
+    }
+    struct slice bytes = slice_of(dir->mark_bytes, dir->mark_size);
+    dir->has_mark = dir->has_identity && mark_decode(bytes, key, &dir->mark);
+}
+
+/* --- segments --- */
+
+void log_file_name(const struct log_file *file, char out[LOG_NAME_SIZE])
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(file->file_id, name);
+    struct text t = text_of(out, LOG_NAME_SIZE);
+    text_add(&t, "log/%s", name);
+}
+
+struct log_identity log_dir_identity(const struct log_dir *dir, const struct log_file *file)
+{
+    if (!dir->has_identity) {
+        return (struct log_identity){.cluster = file->header.cluster,
+                                     .stream = file->header.stream,
+                                     .log_key = file->header.log_key};
+    }
+    return (struct log_identity){.cluster = dir->identity.cluster,
+                                 .stream = dir->identity.stream,
+                                 .log_key = dir->identity.log_key};
+}
+
+static enum code look_at_trailer(struct log_file *file, int fd, uint64_t log_key, struct err *e)
+{
+    uint8_t trailer[SEGMENT_TRAILER_SIZE];
+    size_t size = 0;
+    if (file->size < SEGMENT_HEADER_SIZE + SEGMENT_TRAILER_SIZE) return OK;
+    TRY(host_pread(fd, file->size - SEGMENT_TRAILER_SIZE, trailer, sizeof(trailer), &size, e));
+    file->is_sealed =
+        size == sizeof(trailer) && segment_trailer_decode(trailer, log_key, file->size,
+                                                          &file->footer_offset, &file->footer_size);
+    return OK;
+}
+
+static enum code look_at_file(const struct log_dir *dir, struct log_file *file, struct err *e)
+{
+    char name[LOG_NAME_SIZE];
+    uint8_t bytes[SEGMENT_HEADER_SIZE] = {0};
+    int fd = -1;
+    size_t size = 0;
+    log_file_name(file, name);
+    TRY(log_dir_open_file(dir, name, &fd, e));
+    enum code code = host_size(fd, &file->size, e);
+    if (code == OK) code = host_pread(fd, 0, bytes, sizeof(bytes), &size, e);
+    if (code == OK) {
+        file->verdict = segment_header_decode(bytes, &file->header);
+        /* A recycled file whose new header was never written is a spare. */
+        bool is_own = file->verdict != SEGMENT_OK || file->header.file_id == file->file_id;
+        if (!is_own) file->verdict = SEGMENT_EMPTY;
+    }
+    if (code == OK && file->verdict == SEGMENT_OK) {
+        code = look_at_trailer(file, fd, log_dir_identity(dir, file).log_key, e);
+    }
+    host_close(fd);
+    return code;
+}
+
+static struct log_file *add_file(struct log_dir *dir)
+{
+    if (dir->file_count == dir->file_capacity) {
+        size_t capacity = dir->file_capacity == 0 ? 64 : dir->file_capacity * 2;
+        struct log_file *files = cli_take(capacity * sizeof(*files));
+        if (dir->file_count > 0) {
+            memcpy(files, dir->files, dir->file_count * sizeof(*files));
+        }
+        cli_put(dir->files, dir->file_capacity * sizeof(*files));
+        dir->files = files;
+        dir->file_capacity = capacity;
+    }
+    return &dir->files[dir->file_count++];
+}
+
+/* Segments by their first record; of two with the same one, a copy left by a crash while a segment
+ * was sealed again, the sealed one, then the older. Others behind them by file id. */
+static int compare_files(const void *a, const void *b)
+{
+    const struct log_file *x = a;
+    const struct log_file *y = b;
+    bool has_x = x->verdict == SEGMENT_OK;
+    bool has_y = y->verdict == SEGMENT_OK;
+    if (has_x != has_y) return has_x ? -1 : 1;
+    uint64_t first_x = has_x ? x->header.first.v : 0;
+    uint64_t first_y = has_y ? y->header.first.v : 0;
+    if (first_x != first_y) return first_x < first_y ? -1 : 1;
+    if (x->is_sealed != y->is_sealed) return x->is_sealed ? -1 : 1;
+    return (x->file_id > y->file_id) - (x->file_id < y->file_id);
+}
+
+static enum code list_files(struct log_dir *dir, struct err *e)
+{
+    char path[HOST_PATH_SIZE + LOG_NAME_SIZE];
+    struct host_dir *list = NULL;
+    struct text t = text_of(path, sizeof(path));
+    text_add(&t, "%s/log", dir->path);
+    TRY(host_dir_open(path, &list, e));
+    enum code code = OK;
+    const char *name = NULL;
+    while (code == OK && (name = host_dir_next(list)) != NULL) {
+        uint64_t file_id = 0;
+        if (!segment_name_parse(slice_of_text(name), &file_id)) continue;
+        struct log_file *file = add_file(dir);
+        *file = (struct log_file){.file_id = file_id};
+        code = look_at_file(dir, file, e);
+        if (code == E_NOTFOUND && dir->is_in_use) { /* the server removed it meanwhile */
+            dir->file_count--;
+            code = OK;
+        }
+    }
+    host_dir_close(list);
+    if (code != OK || dir->file_count == 0) return code;
+    qsort(dir->files, dir->file_count, sizeof(*dir->files), compare_files);
+    while (dir->segment_count < dir->file_count &&
+           dir->files[dir->segment_count].verdict == SEGMENT_OK) {
+        dir->segment_count++;
+    }
+    return OK;
+}
+
+enum code log_dir_open(const char *path, struct log_dir *out, struct err *e)
+{
+    char below[HOST_PATH_SIZE + LOG_NAME_SIZE];
+    memset(out, 0, sizeof(*out));
+    struct text t = text_of(out->path, sizeof(out->path));
+    text_add(&t, "%s", path);
+    if (!host_is_directory(path)) {
+        return ERR(e, E_NOTFOUND, "%s is no directory; name the one that serve --dir was given",
+                   path);
+    }
+    struct text under = text_of(below, sizeof(below));
+    text_add(&under, "%s/lock", path);
+    out->is_in_use = host_is_locked(below, &out->user_pid);
+    read_identity(out);
+    under = text_of(below, sizeof(below));
+    text_add(&under, "%s/log", path);
+    if (!host_is_directory(below)) {
+        if (out->has_identity) return OK; /* a node that never had a record */
+        return ERR(e, E_NOTFOUND,
+                   "%s holds no Tidemark data; name the directory that serve --dir "
+                   "was given",
+                   path);
+    }
+    read_mark(out);
+    return list_files(out, e);
+}
+
+void log_dir_close(struct log_dir *dir)
+{
+    cli_put(dir->files, dir->file_capacity * sizeof(*dir->files));
+    dir->files = NULL;
+    dir->file_count = 0;
+    dir->file_capacity = 0;
+}
