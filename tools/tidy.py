@@ -42,6 +42,14 @@ UNTESTED = {
     "src/cli/import.c": "tests/e2e/test_import.py",
     "src/cli/ingest.c": "tests/e2e/test_import.py, with real servers that die",
     "src/cli/progress.c": "a line on a terminal",
+    "src/cli/status.c": "tests/e2e/test_cli.py",
+    "src/cli/demo.c": "tests/e2e/test_demo.py",
+    "src/cli/demo_load.c": "tests/e2e/test_demo.py",
+    "src/cli/nodes.c": "tests/e2e/test_demo.py",
+    "src/cli/bench.c": "tests/e2e/test_cli.py runs each of its verbs, short",
+    "src/cli/bench_append.c": "as bench.c",
+    "src/cli/bench_recover.c": "as bench.c",
+    "src/cli/bench_replicate.c": "as bench.c",
 }
 
 C_FOLDERS = ("src", "include", "tests", "fuzz", "bench", "examples")

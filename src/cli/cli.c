@@ -247,8 +247,10 @@ static void print_children(FILE *to, const struct cli_verb *verb)
 
 static void print_help(FILE *to, const char *path, const struct cli_verb *verb)
 {
-    fprintf(to, "%s\n\nusage: %s%s%s%s\n", verb->summary, path,
-            verb->child_count > 0 ? " <verb>" : "", " [options] ", verb->positional);
+    const char *verbs = verb->child_count > 0 ? " <verb>" : "";
+    const char *space = verb->positional[0] != '\0' ? " " : "";
+    fprintf(to, "%s\n\nusage: %s%s [options]%s%s\n", verb->summary, path, verbs, space,
+            verb->positional);
     if (verb->child_count > 0) print_children(to, verb);
     if (verb->option_count > 0) print_options(to, verb);
     if (verb->help != NULL) fprintf(to, "\n%s\n", verb->help);

@@ -97,6 +97,7 @@ struct host_wait {
 #define HOST_WAITS_MAX 16
 /* Until something is ready, a signal arrives or the time is over; returns how many are ready. */
 size_t host_wait_any(struct host_wait *waits, size_t count, uint32_t timeout_ms);
+size_t host_wait_ns(struct host_wait *waits, size_t count, uint64_t timeout_ns);
 
 /* --- child processes (host_process.c) --- */
 

@@ -112,6 +112,11 @@ enum code host_receive(int fd, void *out, size_t size, size_t *out_size, struct 
 
 size_t host_wait_any(struct host_wait *waits, size_t count, uint32_t timeout_ms)
 {
+    return host_wait_ns(waits, count, timeout_ms * NS_PER_MS);
+}
+
+size_t host_wait_ns(struct host_wait *waits, size_t count, uint64_t timeout_ns)
+{
     struct pollfd polls[HOST_WAITS_MAX];
     if (count > HOST_WAITS_MAX) count = HOST_WAITS_MAX;
     for (size_t i = 0; i < count; i++) {
@@ -119,7 +124,9 @@ size_t host_wait_any(struct host_wait *waits, size_t count, uint32_t timeout_ms)
         polls[i] = (struct pollfd){.fd = waits[i].fd, .events = (short)events};
         waits[i].is_ready = false;
     }
-    int n = poll(polls, count, timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms);
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
+                               .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+    int n = ppoll(polls, count, &timeout, NULL);
     if (n <= 0) return 0;
     size_t ready = 0;
     for (size_t i = 0; i < count; i++) {
