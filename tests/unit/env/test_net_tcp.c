@@ -174,6 +174,45 @@ static void links_closed_right_after_connect_end_cleanly(void **state)
     place_close(&place);
 }
 
+/* A task that looks at the link in each drain and closes it between two of its addresses. */
+struct watcher {
+    struct env_task task;
+    struct side *side;
+    bool has_closed;
+};
+
+static void watch(struct env_task *task)
+{
+    struct watcher *watcher = CONTAINER_OF(task, struct watcher, task);
+    struct side *side = watcher->side;
+    if (side->link == NULL) return;
+    if (side->link->is_reopening) {
+        side->env->v->link_close(side->env, side->link);
+        watcher->has_closed = true;
+        return;
+    }
+    side->env->v->post(side->env, task);
+}
+
+static void link_may_be_closed_between_two_addresses(void **state)
+{
+    (void)state;
+    struct place place;
+    place_open(&place);
+    struct env *env = place.env;
+    char address[96];
+    (void)snprintf(address, sizeof(address), "two.test%s", strrchr(place.address, ':'));
+    place.client.link = env->v->connect(env, address, &side_events, &place.client);
+    struct watcher watcher = {.task.run = watch, .side = &place.client};
+    env->v->post(env, &watcher.task);
+    run_until(env, client_is_closed, &place);
+    assert_true(watcher.has_closed);
+    assert_int_equal(place.client.opened, 0);
+    assert_int_equal(place.client.closed, 1);
+    assert_int_equal(place.client.e.code, OK);
+    place_close(&place);
+}
+
 static void port_in_use_names_address_and_port(void **state)
 {
     (void)state;
@@ -322,6 +361,7 @@ int main(void)
         cmocka_unit_test(name_is_looked_up_each_time_and_every_address_is_tried),
         cmocka_unit_test(hanging_look_up_holds_nobody_up),
         cmocka_unit_test(links_closed_right_after_connect_end_cleanly),
+        cmocka_unit_test(link_may_be_closed_between_two_addresses),
         cmocka_unit_test(port_in_use_names_address_and_port),
         cmocka_unit_test(listening_needs_a_good_local_address),
         cmocka_unit_test(both_families_are_spoken),
