@@ -25,7 +25,8 @@ struct env_task {
     _Atomic int is_queued;
 };
 
-/* One-shot timer. Embedded in its owner; a stopped timer never fires. */
+/* One-shot timer. Embedded in its owner; a stopped timer never fires, no timer fires early (but up to
+ * 2 ms late on an idle loop). A delay of 0 fires soon, after what is already waiting in the loop. */
 struct env_timer {
     void (*fire)(struct env_timer *timer);
     void *impl; /* private to the env; NULL before the first start and after env_timer_close */
@@ -44,8 +45,8 @@ struct env_job {
     enum env_lane lane;
 };
 
-/* Files. Paths are relative to the directory the env was opened on; only [A-Za-z0-9._/-].
- * All calls block and may be used from jobs and while opening and closing. */
+/* Files. Paths are relative to the directory the env was opened on; only [A-Za-z0-9._/-]; "." is
+ * that directory itself (list, sync_dir). No symbolic link is followed. All calls block and may be used from jobs and while opening and closing. */
 struct env_file; /* an open file; implementation's */
 
 enum env_open {
@@ -53,7 +54,9 @@ enum env_open {
     ENV_WRITE = 2,          /* implies read */
     ENV_CREATE = 4,         /* create if absent */
     ENV_EXCLUSIVE = 8,      /* with create: fail with E_EXISTS */
-    ENV_UNCACHED = 16,      /* read past the page cache (O_DIRECT, else verified FADV_DONTNEED) */
+    /* Read past the page cache: O_DIRECT, else FADV_DONTNEED and a note in env_uv_describe. Not with
+     * ENV_WRITE; one thread at a time per file. Any offset and size. */
+    ENV_UNCACHED = 16,
 };
 
 struct env_dirent {
@@ -69,15 +72,18 @@ struct env_link_events {
     void (*opened)(struct env_link *link, void *arg);
     /* Bytes arrived; borrowed until return. */
     void (*received)(struct env_link *link, void *arg, struct slice bytes);
-    /* Queued bytes fell below the low-water mark given to env_link_send's caller (64 KiB). */
+    /* At least 64 KiB were queued, and fewer are now. */
     void (*drained)(struct env_link *link, void *arg);
     /* The link is gone: refused, reset, closed by the peer, or closed here (e.code OK). Called
-     * exactly once, last; the link must not be used afterwards. */
+     * exactly once, last, never from inside a call of the owner's; the link must not be used
+     * afterwards. Codes: E_IO (refused, reset, ended, no such host), E_TIMEOUT, E_INVALID (address),
+     * E_NOMEMORY; the text names the address. */
     void (*closed)(struct env_link *link, void *arg, const struct err *e);
 };
 
 struct env_listener;
-/* A peer connected. Return the arg for events; the events struct must outlive the link. */
+/* A peer connected. Return the arg for events; the events struct must outlive the link. No events
+ * given: the peer is refused and nobody told. The link may be used and closed here already. */
 typedef void (*env_accept)(struct env_link *link, const char *peer_address, void *arg,
                            const struct env_link_events **out_events, void **out_arg);
 
@@ -95,7 +101,8 @@ struct env_vtable {
     enum code (*open)(struct env *env, const char *path, unsigned flags, struct env_file **out,
                       struct err *e);
     void (*close)(struct env *env, struct env_file *file); /* NULL allowed */
-    /* Whole writes: a short write is E_IO; ENOSPC and EDQUOT are E_DISKFULL. */
+    /* Whole writes: a short write is E_IO; ENOSPC, EDQUOT and EFBIG are E_DISKFULL, also when a part
+     * was written. After an error the range holds anything. */
     enum code (*pwrite)(struct env *env, struct env_file *file, uint64_t offset, struct slice bytes,
                         struct err *e);
     /* *out_read < size only at the end of the file. */
@@ -123,7 +130,8 @@ struct env_vtable {
     struct env_link *(*connect)(struct env *env, const char *address,
                                 const struct env_link_events *events, void *arg);
     /* Queue one message made of count pieces, all or nothing. Pieces are copied unless release is
-     * given: then they stay borrowed until release(release_arg) is called once, also on failure.
+     * given: then they stay borrowed until release(release_arg) is called once, also on failure,
+     * perhaps before this returns. A link that is not open yet queues; one that closes drops.
      * Never blocks; the caller bounds what it queues by link_queued. */
     void (*link_send)(struct env *env, struct env_link *link, const struct slice *pieces, size_t count,
                       void (*release)(void *release_arg), void *release_arg);
@@ -155,9 +163,14 @@ struct env_uv_options {
 };
 MUST_CHECK enum code env_uv_open(const struct env_uv_options *options, struct env **out,
                                  struct err *e);
-void env_uv_run(struct env *env);  /* returns after env_uv_stop, when nothing is pending */
-void env_uv_stop(struct env *env); /* any thread */
-void env_uv_close(struct env *env); /* after run returned; NULL allowed */
+/* Returns after env_uv_stop, when no task and no job is pending; may be called again. SIGPIPE is held
+ * back meanwhile. */
+void env_uv_run(struct env *env);
+void env_uv_stop(struct env *env); /* any thread, any signal handler; also before run */
+/* After run returned, or instead of it; NULL allowed. Runs what is pending, then closes what is left:
+ * links hear closed() with code OK and must not connect or submit from there. No other thread may be
+ * inside a call. Waits for jobs, never for a peer or a name server. */
+void env_uv_close(struct env *env);
 /* What the backend is, for the start banner: "pwrite+fdatasync, libuv 1.44.2". */
 const char *env_uv_describe(struct env *env);
 
