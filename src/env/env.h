@@ -25,8 +25,9 @@ struct env_task {
     _Atomic int is_queued;
 };
 
-/* One-shot timer. Embedded in its owner; a stopped timer never fires, no timer fires early (but up to
- * 2 ms late on an idle loop). A delay of 0 fires soon, after what is already waiting in the loop. */
+/* One-shot timer. Embedded in its owner; a stopped timer never fires, no timer fires early (but up
+ * to 2 ms late on an idle loop). A delay of 0 fires soon, after what is already waiting in the
+ * loop. */
 struct env_timer {
     void (*fire)(struct env_timer *timer);
     void *impl; /* private to the env; NULL before the first start and after env_timer_close */
@@ -46,16 +47,17 @@ struct env_job {
 };
 
 /* Files. Paths are relative to the directory the env was opened on; only [A-Za-z0-9._/-]; "." is
- * that directory itself (list, sync_dir). No symbolic link is followed. All calls block and may be used from jobs and while opening and closing. */
+ * that directory itself (list, sync_dir). No symbolic link is followed. All calls block and may be
+ * used from jobs and while opening and closing. */
 struct env_file; /* an open file; implementation's */
 
 enum env_open {
     ENV_READ = 1,
-    ENV_WRITE = 2,          /* implies read */
-    ENV_CREATE = 4,         /* create if absent */
-    ENV_EXCLUSIVE = 8,      /* with create: fail with E_EXISTS */
-    /* Read past the page cache: O_DIRECT, else FADV_DONTNEED and a note in env_uv_describe. Not with
-     * ENV_WRITE; one thread at a time per file. Any offset and size. */
+    ENV_WRITE = 2,     /* implies read */
+    ENV_CREATE = 4,    /* create if absent */
+    ENV_EXCLUSIVE = 8, /* with create: fail with E_EXISTS */
+    /* Read past the page cache: O_DIRECT, else FADV_DONTNEED and a note in env_uv_describe. Not
+     * with ENV_WRITE; one thread at a time per file. Any offset and size. */
     ENV_UNCACHED = 16,
 };
 
@@ -76,8 +78,8 @@ struct env_link_events {
     void (*drained)(struct env_link *link, void *arg);
     /* The link is gone: refused, reset, closed by the peer, or closed here (e.code OK). Called
      * exactly once, last, never from inside a call of the owner's; the link must not be used
-     * afterwards. Codes: E_IO (refused, reset, ended, no such host), E_TIMEOUT, E_INVALID (address),
-     * E_NOMEMORY; the text names the address. */
+     * afterwards. Codes: E_IO (refused, reset, ended, no such host), E_TIMEOUT, E_INVALID
+     * (address), E_NOMEMORY; the text names the address. */
     void (*closed)(struct env_link *link, void *arg, const struct err *e);
 };
 
@@ -88,9 +90,9 @@ typedef void (*env_accept)(struct env_link *link, const char *peer_address, void
                            const struct env_link_events **out_events, void **out_arg);
 
 struct env_vtable {
-    uint64_t (*now_mono_ns)(struct env *env);  /* CLOCK_BOOTTIME-like: only forward */
+    uint64_t (*now_mono_ns)(struct env *env); /* CLOCK_BOOTTIME-like: only forward */
     int64_t (*now_wall_ms)(struct env *env);
-    uint64_t (*random)(struct env *env);       /* 64 random bits; any thread */
+    uint64_t (*random)(struct env *env); /* 64 random bits; any thread */
 
     void (*post)(struct env *env, struct env_task *task); /* any thread */
     void (*timer_start)(struct env *env, struct env_timer *timer, uint64_t delay_ns);
@@ -101,13 +103,13 @@ struct env_vtable {
     enum code (*open)(struct env *env, const char *path, unsigned flags, struct env_file **out,
                       struct err *e);
     void (*close)(struct env *env, struct env_file *file); /* NULL allowed */
-    /* Whole writes: a short write is E_IO; ENOSPC, EDQUOT and EFBIG are E_DISKFULL, also when a part
-     * was written. After an error the range holds anything. */
+    /* Whole writes: a short write is E_IO; ENOSPC, EDQUOT and EFBIG are E_DISKFULL, also when a
+     * part was written. After an error the range holds anything. */
     enum code (*pwrite)(struct env *env, struct env_file *file, uint64_t offset, struct slice bytes,
                         struct err *e);
     /* *out_read < size only at the end of the file. */
-    enum code (*pread)(struct env *env, struct env_file *file, uint64_t offset, void *out, size_t size,
-                       size_t *out_read, struct err *e);
+    enum code (*pread)(struct env *env, struct env_file *file, uint64_t offset, void *out,
+                       size_t size, size_t *out_read, struct err *e);
     enum code (*sync)(struct env *env, struct env_file *file, struct err *e); /* fdatasync */
     enum code (*truncate)(struct env *env, struct env_file *file, uint64_t size, struct err *e);
     enum code (*size)(struct env *env, struct env_file *file, uint64_t *out, struct err *e);
@@ -118,7 +120,8 @@ struct env_vtable {
     /* Regular files only, sorted by name. *out is malloc'ed, given; free() it. */
     enum code (*list)(struct env *env, const char *path, struct env_dirent **out, size_t *out_count,
                       struct err *e);
-    /* Exclusive lock on the directory, held until the env closes. E_INUSE names the holder's pid. */
+    /* Exclusive lock on the directory, held until the env closes. E_INUSE names the holder's pid.
+     */
     enum code (*lock)(struct env *env, struct err *e);
     enum code (*disk_free)(struct env *env, uint64_t *out_bytes, struct err *e);
 
@@ -133,12 +136,13 @@ struct env_vtable {
      * given: then they stay borrowed until release(release_arg) is called once, also on failure,
      * perhaps before this returns. A link that is not open yet queues; one that closes drops.
      * Never blocks; the caller bounds what it queues by link_queued. */
-    void (*link_send)(struct env *env, struct env_link *link, const struct slice *pieces, size_t count,
-                      void (*release)(void *release_arg), void *release_arg);
-    size_t (*link_queued)(struct env *env, struct env_link *link); /* bytes not yet with the kernel */
+    void (*link_send)(struct env *env, struct env_link *link, const struct slice *pieces,
+                      size_t count, void (*release)(void *release_arg), void *release_arg);
+    size_t (*link_queued)(struct env *env,
+                          struct env_link *link); /* bytes not yet with the kernel */
     /* Stop or resume reading from the peer (backpressure). */
     void (*link_pause)(struct env *env, struct env_link *link, bool is_paused);
-    void (*link_close)(struct env *env, struct env_link *link); /* closed() follows */
+    void (*link_close)(struct env *env, struct env_link *link);           /* closed() follows */
     const char *(*link_describe)(struct env *env, struct env_link *link); /* "10.0.0.1:7402" */
 };
 
@@ -151,25 +155,25 @@ struct env {
 MUST_CHECK enum code env_write_file_durably(struct env *env, const char *path, struct slice bytes,
                                             struct err *e);
 /* Read a whole file of at most size_max bytes. *out malloc'ed, given. E_NOTFOUND, E_LIMIT, E_IO. */
-MUST_CHECK enum code env_read_file(struct env *env, const char *path, size_t size_max, uint8_t **out,
-                                   size_t *out_size, struct err *e);
+MUST_CHECK enum code env_read_file(struct env *env, const char *path, size_t size_max,
+                                   uint8_t **out, size_t *out_size, struct err *e);
 
 /* The real one. dir is created if absent (mode 0700), files 0600; a world-writable or foreign-owned
  * directory is refused. The loop runs in the caller's thread by env_uv_run until env_uv_stop. */
 struct env_uv_options {
     size_t size;
-    const char *dir;            /* NULL: no files (tools) */
+    const char *dir;             /* NULL: no files (tools) */
     uint32_t background_threads; /* 0: 2 */
 };
 MUST_CHECK enum code env_uv_open(const struct env_uv_options *options, struct env **out,
                                  struct err *e);
-/* Returns after env_uv_stop, when no task and no job is pending; may be called again. SIGPIPE is held
- * back meanwhile. */
+/* Returns after env_uv_stop, when no task and no job is pending; may be called again. SIGPIPE is
+ * held back meanwhile. */
 void env_uv_run(struct env *env);
 void env_uv_stop(struct env *env); /* any thread, any signal handler; also before run */
-/* After run returned, or instead of it; NULL allowed. Runs what is pending, then closes what is left:
- * links hear closed() with code OK and must not connect or submit from there. No other thread may be
- * inside a call. Waits for jobs, never for a peer or a name server. */
+/* After run returned, or instead of it; NULL allowed. Runs what is pending, then closes what is
+ * left: links hear closed() with code OK and must not connect or submit from there. No other thread
+ * may be inside a call. Waits for jobs, never for a peer or a name server. */
 void env_uv_close(struct env *env);
 /* What the backend is, for the start banner: "pwrite+fdatasync, libuv 1.44.2". */
 const char *env_uv_describe(struct env *env);
