@@ -10,6 +10,9 @@
 
 #define FLOOR_FILE_SIZE (16 * MIB)
 #define FLOOR_SAMPLES   100000
+#define SETTLE_NS       (60 * NS_PER_S)
+#define SETTLE_WRITES   50
+#define SETTLE_PAUSE_MS 500
 #define ITEMS           10000u
 #define CLOSE_MS        60000
 #define NEVER_MS        (86400000) /* longest checkpoint interval there is: a day */
