@@ -343,6 +343,7 @@ static enum code take_plan(struct receiver *r, const struct wire_plan *plan, str
         copy_address(r->leader_data_address, plan->data_address);
         r->was_heard = true;
         r->leader_durable = plan->durable.v;
+        r->leader_durable_bytes = plan->durable_bytes;
         run(r, (struct follow_event){
                    .kind = FOLLOW_EV_PLAN,
                    .epoch = plan->epoch.number,

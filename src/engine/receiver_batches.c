@@ -154,6 +154,9 @@ enum code receiver_take_batches(struct receiver *r, const struct wire_batches *b
     }
     r->was_heard = true;
     if (batches->durable.v > r->leader_durable) r->leader_durable = batches->durable.v;
+    if (batches->durable_bytes > r->leader_durable_bytes) {
+        r->leader_durable_bytes = batches->durable_bytes;
+    }
     if (r->queue_bytes > RECEIVE_QUEUE_MAX) frames_hold(&r->frames);
     return OK;
 }

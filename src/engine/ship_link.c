@@ -250,6 +250,7 @@ static struct wire_plan base_plan(const struct ship_link *link)
         .replication_address = slice_of_text(db->config.replication_address),
         .epoch = db->epoch,
         .durable = shipper_durable(link->shipper),
+        .durable_bytes = db->log != NULL ? log_durable_bytes(db->log) : 0,
         .committed = shipper_committed(link->shipper),
         .safe = shipper_safe(link->shipper),
         .floor = shipper_floor(link->shipper),
@@ -484,6 +485,7 @@ static void send_from_chunk(struct ship_link *link, struct log_chunk *chunk, uin
             .stream = s->db->identity.stream,
             .before = before,
             .durable = shipper_durable(s),
+            .durable_bytes = log_durable_bytes(s->db->log),
             .bytes = bytes,
         };
         uint8_t *prefix = lease->prefixes[count / 2];
@@ -507,6 +509,7 @@ static void send_cold(struct ship_link *link, const struct log_read *read)
         .stream = s->db->identity.stream,
         .before = read->from,
         .durable = shipper_durable(s),
+        .durable_bytes = log_durable_bytes(s->db->log),
     };
     size_t used = 0;
     while (used < read->bytes.size) {

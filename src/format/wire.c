@@ -26,7 +26,8 @@ enum {
     AT_CRC = 36,
 };
 static_assert(AT_CRC + 4 == WIRE_HEADER_SIZE, "the checksum ends the header");
-static_assert(WIRE_HEADER_SIZE + 4 + 48 + 8 <= WIRE_BATCHES_PREFIX_MAX, "a batches prefix fits");
+static_assert(WIRE_HEADER_SIZE + 4 + 48 + 8 + 8 <= WIRE_BATCHES_PREFIX_MAX,
+              "a batches prefix fits");
 static_assert(FRAME_SIZE_MAX <= UINT32_MAX, "sizes are u32");
 
 void wire_header_encode(const struct wire_header *h, uint8_t out[WIRE_HEADER_SIZE])

@@ -156,6 +156,7 @@ struct wire_plan {
     struct position from; /* CONTINUE: what was asked; TRUNCATE_TO: the fork; archive: start */
     struct position to;   /* FROM_ARCHIVE end */
     seqno durable;
+    uint64_t durable_bytes; /* log bytes up to durable */
     seqno committed;
     seqno safe;
     seqno floor; /* retention floor */
@@ -166,6 +167,7 @@ struct wire_batches {
     struct stream_id stream;
     struct position before; /* position the first batch extends */
     seqno durable;          /* leader's, when sent */
+    uint64_t durable_bytes; /* log bytes up to durable: lag in bytes is a difference of it */
     struct slice bytes;     /* whole batches without padding */
 };
 struct wire_sealed {

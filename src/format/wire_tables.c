@@ -86,6 +86,7 @@ static const struct field plan_rest_list[] = {
      .note = "continue: what was asked; truncate_to: the fork; archive: start"},
     {FIELD(FIELD_POSITION, struct wire_plan, to), .note = "archive: end"},
     {FIELD(FIELD_FIXED, struct wire_plan, durable)},
+    {FIELD(FIELD_FIXED, struct wire_plan, durable_bytes), .note = "log bytes up to durable"},
     {FIELD(FIELD_FIXED, struct wire_plan, committed)},
     {FIELD(FIELD_FIXED, struct wire_plan, safe)},
     {FIELD(FIELD_FIXED, struct wire_plan, floor), .note = "retention floor"},
@@ -98,6 +99,7 @@ static const struct field batches_list[] = {
     {FIELD(FIELD_POSITION, struct wire_batches, before),
      .note = "position that the first batch extends"},
     {FIELD(FIELD_FIXED, struct wire_batches, durable), .note = "the leader's, when sent"},
+    {FIELD(FIELD_FIXED, struct wire_batches, durable_bytes), .note = "log bytes up to durable"},
     {FIELD(FIELD_REST, struct wire_batches, bytes), .note = "whole batches without padding"},
 };
 static const struct field_table batches_table = {
