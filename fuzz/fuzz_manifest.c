@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < PACK_HEADER_SIZE) return 0;
     struct id128 cluster = fuzz_log().cluster;
     struct err e;
-    (void)pack_header_decode(data, &cluster, 1, &e);
+    if (pack_header_decode(data, &cluster, 1, &e) == OK) ASSERT(load_u64(data + 32) == 1);
     if (size < 136) return 0;
     uint8_t *copy = malloc(size);
     if (copy == NULL) return 0;
