@@ -44,6 +44,7 @@ struct version_job {
 
 struct digest_job {
     struct env_job job;
+    struct digest_job *next;
     struct db *db;
     struct tide_run *run;
     struct state_version *version;
@@ -70,7 +71,7 @@ struct checkpointer {
     struct op_waiter *checkpoint_waiters;
     struct op_waiter *seal_waiters;
     bool is_sealing;
-    uint32_t digest_jobs;
+    struct digest_job *digest_jobs; /* in flight */
     struct checkpoint_contents contents; /* of the newest manifest */
     struct epoch_entry *epochs;          /* copy for the job */
     uint64_t next_pack;
@@ -105,6 +106,15 @@ static void free_waiters(struct op_waiter *w)
     }
 }
 
+static void forget_digest_job(struct checkpointer *c, struct digest_job *d)
+{
+    struct digest_job **at = &c->digest_jobs;
+    while (*at != d) at = &(*at)->next;
+    *at = d->next;
+    state_version_free(d->version);
+    free(d);
+}
+
 void checkpointer_free(struct checkpointer *c)
 {
     if (!c) return;
@@ -115,6 +125,7 @@ void checkpointer_free(struct checkpointer *c)
     }
     state_version_free(c->next);
     state_version_free(c->newest);
+    while (c->digest_jobs) forget_digest_job(c, c->digest_jobs);
     free_waiters(c->checkpoint_waiters);
     free_waiters(c->seal_waiters);
     checkpoint_contents_fini(&c->contents);
@@ -124,7 +135,7 @@ void checkpointer_free(struct checkpointer *c)
 
 bool checkpointer_is_quiet(const struct checkpointer *c)
 {
-    return !c->is_job_running && c->digest_jobs == 0 && !c->is_sealing;
+    return !c->is_job_running && !c->digest_jobs && !c->is_sealing;
 }
 
 /* --- waiting operations --- */
@@ -493,9 +504,7 @@ static void digest_done(struct env_job *job)
         (void)ERR(&e, E_NOMEMORY, "no memory to hash the state");
         read_fail(run, op, &e);
     }
-    state_version_free(d->version);
-    free(d);
-    db->checkpointer->digest_jobs--;
+    forget_digest_job(db->checkpointer, d);
     queue_resume(db->queue, run);
 }
 
@@ -513,8 +522,9 @@ static bool digest_now(struct checkpointer *c, struct tide_run *run, struct op *
     *d = (struct digest_job){.db = c->db,
                              .run = run,
                              .version = version,
-                             .job = {.run = digest_run, .done = digest_done}};
-    c->digest_jobs++;
+                             .job = {.run = digest_run, .done = digest_done},
+        .next = c->digest_jobs};
+    c->digest_jobs = d;
     c->db->env->v->submit(c->db->env, LANE_BACKGROUND, &d->job);
     return false;
 }
