@@ -50,7 +50,9 @@ void db_set_condition(struct db *db, enum db_condition condition, const struct e
 
 /* --- identity --- */
 
+/* In db's list until it is answered, so that a process that ends early can free it. */
 struct save_request {
+    struct save_request *next;
     void (*done)(struct db *db, void *arg, enum code code);
     void *arg;
 };
@@ -65,6 +67,10 @@ static void identity_was_saved(void *owner, void *arg, enum code code)
         db_set_condition(db, DB_POISONED, &e);
     }
     if (!request) return;
+    struct save_request **at = &db->saves;
+    while (*at != request)
+        at = &(*at)->next;
+    *at = request->next;
     request->done(db, request->arg, code);
     free(request);
 }
@@ -79,7 +85,8 @@ void db_save_identity(struct db *db, void (*done)(struct db *db, void *arg, enum
             done(db, arg, E_NOMEMORY);
             return;
         }
-        *request = (struct save_request){.done = done, .arg = arg};
+        *request = (struct save_request){.next = db->saves, .done = done, .arg = arg};
+        db->saves = request;
     }
     identity_saver_request(db->saver, &db->identity, identity_was_saved, request);
 }
@@ -100,9 +107,18 @@ static void cluster_was_saved(struct db *db, void *arg, enum code code)
 {
     struct adoption adoption = *(struct adoption *)arg;
     free(arg);
+    db->adoption = NULL;
     struct err e = {.code = OK};
     if (code == OK && !db->log) code = db_make_parts(db, &e);
     if (code == OK) log_start_spare(db->log);
+    if (code != OK) { /* adopted only when it is durable and the log is there: as before, then */
+        log_free(db->log);
+        db->log = NULL;
+        state_free(db->state);
+        db->state = NULL;
+        db->identity.cluster = (struct id128){0};
+        db->identity.log_key = 0;
+    }
     adoption.done(db, adoption.arg, code);
 }
 
@@ -116,6 +132,7 @@ void db_adopt_cluster(struct db *db, const struct id128 *cluster, uint64_t log_k
         return;
     }
     *adoption = (struct adoption){.done = done, .arg = arg};
+    db->adoption = adoption;
     db->identity.cluster = *cluster;
     db->identity.log_key = log_key;
     db_save_identity(db, cluster_was_saved, adoption);
@@ -235,6 +252,12 @@ void db_submit_burst(struct db *db, struct tide_run *list)
 
 /* --- parts --- */
 
+void db_init_tasks(struct db *db)
+{
+    db->flush_task.run = flush_was_due;
+    db->poll_task.run = poll_was_due;
+}
+
 enum code db_make_parts(struct db *db, struct err *e)
 {
     if (!db->log) {
@@ -255,8 +278,6 @@ enum code db_make_parts(struct db *db, struct err *e)
         db->checkpointer = checkpointer_new(db, &db->loaded, db->next_pack ? db->next_pack : 1);
         if (!db->checkpointer) return ERR(e, E_NOMEMORY, "no memory for checkpoints");
     }
-    db->flush_task.run = flush_was_due;
-    db->poll_task.run = poll_was_due;
     return OK;
 }
 
@@ -271,6 +292,12 @@ void db_free_parts(struct db *db)
     log_free(db->log);
     state_free(db->state);
     identity_saver_free(db->saver);
+    while (db->saves) {
+        struct save_request *next = db->saves->next;
+        free(db->saves);
+        db->saves = next;
+    }
+    free(db->adoption);
     metrics_free(db->metrics);
     db->env->v->timer_close(db->env, &db->close_timer);
     free(db);

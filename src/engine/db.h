@@ -49,6 +49,8 @@ struct db {
     struct run_queue *queue;
     struct metrics *metrics;
     struct identity_saver *saver;
+    struct save_request *saves; /* not answered yet */
+    struct adoption *adoption;  /* under way; NULL: none */
     struct env_task poll_task;  /* seal, follower checkpoints: after the operation was parked */
     struct env_task flush_task; /* db_submit outside a burst */
     void (*closed)(void *arg);

@@ -14,6 +14,8 @@ MUST_CHECK enum code db_replay(struct db *db, const struct position *from, uint6
 /* Hooks that the log calls. */
 struct log_hooks;
 void db_log_hooks(struct db *db, struct log_hooks *out);
+/* The tasks that runs are posted to: before the first run, also where there is no log yet. */
+void db_init_tasks(struct db *db);
 /* queue, checkpointer and (leader) write, once log and state are there. */
 MUST_CHECK enum code db_make_parts(struct db *db, struct err *e);
 void db_free_parts(struct db *db);

@@ -290,6 +290,7 @@ enum code db_open(struct env *env, struct alloc *alloc, const struct tide_option
     db->alloc = alloc;
     db->opened_ns = env->v->now_mono_ns(env);
     trace_init(&db->trace);
+    db_init_tasks(db);
     enum code code = config_from_options(options, &db->config, e);
     if (code == OK) code = open_steps(db, e);
     if (code != OK) {
