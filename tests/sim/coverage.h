@@ -17,6 +17,7 @@
     X(power_cuts, "power cuts")                          \
     X(kills_at_io, "deaths at a chosen file call")       \
     X(kills_in_open, "deaths while opening")             \
+    X(refused_opens, "opens refused for damage")         \
     X(lost_writes, "unsynced writes lost")               \
     X(torn_writes, "writes torn")                        \
     X(lost_names, "unsynced names lost")                 \

@@ -125,9 +125,9 @@ static void run_job(struct world *w, void *arg, uint64_t number)
     struct env_job *job = arg;
     struct machine *m = (struct machine *)(void *)job->next;
     job->next = NULL;
-    m->is_file_free = true;
+    m->is_in_job = true;
     job->run(job);
-    m->is_file_free = false;
+    m->is_in_job = false;
     if (m->is_dying) return;
     uint64_t at = w->now_ns + world_draw_delay(w, STREAM_DISK, m->pace.done_mean_ns);
     if (number == LANE_LOG) {
@@ -169,7 +169,8 @@ static void env_submit(struct env *env, enum env_lane lane, struct env_job *job)
 static enum code count_call(struct machine *m, struct err *e)
 {
     if (m->is_dying) return ERR(e, E_IO, "this process has ended");
-    if (!m->is_file_free) world_fail(m->world, "env", "a file call on the loop blocks it");
+    if (!m->is_in_job && !m->may_block)
+        world_fail(m->world, "env", "a file call on the loop blocks it");
     m->file_calls++;
     if (m->calls_left < 0 || --m->calls_left > 0) return OK;
     m->is_dying = true;
@@ -291,28 +292,28 @@ static enum code env_listen(struct env *env, const char *address, env_accept acc
 {
     struct machine *m = machine_of(env);
     if (m->is_dying) return ERR(e, E_IO, "this process has ended");
-    return net_listen(m->net, m->node, address, accept, arg, out, out_port, e);
+    return simnet_listen(m->net, m->node, address, accept, arg, out, out_port, e);
 }
 
 static void env_unlisten(struct env *env, struct env_listener *listener)
 {
     struct machine *m = machine_of(env);
-    if (!m->is_dying) net_unlisten(m->net, listener);
+    if (!m->is_dying) simnet_unlisten(m->net, listener);
 }
 
 static struct env_link *env_connect(struct env *env, const char *address,
                                     const struct env_link_events *events, void *arg)
 {
     struct machine *m = machine_of(env);
-    if (m->is_dying) return net_dead_link(m->net, m->node);
-    return net_connect(m->net, m->node, address, events, arg);
+    if (m->is_dying) return simnet_dead_link(m->net, m->node);
+    return simnet_connect(m->net, m->node, address, events, arg);
 }
 
 static void env_link_send(struct env *env, struct env_link *link, const struct slice *pieces,
                           size_t count, void (*release)(void *), void *release_arg)
 {
     if (!machine_of(env)->is_dying) {
-        net_send(link, pieces, count, release, release_arg);
+        simnet_send(link, pieces, count, release, release_arg);
     } else if (release != NULL) {
         release(release_arg);
     }
@@ -321,23 +322,23 @@ static void env_link_send(struct env *env, struct env_link *link, const struct s
 static size_t env_link_queued(struct env *env, struct env_link *link)
 {
     (void)env;
-    return net_queued(link);
+    return simnet_queued(link);
 }
 
 static void env_link_pause(struct env *env, struct env_link *link, bool is_paused)
 {
-    if (!machine_of(env)->is_dying) net_pause(link, is_paused);
+    if (!machine_of(env)->is_dying) simnet_pause(link, is_paused);
 }
 
 static void env_link_close(struct env *env, struct env_link *link)
 {
-    if (!machine_of(env)->is_dying) net_close(link);
+    if (!machine_of(env)->is_dying) simnet_close(link);
 }
 
 static const char *env_link_describe(struct env *env, struct env_link *link)
 {
     (void)env;
-    return net_describe(link);
+    return simnet_describe(link);
 }
 
 static const struct env_vtable machine_vtable = {
@@ -375,7 +376,7 @@ static const struct env_vtable machine_vtable = {
 
 /* --- lives --- */
 
-void machine_init(struct machine *m, struct world *world, struct net *net, uint32_t node)
+void machine_init(struct machine *m, struct world *world, struct simnet *net, uint32_t node)
 {
     *m = (struct machine){
         .env = {.v = &machine_vtable},
@@ -407,19 +408,19 @@ void machine_begins(struct machine *m, bool is_boot)
 {
     if (is_boot) m->booted_ns = m->world->now_ns;
     m->is_dying = false;
-    m->is_file_free = false;
+    m->may_block = false;
     m->log_free_ns = 0;
     m->log_done_ns = 0;
     memset(m->background_free_ns, 0, sizeof(m->background_free_ns));
     world_life_begins(m->world, m->node);
-    net_node_begins(m->net, m->node);
+    simnet_node_begins(m->net, m->node);
 }
 
 void machine_stops(struct machine *m, bool is_power_cut)
 {
     m->is_dying = true;
     m->calls_left = -1;
-    net_node_ends(m->net, m->node, is_power_cut);
+    simnet_node_ends(m->net, m->node, is_power_cut);
 }
 
 void machine_ended(struct machine *m, bool is_power_cut)

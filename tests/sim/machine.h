@@ -13,7 +13,7 @@
 
 #include "env/env.h"
 #include "sim/disk.h"
-#include "sim/net.h"
+#include "sim/simnet.h"
 #include "sim/world.h"
 
 #define MACHINE_BACKGROUND_THREADS 2u
@@ -29,7 +29,7 @@ struct machine_pace {
 struct machine {
     struct env env; /* first, so that the engine's pointer leads here */
     struct world *world;
-    struct net *net;
+    struct simnet *net;
     uint32_t node;
     struct disk disk;
     struct machine_pace pace;
@@ -37,7 +37,8 @@ struct machine {
     uint64_t booted_ns;     /* when the monotonic clock was 0 */
     int64_t calls_left;     /* file calls until death; < 0: none planned */
     bool is_dying;
-    bool is_file_free;    /* file calls are allowed: a job runs, or the engine opens or closes */
+    bool is_in_job;       /* file calls are allowed in jobs ... */
+    bool may_block;       /* ... and while the engine opens or closes; set by the owner */
     uint64_t log_free_ns; /* when the lane's thread is free */
     uint64_t log_done_ns; /* when its newest job is done; done() comes in order */
     uint64_t background_free_ns[MACHINE_BACKGROUND_THREADS];
@@ -47,7 +48,7 @@ struct machine {
 
 #define MACHINE_WALL_START_MS INT64_C(1750000000000)
 
-void machine_init(struct machine *m, struct world *world, struct net *net, uint32_t node);
+void machine_init(struct machine *m, struct world *world, struct simnet *net, uint32_t node);
 void machine_fini(struct machine *m);
 
 /* Before db_open. is_boot: the machine was off, so the monotonic clock begins anew. */

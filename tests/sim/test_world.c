@@ -21,7 +21,7 @@ struct toy {
 
 struct stage {
     struct world world;
-    struct net net;
+    struct simnet net;
     struct machine machines[2];
     struct toy server;
     bool acknowledges_early; /* the planted bug */
@@ -118,7 +118,7 @@ static void toy_begins(struct world *w, void *arg, uint64_t number)
     struct machine *m = &s->machines[0];
     struct env *env = &m->env;
     machine_begins(m, number != 0);
-    m->is_file_free = true;
+    m->may_block = true;
     s->server =
         (struct toy){.machine = m, .job = {.run = toy_job_run, .done = toy_job_done}, .result = OK};
     struct env_file *file = NULL;
@@ -135,9 +135,9 @@ static void toy_begins(struct world *w, void *arg, uint64_t number)
     } else {
         s->lost += s->acknowledged > 0;
     }
-    m->is_file_free = false;
-    char address[NET_ADDRESS_SIZE];
-    net_address(0, address);
+    m->may_block = false;
+    char address[SIMNET_ADDRESS_SIZE];
+    simnet_address(0, address);
     uint16_t port = 0;
     assert_int_equal(
         env->v->listen(env, address, toy_accept, &s->server, &s->server.listener, &port, NULL), OK);
@@ -190,8 +190,8 @@ static void client_turn(struct world *w, void *arg, uint64_t number)
     struct stage *s = stage_of(w);
     struct env *env = &s->machines[1].env;
     if (s->client == NULL) {
-        char address[NET_ADDRESS_SIZE];
-        net_address(0, address);
+        char address[SIMNET_ADDRESS_SIZE];
+        simnet_address(0, address);
         s->client = env->v->connect(env, address, &events, s);
     } else if (s->is_client_open && s->next_byte < 250) {
         s->next_byte++;
@@ -212,7 +212,7 @@ static uint64_t play(uint64_t seed, bool acknowledges_early, uint32_t *out_lost,
     struct world *w = &s->world;
     world_init(w, seed);
     w->after = bury_the_dying;
-    net_init(&s->net, w);
+    simnet_init(&s->net, w);
     for (uint32_t i = 0; i < COUNT_OF(s->machines); i++) {
         machine_init(&s->machines[i], w, &s->net, i);
     }
@@ -231,7 +231,7 @@ static uint64_t play(uint64_t seed, bool acknowledges_early, uint32_t *out_lost,
     for (uint32_t i = 0; i < COUNT_OF(s->machines); i++) {
         machine_fini(&s->machines[i]);
     }
-    net_fini(&s->net);
+    simnet_fini(&s->net);
     world_fini(w);
     free(s);
     return hash;

@@ -99,6 +99,11 @@ static void print_line(struct world *w, uint32_t node, const char *text)
            w->now_ns % NS_PER_S / 1000, who, text, states);
 }
 
+void world_print(struct world *w, uint32_t node, const char *text)
+{
+    if (w->is_tracing) print_line(w, node, text);
+}
+
 void world_trace(struct world *w, uint32_t node, const char *format, ...)
 {
     char text[512];

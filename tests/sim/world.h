@@ -114,6 +114,8 @@ bool world_is_alive(const struct world *w, uint32_t node);
 void world_fail(struct world *w, const char *check, const char *format, ...) PRINTF_LIKE(3, 4);
 /* A line of the trace; also mixed into the trace hash. */
 void world_trace(struct world *w, uint32_t node, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Only print, when tracing: words of the engine, which are no part of the hash. */
+void world_print(struct world *w, uint32_t node, const char *text);
 /* Mix an observed value into the trace hash. */
 void world_note(struct world *w, uint64_t value);
 

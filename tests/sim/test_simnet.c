@@ -16,7 +16,7 @@ struct end {
 
 struct setting {
     struct world world;
-    struct net net;
+    struct simnet net;
     struct machine machines[2];
     struct end ends[2];
     struct env_listener *listener;
@@ -84,7 +84,7 @@ static struct setting *setting_new(uint64_t seed)
     struct setting *s = calloc(1, sizeof(*s));
     assert_non_null(s);
     world_init(&s->world, seed);
-    net_init(&s->net, &s->world);
+    simnet_init(&s->net, &s->world);
     for (uint32_t i = 0; i < 2; i++) {
         machine_init(&s->machines[i], &s->world, &s->net, i);
         machine_begins(&s->machines[i], true);
@@ -95,15 +95,16 @@ static struct setting *setting_new(uint64_t seed)
 /* Node 0 listens, node 1 connects. */
 static void connect_ends(struct setting *s)
 {
-    char address[NET_ADDRESS_SIZE];
-    net_address(0, address);
+    char address[SIMNET_ADDRESS_SIZE];
+    simnet_address(0, address);
     uint16_t port = 0;
     if (s->listener == NULL) {
         assert_int_equal(
-            net_listen(&s->net, 0, address, on_accept, &s->ends[0], &s->listener, &port, NULL), OK);
-        assert_int_equal(port, NET_PORT);
+            simnet_listen(&s->net, 0, address, on_accept, &s->ends[0], &s->listener, &port, NULL),
+            OK);
+        assert_int_equal(port, SIMNET_PORT);
     }
-    s->ends[1].link = net_connect(&s->net, 1, address, &events, &s->ends[1]);
+    s->ends[1].link = simnet_connect(&s->net, 1, address, &events, &s->ends[1]);
 }
 
 static void setting_free(struct setting *s)
@@ -113,7 +114,7 @@ static void setting_free(struct setting *s)
         if (world_is_alive(&s->world, i)) machine_stops(&s->machines[i], false);
         machine_fini(&s->machines[i]);
     }
-    net_fini(&s->net);
+    simnet_fini(&s->net);
     world_fini(&s->world);
     free(s);
 }
@@ -121,7 +122,7 @@ static void setting_free(struct setting *s)
 static void send_byte(struct setting *s, uint32_t from, uint8_t byte)
 {
     struct slice piece = slice_of(&byte, 1);
-    net_send(s->ends[from].link, &piece, 1, on_release, &s->ends[from]);
+    simnet_send(s->ends[from].link, &piece, 1, on_release, &s->ends[from]);
 }
 
 /* Units arrive in order, duplicates right behind, and every borrowed message is given back once. */
@@ -132,7 +133,7 @@ static void units_arrive_in_order(void **state)
     connect_ends(s);
     run_for(s, NS_PER_S);
     assert_int_equal(s->ends[1].opened, 1);
-    s->net.faults = (struct net_faults){
+    s->net.faults = (struct simnet_faults){
         .delay_mean_ns = NS_PER_MS, .drops = 200000, .duplicates = 200000, .slow = 50000};
     for (uint8_t i = 0; i < 200; i++) {
         send_byte(s, 1, i);
@@ -191,7 +192,7 @@ static void refused_connection_ends(void **state)
 {
     (void)state;
     struct setting *s = setting_new(6);
-    s->ends[1].link = net_connect(&s->net, 1, "10.0.0.1:7402", &events, &s->ends[1]);
+    s->ends[1].link = simnet_connect(&s->net, 1, "10.0.0.1:7402", &events, &s->ends[1]);
     run_for(s, 20 * NS_PER_S);
     assert_int_equal(s->ends[1].opened, 0);
     assert_int_equal(s->ends[1].closed, 1);
@@ -227,17 +228,17 @@ static void paused_reader_holds_the_sender(void **state)
     struct setting *s = setting_new(9);
     connect_ends(s);
     run_for(s, NS_PER_S);
-    net_pause(s->ends[0].link, true);
+    simnet_pause(s->ends[0].link, true);
     for (uint8_t i = 0; i < 100; i++) {
         send_byte(s, 1, i);
     }
     run_for(s, NS_PER_S);
     assert_int_equal(s->ends[0].count, 0);
-    assert_int_equal(net_queued(s->ends[1].link), 100);
-    net_pause(s->ends[0].link, false);
+    assert_int_equal(simnet_queued(s->ends[1].link), 100);
+    simnet_pause(s->ends[0].link, false);
     run_for(s, NS_PER_S);
     assert_int_equal(s->ends[0].count, 100);
-    assert_int_equal(net_queued(s->ends[1].link), 0);
+    assert_int_equal(simnet_queued(s->ends[1].link), 0);
     setting_free(s);
 }
 
@@ -248,7 +249,7 @@ static void closed_link_must_not_be_used(void **state)
     struct setting *s = setting_new(10);
     connect_ends(s);
     run_for(s, NS_PER_S);
-    net_close(s->ends[1].link);
+    simnet_close(s->ends[1].link);
     run_for(s, NS_PER_S);
     assert_int_equal(s->ends[0].closed, 1);
     assert_int_equal(s->ends[1].closed, 1);
@@ -270,5 +271,5 @@ int main(void)
         cmocka_unit_test(paused_reader_holds_the_sender),
         cmocka_unit_test(closed_link_must_not_be_used),
     };
-    return cmocka_run_group_tests_name("sim.net", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("sim.simnet", tests, NULL, NULL);
 }

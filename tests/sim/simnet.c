@@ -1,6 +1,6 @@
-/* net: links, units, listeners. A link is one end; the other end is its peer. The units that an end
- * sends wait in its own queue until they are delivered to the peer. */
-#include "sim/net.h"
+/* simnet: links, units, listeners. A link is one end; the other end is its peer. The units that an
+ * end sends wait in its own queue until they are delivered to the peer. */
+#include "sim/simnet.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ struct loan {
 
 struct env_link {
     struct env_link *next; /* of the net */
-    struct net *net;
+    struct simnet *net;
     uint32_t node;
     struct env_link *peer;
     const struct env_link_events *events;
@@ -50,8 +50,8 @@ struct env_link {
     struct unit *tail;
     size_t queued;
     uint64_t last_arrival_ns;
-    struct loan *loans;             /* oldest first */
-    char address[NET_ADDRESS_SIZE]; /* of the other side */
+    struct loan *loans;                /* oldest first */
+    char address[SIMNET_ADDRESS_SIZE]; /* of the other side */
 };
 
 struct env_listener {
@@ -71,9 +71,9 @@ struct env_listener {
 
 static void schedule_delivery(struct env_link *from);
 
-void net_init(struct net *net, struct world *world)
+void simnet_init(struct simnet *net, struct world *world)
 {
-    *net = (struct net){.world = world, .faults = {.delay_mean_ns = NS_PER_MS}};
+    *net = (struct simnet){.world = world, .faults = {.delay_mean_ns = NS_PER_MS}};
 }
 
 static void free_units(struct env_link *link)
@@ -97,7 +97,7 @@ static void give_back_loans(struct env_link *link)
     }
 }
 
-void net_fini(struct net *net)
+void simnet_fini(struct simnet *net)
 {
     while (net->links != NULL) {
         struct env_link *link = net->links;
@@ -113,9 +113,9 @@ void net_fini(struct net *net)
     }
 }
 
-void net_address(uint32_t node, char out[NET_ADDRESS_SIZE])
+void simnet_address(uint32_t node, char out[SIMNET_ADDRESS_SIZE])
 {
-    snprintf(out, NET_ADDRESS_SIZE, "10.0.0.%u:%u", node + 1, NET_PORT);
+    snprintf(out, SIMNET_ADDRESS_SIZE, "10.0.0.%u:%u", node + 1, SIMNET_PORT);
 }
 
 /* Node and port of "10.0.0.x:port"; false: no such node. */
@@ -130,7 +130,7 @@ static bool parse_address(const char *address, uint32_t *out_node, uint16_t *out
     return true;
 }
 
-static struct env_listener *find_listener(const struct net *net, uint32_t node, uint16_t port)
+static struct env_listener *find_listener(const struct simnet *net, uint32_t node, uint16_t port)
 {
     for (struct env_listener *l = net->listeners; l != NULL; l = l->next) {
         if (!l->is_closed && l->node == node && l->port == port) return l;
@@ -138,15 +138,15 @@ static struct env_listener *find_listener(const struct net *net, uint32_t node, 
     return NULL;
 }
 
-enum code net_listen(struct net *net, uint32_t node, const char *address, env_accept accept,
-                     void *arg, struct env_listener **out, uint16_t *out_port, struct err *e)
+enum code simnet_listen(struct simnet *net, uint32_t node, const char *address, env_accept accept,
+                        void *arg, struct env_listener **out, uint16_t *out_port, struct err *e)
 {
     uint32_t host = 0;
     uint16_t port = 0;
     if (!parse_address(address, &host, &port) || host != node) {
         return ERR(e, E_INVALID, "listen on %s: not an address of this node", address);
     }
-    if (port == 0) port = NET_PORT;
+    if (port == 0) port = SIMNET_PORT;
     if (find_listener(net, node, port) != NULL) {
         return ERR(e, E_INUSE, "listen on %s: address in use", address);
     }
@@ -160,14 +160,14 @@ enum code net_listen(struct net *net, uint32_t node, const char *address, env_ac
     return OK;
 }
 
-void net_unlisten(struct net *net, struct env_listener *listener)
+void simnet_unlisten(struct simnet *net, struct env_listener *listener)
 {
     if (listener == NULL) return;
     if (listener->is_closed) world_fail(net->world, "env", "a listener is closed twice");
     listener->is_closed = true;
 }
 
-static struct env_link *link_new(struct net *net, uint32_t node, enum link_state state)
+static struct env_link *link_new(struct simnet *net, uint32_t node, enum link_state state)
 {
     struct env_link *link = calloc(1, sizeof(*link));
     ASSERT(link != NULL);
@@ -176,7 +176,7 @@ static struct env_link *link_new(struct net *net, uint32_t node, enum link_state
     return link;
 }
 
-struct env_link *net_dead_link(struct net *net, uint32_t node)
+struct env_link *simnet_dead_link(struct simnet *net, uint32_t node)
 {
     return link_new(net, node, LINK_DEAD);
 }
@@ -213,7 +213,7 @@ static void end_link(struct env_link *link, uint64_t delay_ns, enum code code)
 
 static void reset_both(struct env_link *link)
 {
-    struct net *net = link->net;
+    struct simnet *net = link->net;
     net->world->coverage.resets++;
     uint64_t mean = net->faults.delay_mean_ns;
     struct env_link *ends[] = {link, link->peer};
@@ -240,7 +240,7 @@ static void run_opened(struct world *w, void *arg, uint64_t number)
 static void run_accept(struct world *w, void *arg, uint64_t number)
 {
     struct env_link *from = arg;
-    struct net *net = from->net;
+    struct simnet *net = from->net;
     uint32_t host = 0;
     uint16_t port = 0;
     if (from->state != LINK_CONNECTING || !parse_address(from->address, &host, &port)) return;
@@ -268,7 +268,7 @@ static void run_accept(struct world *w, void *arg, uint64_t number)
 static void run_connect(struct world *w, void *arg, uint64_t number)
 {
     struct env_link *link = arg;
-    struct net *net = link->net;
+    struct simnet *net = link->net;
     uint32_t host = 0;
     uint16_t port = 0;
     if (link->state != LINK_CONNECTING) return;
@@ -294,8 +294,8 @@ static void run_connect_timeout(struct world *w, void *arg, uint64_t number)
     if (link->state == LINK_CONNECTING && link->peer == NULL) end_link(link, 0, E_TIMEOUT);
 }
 
-struct env_link *net_connect(struct net *net, uint32_t node, const char *address,
-                             const struct env_link_events *events, void *arg)
+struct env_link *simnet_connect(struct simnet *net, uint32_t node, const char *address,
+                                const struct env_link_events *events, void *arg)
 {
     struct world *w = net->world;
     struct env_link *link = link_new(net, node, LINK_CONNECTING);
@@ -314,7 +314,7 @@ struct env_link *net_connect(struct net *net, uint32_t node, const char *address
 
 static void push_unit(struct env_link *from, struct unit *unit)
 {
-    struct net *net = from->net;
+    struct simnet *net = from->net;
     uint64_t delay = world_draw_delay(net->world, STREAM_NET, net->faults.delay_mean_ns);
     if (world_draw_chance(net->world, STREAM_NET, net->faults.slow)) delay *= 50;
     unit->arrives_ns = net->world->now_ns + delay;
@@ -328,7 +328,7 @@ static void push_unit(struct env_link *from, struct unit *unit)
     }
     from->tail = unit;
     from->queued += unit->size;
-    if (from->queued > NET_LOW_WATER) from->was_full = true;
+    if (from->queued > SIMNET_LOW_WATER) from->was_full = true;
     schedule_delivery(from);
 }
 
@@ -374,10 +374,10 @@ static void keep_loan(struct env_link *link, void (*release)(void *), void *arg)
     world_schedule(link->net->world, delay, EVENT_SENT, link->node, run_sent, link, 0);
 }
 
-void net_send(struct env_link *link, const struct slice *pieces, size_t count,
-              void (*release)(void *), void *release_arg)
+void simnet_send(struct env_link *link, const struct slice *pieces, size_t count,
+                 void (*release)(void *), void *release_arg)
 {
-    struct net *net = link->net;
+    struct simnet *net = link->net;
     struct world *w = net->world;
     if (link->state == LINK_CLOSED) world_fail(w, "env", "send on a closed link");
     if (link->state == LINK_CONNECTING) world_fail(w, "env", "send on a link not yet opened");
@@ -416,7 +416,7 @@ static void run_drained(struct world *w, void *arg, uint64_t number)
 static void count_delivered(struct env_link *from, size_t size)
 {
     from->queued -= size;
-    if (!from->was_full || from->queued >= NET_LOW_WATER) return;
+    if (!from->was_full || from->queued >= SIMNET_LOW_WATER) return;
     from->was_full = false;
     if (from->state == LINK_OPEN) {
         world_schedule(from->net->world, 0, EVENT_DRAINED, from->node, run_drained, from, 0);
@@ -507,12 +507,12 @@ static void schedule_delivery(struct env_link *from)
     world_schedule(w, delay, EVENT_DELIVER, to->node, run_deliver, from, from->head->size);
 }
 
-size_t net_queued(const struct env_link *link)
+size_t simnet_queued(const struct env_link *link)
 {
     return link->queued;
 }
 
-void net_pause(struct env_link *link, bool is_paused)
+void simnet_pause(struct env_link *link, bool is_paused)
 {
     if (link->state == LINK_CLOSED) world_fail(link->net->world, "env", "pause of a closed link");
     link->is_paused = is_paused;
@@ -526,7 +526,7 @@ static void send_end(struct env_link *link)
     push_unit(link, unit);
 }
 
-void net_close(struct env_link *link)
+void simnet_close(struct env_link *link)
 {
     struct world *w = link->net->world;
     if (link->state == LINK_CLOSED) world_fail(w, "env", "a closed link is closed again");
@@ -538,14 +538,14 @@ void net_close(struct env_link *link)
     end_link(link, world_draw_delay(w, STREAM_NET, NS_PER_MS / 5), OK);
 }
 
-const char *net_describe(const struct env_link *link)
+const char *simnet_describe(const struct env_link *link)
 {
     return link->address;
 }
 
 /* --- lives of nodes --- */
 
-void net_node_ends(struct net *net, uint32_t node, bool is_power_cut)
+void simnet_node_ends(struct simnet *net, uint32_t node, bool is_power_cut)
 {
     for (struct env_listener *l = net->listeners; l != NULL; l = l->next) {
         if (l->node == node) l->is_closed = true;
@@ -566,7 +566,7 @@ void net_node_ends(struct net *net, uint32_t node, bool is_power_cut)
     }
 }
 
-void net_node_begins(struct net *net, uint32_t node)
+void simnet_node_begins(struct simnet *net, uint32_t node)
 {
     for (struct env_link *link = net->links; link != NULL; link = link->next) {
         if (link->node != node || !link->is_ghost) continue;
@@ -579,7 +579,7 @@ void net_node_begins(struct net *net, uint32_t node)
     }
 }
 
-bool net_reset_some_link(struct net *net)
+bool simnet_reset_some_link(struct simnet *net)
 {
     size_t count = 0;
     for (struct env_link *link = net->links; link != NULL; link = link->next) {

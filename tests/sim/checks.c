@@ -1,0 +1,263 @@
+/* checks: the laws, one function each. The oracle looks into the nodes directly where an answer
+ * would be too slow or could lie. */
+#include "sim/checks.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "engine/receiver.h"
+#include "sim/client.h"
+
+#define ANSWER_MAX_NS (90 * NS_PER_S)
+#define CLOSE_MAX_NS  (60 * NS_PER_S)
+
+static struct position durable_of(const struct cluster_node *n)
+{
+    return log_durable(n->db->log);
+}
+
+static void see_position(struct cluster *c, uint32_t node, const struct position *p)
+{
+    model_saw_position(&c->model, node, p->epoch, p->seqno.v, p->chain.bytes);
+}
+
+/* Positions that this node ever showed must still be there. */
+static void check_marks(struct cluster *c, uint32_t node, uint64_t durable, uint64_t applied)
+{
+    struct cluster_node *n = &c->nodes[node];
+    if (n->db->identity.history_id != n->history_id) {
+        n->history_id = n->db->identity.history_id;
+        n->durable_peak = 0;
+        n->applied_peak = 0;
+    }
+    if (durable < n->durable_peak || applied < n->applied_peak) {
+        world_fail(&c->world, "marks",
+                   "node %u went back: durable %" PRIu64 " after %" PRIu64 ", applied %" PRIu64
+                   " after %" PRIu64,
+                   node, durable, n->durable_peak, applied, n->applied_peak);
+    }
+    n->durable_peak = durable;
+    n->applied_peak = applied;
+    if (durable > n->durable_ever) n->durable_ever = durable;
+}
+
+void check_after_open(struct cluster *c, uint32_t node)
+{
+    struct cluster_node *n = &c->nodes[node];
+    if (n->db->log == NULL) {
+        if (n->durable_peak > 0) {
+            world_fail(&c->world, "lost", "node %u forgot its log of %" PRIu64 " records", node,
+                       n->durable_peak);
+        }
+        return;
+    }
+    uint64_t durable = durable_of(n).seqno.v;
+    if (node == CLUSTER_LEADER && durable < c->model.acked_max) {
+        world_fail(&c->world, "lost",
+                   "the leader came back with %" PRIu64 " records, %" PRIu64 " were acknowledged",
+                   durable, c->model.acked_max);
+    }
+    check_node(c, node);
+}
+
+/* Only what the leader has on disk may be on a follower's disk. */
+static void check_prefix(struct cluster *c, uint32_t node, uint64_t durable)
+{
+    const struct cluster_node *leader = &c->nodes[CLUSTER_LEADER];
+    if (node == CLUSTER_LEADER || durable <= leader->durable_ever) return;
+    world_fail(&c->world, "hole",
+               "node %u holds %" PRIu64 " records, its leader never had more "
+               "than %" PRIu64 " on disk",
+               node, durable, leader->durable_ever);
+}
+
+void check_node(struct cluster *c, uint32_t node)
+{
+    struct cluster_node *n = &c->nodes[node];
+    if (n->db->log == NULL || n->db->state == NULL) return;
+    struct position durable = durable_of(n);
+    struct position applied = state_position(n->db->state);
+    struct position written = log_written(n->db->log);
+    if (applied.seqno.v > durable.seqno.v || durable.seqno.v > written.seqno.v) {
+        world_fail(&c->world, "hole",
+                   "node %u: applied %" PRIu64 ", durable %" PRIu64 ", written %" PRIu64, node,
+                   applied.seqno.v, durable.seqno.v, written.seqno.v);
+    }
+    bool is_same = durable.seqno.v == n->durable_peak && applied.seqno.v == n->applied_peak &&
+                   n->db->identity.history_id == n->history_id;
+    if (is_same) return;
+    check_marks(c, node, durable.seqno.v, applied.seqno.v);
+    see_position(c, node, &durable);
+    see_position(c, node, &applied);
+    if (node == CLUSTER_LEADER) {
+        model_saw_durable(&c->model, durable.seqno.v, c->world.now_ns);
+    }
+    check_prefix(c, node, durable.seqno.v);
+    world_note(&c->world, durable.seqno.v << 32 | applied.seqno.v);
+}
+
+/* --- on a timer --- */
+
+static void check_condition(struct cluster *c, uint32_t node)
+{
+    struct cluster_node *n = &c->nodes[node];
+    if (n->db->condition == DB_HALTED || n->db->condition == DB_DIVERGED) {
+        world_fail(&c->world, "health", "node %u is %s: %s (%s)", node,
+                   n->db->condition == DB_HALTED ? "halted" : "diverged", n->db->reason.text,
+                   n->db->reason.origin != NULL ? n->db->reason.origin : "?");
+    }
+    if (n->db->condition == DB_POISONED && world_draw_chance(&c->world, STREAM_FAULTS, 200000)) {
+        world_trace(&c->world, node, "poisoned: %s", n->db->reason.text);
+        if (world_draw_chance(&c->world, STREAM_FAULTS, 500000)) {
+            cluster_stop(c, node);
+        } else {
+            cluster_kill(c, node, world_draw_chance(&c->world, STREAM_FAULTS, 500000));
+        }
+    }
+}
+
+void check_tick(struct cluster *c)
+{
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        struct cluster_node *n = &c->nodes[i];
+        if (n->state == NODE_CLOSING && c->world.now_ns - n->closing_since_ns > CLOSE_MAX_NS) {
+            world_fail(&c->world, "answered", "node %u does not finish closing", i);
+        }
+        if (n->state != NODE_UP) continue;
+        uint64_t oldest_ns = client_oldest_run_ns(c, i);
+        if (oldest_ns != 0 && c->world.now_ns - oldest_ns > ANSWER_MAX_NS) {
+            world_fail(&c->world, "answered", "a run on node %u has no answer after %" PRIu64 " s",
+                       i, (c->world.now_ns - oldest_ns) / NS_PER_S);
+        }
+        check_condition(c, i);
+    }
+}
+
+/* --- answers --- */
+
+static struct cluster_node *find_node(struct cluster *c, const char *node_id)
+{
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        if (strcmp(c->nodes[i].node_id, node_id) == 0) return &c->nodes[i];
+    }
+    return NULL;
+}
+
+/* lag_seconds must not be below the age of the first record that the follower does not show. The
+ * truth is of the moment of asking and of what the follower shows now, so it is a lower bound. */
+static void check_lag_seconds(struct cluster *c, const char *who, double claimed, uint64_t applied,
+                              const struct check_asked *asked)
+{
+    uint64_t now_ns = c->world.now_ns;
+    uint64_t age_ns = model_staleness_ns(&c->model, applied, asked->leader_durable);
+    uint64_t passed_ns = now_ns - asked->at_ns;
+    uint64_t truth_ns = age_ns > passed_ns ? age_ns - passed_ns : 0;
+    if (claimed + 1e-6 >= (double)truth_ns / 1e9) return;
+    world_fail(&c->world, "lag", "%s: lag_seconds %.6f, true staleness %.6f", who, claimed,
+               (double)truth_ns / 1e9);
+}
+
+/* Does the follower itself believe in its link? Its leader may hold on to a dead one. */
+static bool is_link_up(const struct cluster_node *n)
+{
+    if (n->state != NODE_UP || n->db->receiver == NULL) return false;
+    struct receiver_status status;
+    receiver_status(n->db->receiver, &status);
+    return status.is_link_up;
+}
+
+static void check_follower(struct cluster *c, const struct tide_follower_status *f,
+                           const struct check_asked *asked)
+{
+    struct cluster_node *n = find_node(c, f->node_id);
+    if (n == NULL) {
+        world_fail(&c->world, "lag", "status names an unknown follower \"%s\"", f->node_id);
+        return;
+    }
+    if (f->is_connected && f->was_synced && is_link_up(n)) n->is_reset = false;
+    if (n->state != NODE_UP || n->is_reset || n->db->state == NULL) return;
+    c->world.coverage.gauges++;
+    uint64_t applied = state_position(n->db->state).seqno.v;
+    uint64_t truth = applied < asked->leader_durable ? asked->leader_durable - applied : 0;
+    char who[64];
+    snprintf(who, sizeof(who), "leader about %s", n->node_id);
+    if (f->was_synced && f->lag_records < truth) {
+        world_fail(&c->world, "lag", "%s: lag_records %" PRIu64 ", true lag %" PRIu64, who,
+                   f->lag_records, truth);
+    }
+    if (f->stored > n->durable_ever || f->applied > n->durable_ever) {
+        world_fail(&c->world, "lag",
+                   "%s: stored %" PRIu64 ", applied %" PRIu64 "; it never had more than %" PRIu64,
+                   who, f->stored, f->applied, n->durable_ever);
+    }
+    check_lag_seconds(c, who, f->lag_seconds, applied, asked);
+}
+
+void check_status(struct cluster *c, uint32_t node, const struct tide_status *s,
+                  const struct check_asked *asked)
+{
+    struct cluster_node *n = &c->nodes[node];
+    if (s->digest_mark != 0) n->digest_mark = s->digest_mark;
+    if (s->applied.seqno > s->durable.seqno || s->durable.seqno > s->assigned) {
+        world_fail(&c->world, "hole",
+                   "status of node %u: assigned %" PRIu64 ", durable %" PRIu64 ", applied %" PRIu64,
+                   node, s->assigned, s->durable.seqno, s->applied.seqno);
+    }
+    if (node == CLUSTER_LEADER) {
+        for (uint32_t i = 0; i < s->follower_count; i++) {
+            check_follower(c, &s->followers[i], asked);
+        }
+    } else if (n->db != NULL && n->db->state != NULL) {
+        c->world.coverage.gauges++;
+        check_lag_seconds(c, n->node_id, s->lag_seconds, state_position(n->db->state).seqno.v,
+                          asked);
+    }
+}
+
+void check_wait(struct cluster *c, uint64_t at_least, uint64_t count)
+{
+    uint64_t truth = 0;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        if (i != CLUSTER_LEADER && c->nodes[i].durable_ever >= at_least) truth++;
+    }
+    c->world.coverage.waits++;
+    if (count > truth) {
+        world_fail(&c->world, "wait",
+                   "WAIT for %" PRIu64 " counted %" PRIu64 " followers, %" PRIu64 " have it",
+                   at_least, count, truth);
+    }
+}
+
+/* --- the end --- */
+
+bool check_is_converged(const struct cluster *c, char *out_why, size_t size)
+{
+    uint32_t example = 0;
+    uint32_t unresolved = model_unresolved(&c->model, &example);
+    if (unresolved > 0) {
+        const struct model_write *w = &c->model.writes[example];
+        snprintf(out_why, size,
+                 "%u writes are without outcome, one is k%u (state %d, sent %u times)", unresolved,
+                 example, (int)w->state, w->attempts);
+        return false;
+    }
+    const struct cluster_node *leader = &c->nodes[CLUSTER_LEADER];
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        const struct cluster_node *n = &c->nodes[i];
+        if (n->state != NODE_UP || n->db->condition != DB_SERVING) {
+            snprintf(out_why, size, "node %u is not serving: %s", i,
+                     n->state == NODE_UP ? n->db->reason.text : "it is not up");
+            return false;
+        }
+        if (leader->db == NULL || leader->db->log == NULL) return false;
+        uint64_t goal = durable_of(leader).seqno.v;
+        uint64_t applied = n->db->state == NULL ? 0 : state_position(n->db->state).seqno.v;
+        if (applied != goal) {
+            snprintf(out_why, size, "node %u shows %" PRIu64 " of %" PRIu64 " records", i, applied,
+                     goal);
+            return false;
+        }
+    }
+    return true;
+}

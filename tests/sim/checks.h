@@ -1,0 +1,44 @@
+/* checks: the laws of DESIGN that must hold after every event, at every open, in every answer, and
+ * at the end. A broken law ends the history through world_fail with the law's name:
+ *
+ *   env        the engine uses its env as env.h allows (checked in sim/machine and sim/simnet)
+ *   lost       an acknowledged record is missing after recovery or in a count
+ *   hole       applied <= durable <= written; a follower never holds what its leader has not
+ *   once       a write shows twice, or shows although it was refused
+ *   honesty    an answer contradicts an earlier answer about the same write
+ *   token      a position in an answer is wrong
+ *   history    one record number, two histories
+ *   digest     two nodes differ in the state after one record
+ *   marks      durable or applied went back without a new history id
+ *   lag        a lag figure is below the truth
+ *   wait       WAIT counted a follower that has not stored the writes
+ *   open       a node does not open although nothing is damaged
+ *   health     a node halted, or calls itself diverged
+ *   answered   a run got no answer
+ *   memory     memory was not freed at the end of a life
+ *   liveness   after the faults something does not converge
+ */
+#ifndef TIDEMARK_TESTS_SIM_CHECKS_H
+#define TIDEMARK_TESTS_SIM_CHECKS_H
+
+#include "sim/cluster.h"
+
+/* A node that just opened: nothing acknowledged is missing, nothing shown before is taken back. */
+void check_after_open(struct cluster *c, uint32_t node);
+/* After every event, for a node that is up. */
+void check_node(struct cluster *c, uint32_t node);
+/* On a timer: halted nodes, runs without answer, poisoned nodes that an operator restarts. */
+void check_tick(struct cluster *c);
+/* A status of the node; asked_ns and asked_durable are of the moment it was asked for. */
+struct check_asked {
+    uint64_t at_ns;
+    uint64_t leader_durable;
+};
+void check_status(struct cluster *c, uint32_t node, const struct tide_status *s,
+                  const struct check_asked *asked);
+/* WAIT for `at_least` answered `count`. */
+void check_wait(struct cluster *c, uint64_t at_least, uint64_t count);
+/* Is everybody up, serving and at the leader's durable position? *out_why: what is missing. */
+bool check_is_converged(const struct cluster *c, char *out_why, size_t size);
+
+#endif

@@ -1,0 +1,99 @@
+/* cluster: the nodes of one history and their lives. Node 0 leads, the others follow it. The engine
+ * is the real one; only its env is made of the world.
+ *
+ * A life begins with db_open, which may die at any file call; it ends by a process kill, a power
+ * cut, a death at a chosen file call, or a clean stop. Every run that was in flight on a node that
+ * dies goes back to its client with an unknown outcome.
+ *
+ * Owner: the world's thread. Never: decides when something happens (sim/faults does).
+ */
+#ifndef TIDEMARK_TESTS_SIM_CLUSTER_H
+#define TIDEMARK_TESTS_SIM_CLUSTER_H
+
+#include "base/alloc.h"
+#include "engine/db.h"
+#include "sim/machine.h"
+#include "sim/model.h"
+#include "sim/plan.h"
+
+#define CLUSTER_LEADER 0u
+
+struct client;
+struct client_run;
+
+enum node_state {
+    NODE_DOWN,
+    NODE_UP,
+    NODE_CLOSING,
+};
+
+struct cluster_node {
+    struct machine machine;
+    struct alloc alloc;
+    struct db *db; /* NULL when down */
+    enum node_state state;
+    bool is_opening;
+    bool has_closed;        /* db_close called back */
+    bool dies_by_power_cut; /* how the next death is */
+    bool is_restart_planned;
+    struct client_run *runs; /* in flight here */
+    uint64_t closing_since_ns;
+    uint32_t failed_opens; /* in a row */
+    char node_id[16];
+    char listen[SIMNET_ADDRESS_SIZE];
+    char follow[SIMNET_ADDRESS_SIZE]; /* "" on the leader */
+    /* What it ever showed: must not be taken back without a new history id. */
+    uint64_t history_id;
+    uint64_t durable_peak;
+    uint64_t applied_peak;
+    uint64_t durable_ever; /* also before its disk was wiped */
+    bool is_reset;         /* its disk was wiped or set back; its leader has not met it since */
+    uint64_t digest_mark;  /* newest mark it has a root for, as last told */
+    struct trace_cursor {
+        uint64_t count;
+    } traced; /* lines of db->trace already printed */
+};
+
+struct cluster {
+    struct world world;
+    struct simnet net;
+    struct model model;
+    struct plan plan;
+    struct cluster_node nodes[WORLD_NODES_MAX];
+    uint32_t node_count;
+    struct client *clients;
+    uint32_t client_count;
+    bool is_quiet;           /* faults are over: everything must converge */
+    bool is_damage_expected; /* a story damaged a file: a refused open is recorded, not failed */
+    enum code open_failure;
+    struct disk backup;   /* a copy of some follower's disk, taken while it ran */
+    uint32_t backup_node; /* WORLD_NO_NODE: none */
+};
+
+void cluster_init(struct cluster *c, uint64_t seed, const struct plan *plan);
+/* Ends all lives and frees everything. */
+void cluster_fini(struct cluster *c);
+
+static inline struct cluster *cluster_of(struct world *w)
+{
+    return CONTAINER_OF(w, struct cluster, world);
+}
+/* Up, not paused: it can take a run now. */
+bool cluster_is_ready(const struct cluster *c, uint32_t node);
+
+/* Begin a life after a delay, if the node is down then. */
+void cluster_plan_start(struct cluster *c, uint32_t node, uint64_t delay_ns, bool is_boot);
+/* End the life now, and plan the next one. */
+void cluster_kill(struct cluster *c, uint32_t node, bool is_power_cut);
+/* Stop cleanly; the next life is planned when it has stopped. */
+void cluster_stop(struct cluster *c, uint32_t node);
+/* Let it die in its n-th file call from now. */
+void cluster_plan_death(struct cluster *c, uint32_t node, uint64_t calls, bool is_power_cut);
+/* The world's after(): buries the dying, finishes clean stops, looks at every node. */
+void cluster_after(struct world *w, const struct event *ev);
+/* The world's describe(). */
+void cluster_describe(struct world *w, char *out, size_t size);
+/* How long a node stays down. */
+uint64_t cluster_draw_downtime(struct cluster *c);
+
+#endif

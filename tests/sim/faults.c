@@ -1,0 +1,230 @@
+/* faults: mishaps and their repair. */
+#include "sim/faults.h"
+
+static uint64_t draw(struct cluster *c, uint64_t from, uint64_t to)
+{
+    return world_draw_range(&c->world, STREAM_FAULTS, from, to);
+}
+
+static uint32_t draw_node(struct cluster *c)
+{
+    return (uint32_t)draw(c, 0, c->node_count - 1);
+}
+
+static uint32_t draw_follower(struct cluster *c)
+{
+    return (uint32_t)draw(c, 1, c->node_count - 1);
+}
+
+/* --- rates --- */
+
+static void set_rates(struct cluster *c)
+{
+    const struct plan *p = &c->plan;
+    uint32_t rate = p->is_honest_rates ? 1 : 10;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        struct machine *m = &c->nodes[i].machine;
+        m->pace.job_mean_ns = p->disk_mean_ns;
+        m->pace.done_mean_ns = p->disk_mean_ns / 10;
+        m->pace.stall_max_ns = 3 * NS_PER_S;
+        m->pace.stalls = plan_has(p, FAULT_STALL) ? 1000 * rate : 0;
+        m->disk.faults.sync_fails = plan_has(p, FAULT_SYNC) ? 300 * rate : 0;
+        m->disk.faults.write_fails = plan_has(p, FAULT_WRITE) ? 100 * rate : 0;
+        m->disk.faults.read_fails = plan_has(p, FAULT_READ) ? 200 * rate : 0;
+        m->disk.faults.cache_drops = 300000;
+    }
+    c->net.faults = (struct simnet_faults){
+        .delay_mean_ns = p->net_mean_ns,
+        .drops = plan_has(p, FAULT_DROP) ? 1000 * rate : 0,
+        .duplicates = plan_has(p, FAULT_DUPLICATE) ? 1000 * rate : 0,
+        .splits = 100000,
+        .slow = plan_has(p, FAULT_SLOW) ? 5000 * rate : 0,
+    };
+}
+
+/* --- repairs --- */
+
+static void run_heal(struct world *w, void *arg, uint64_t number)
+{
+    (void)arg;
+    struct cluster *c = cluster_of(w);
+    uint32_t from = (uint32_t)(number / WORLD_NODES_MAX);
+    uint32_t to = (uint32_t)(number % WORLD_NODES_MAX);
+    if (!c->net.is_cut[from][to]) return;
+    c->net.is_cut[from][to] = false;
+    world_trace(w, WORLD_NO_NODE, "healed n%u -> n%u", from, to);
+}
+
+static void run_free_disk(struct world *w, void *arg, uint64_t number)
+{
+    struct cluster *c = cluster_of(w);
+    (void)arg;
+    c->nodes[number].machine.disk.faults.is_full = false;
+    world_trace(w, (uint32_t)number, "disk has room again");
+}
+
+/* --- mishaps --- */
+
+static void cut_links(struct cluster *c)
+{
+    uint32_t a = CLUSTER_LEADER;
+    uint32_t b = draw_follower(c);
+    uint64_t how = draw(c, 0, 2); /* 0: both ways, 1: to the follower, 2: to the leader */
+    uint64_t duration = draw(c, NS_PER_S / 10, draw(c, 0, 1) == 0 ? 2 * NS_PER_S : 8 * NS_PER_S);
+    c->world.coverage.partitions++;
+    c->world.coverage.one_way_partitions += how != 0;
+    if (how != 2) c->net.is_cut[a][b] = true;
+    if (how != 1) c->net.is_cut[b][a] = true;
+    world_trace(&c->world, WORLD_NO_NODE, "cut n%u %s n%u", a,
+                how == 0 ? "<->" : (how == 1 ? "->" : "<-"), b);
+    uint64_t forward = (uint64_t)a * WORLD_NODES_MAX + b;
+    uint64_t backward = (uint64_t)b * WORLD_NODES_MAX + a;
+    world_schedule(&c->world, duration, EVENT_REPAIR, WORLD_NO_NODE, run_heal, c, forward);
+    world_schedule(&c->world, duration, EVENT_REPAIR, WORLD_NO_NODE, run_heal, c, backward);
+}
+
+static void fill_disk(struct cluster *c)
+{
+    uint32_t node = draw_node(c);
+    c->world.coverage.full_disks++;
+    c->nodes[node].machine.disk.faults.is_full = true;
+    world_trace(&c->world, node, "disk is full");
+    world_schedule(&c->world, draw(c, NS_PER_S / 5, 4 * NS_PER_S), EVENT_REPAIR, WORLD_NO_NODE,
+                   run_free_disk, c, node);
+}
+
+static void pause_node(struct cluster *c)
+{
+    uint32_t node = draw_node(c);
+    if (!world_is_alive(&c->world, node)) return;
+    uint64_t duration = draw(c, NS_PER_S / 20, draw(c, 0, 3) == 0 ? 12 * NS_PER_S : NS_PER_S);
+    c->world.coverage.pauses++;
+    c->world.nodes[node].paused_until_ns = c->world.now_ns + duration;
+    world_trace(&c->world, node, "paused for %u ms", (unsigned)(duration / NS_PER_MS));
+}
+
+/* The clock of a leader that jumps ahead takes the log's time with it; idempotency keys live ten
+ * minutes of log time, so a history never jumps further than that. */
+static void jump_clock(struct cluster *c)
+{
+    static const int64_t offsets_ms[] = {-86400000, -60000, -1000, 0, 500, 60000, 180000};
+    uint32_t node = draw_node(c);
+    uint64_t chosen = world_draw_range(&c->world, STREAM_CLOCKS, 0, COUNT_OF(offsets_ms) - 1);
+    c->world.coverage.clock_jumps++;
+    c->nodes[node].machine.wall_offset_ms = offsets_ms[chosen];
+    world_trace(&c->world, node, "wall clock at %lld ms", (long long)offsets_ms[chosen]);
+}
+
+/* The node's past counts no more: its disk is another one. */
+static void forget_past(struct cluster_node *n)
+{
+    n->history_id = 0;
+    n->durable_peak = 0;
+    n->applied_peak = 0;
+    n->digest_mark = 0;
+    n->is_reset = true;
+}
+
+static void end_for_new_disk(struct cluster *c, uint32_t node)
+{
+    if (world_is_alive(&c->world, node)) {
+        cluster_kill(c, node, true);
+    } else if (!c->nodes[node].is_restart_planned) {
+        cluster_plan_start(c, node, cluster_draw_downtime(c), true);
+    }
+}
+
+void faults_wipe(struct cluster *c, uint32_t node)
+{
+    end_for_new_disk(c, node);
+    c->world.coverage.wipes++;
+    world_trace(&c->world, node, "disk WIPED");
+    disk_wipe(&c->nodes[node].machine.disk);
+    forget_past(&c->nodes[node]);
+}
+
+void faults_restore(struct cluster *c, uint32_t node, const struct disk *copy)
+{
+    end_for_new_disk(c, node);
+    c->world.coverage.restores++;
+    world_trace(&c->world, node, "disk SET BACK to an older copy");
+    disk_copy(&c->nodes[node].machine.disk, copy);
+    forget_past(&c->nodes[node]);
+}
+
+/* First take a copy, some later time put it back. */
+static void copy_or_restore(struct cluster *c)
+{
+    if (c->backup_node == WORLD_NO_NODE) {
+        c->backup_node = draw_follower(c);
+        disk_copy(&c->backup, &c->nodes[c->backup_node].machine.disk);
+        world_trace(&c->world, c->backup_node, "disk copied");
+    } else {
+        faults_restore(c, c->backup_node, &c->backup);
+        c->backup_node = WORLD_NO_NODE;
+    }
+}
+
+static void do_fault(struct cluster *c, enum fault fault)
+{
+    bool has_followers = c->node_count > 1;
+    switch (fault) {
+    case FAULT_KILL: cluster_kill(c, draw_node(c), false); break;
+    case FAULT_POWER_CUT: cluster_kill(c, draw_node(c), true); break;
+    case FAULT_DEATH_AT_IO:
+        cluster_plan_death(c, draw_node(c), draw(c, 1, draw(c, 0, 1) == 0 ? 6 : 80),
+                           draw(c, 0, 2) != 0);
+        break;
+    case FAULT_CLEAN_STOP: cluster_stop(c, draw_node(c)); break;
+    case FAULT_FULL: fill_disk(c); break;
+    case FAULT_PARTITION:
+        if (has_followers) cut_links(c);
+        break;
+    case FAULT_RESET: (void)simnet_reset_some_link(&c->net); break;
+    case FAULT_PAUSE: pause_node(c); break;
+    case FAULT_CLOCK: jump_clock(c); break;
+    case FAULT_WIPE:
+        if (has_followers && draw(c, 0, 3) == 0) faults_wipe(c, draw_follower(c));
+        break;
+    case FAULT_RESTORE:
+        if (has_followers) copy_or_restore(c);
+        break;
+    case FAULT_SYNC: /* rates, set at the beginning */
+    case FAULT_WRITE:
+    case FAULT_READ:
+    case FAULT_STALL:
+    case FAULT_DROP:
+    case FAULT_DUPLICATE:
+    case FAULT_SLOW:
+    case FAULT_COUNT: break;
+    }
+}
+
+static void run_fault(struct world *w, void *arg, uint64_t number)
+{
+    struct cluster *c = arg;
+    if (c->is_quiet) return;
+    enum fault fault = (enum fault)draw(c, 0, FAULT_COUNT - 1);
+    if (plan_has(&c->plan, fault)) do_fault(c, fault);
+    uint64_t pause = world_draw_delay(w, STREAM_FAULTS, c->plan.fault_mean_ns);
+    world_schedule(w, pause, EVENT_FAULT, WORLD_NO_NODE, run_fault, c, number + 1);
+}
+
+void faults_begin(struct cluster *c)
+{
+    set_rates(c);
+    world_schedule(&c->world, c->plan.fault_mean_ns, EVENT_FAULT, WORLD_NO_NODE, run_fault, c, 0);
+}
+
+void faults_end(struct cluster *c)
+{
+    memset(c->net.is_cut, 0, sizeof(c->net.is_cut));
+    c->net.faults = (struct simnet_faults){.delay_mean_ns = c->plan.net_mean_ns, .splits = 10000};
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        struct machine *m = &c->nodes[i].machine;
+        m->pace.stalls = 0;
+        m->disk.faults = (struct disk_faults){0};
+        m->calls_left = -1;
+        c->world.nodes[i].paused_until_ns = 0;
+    }
+}

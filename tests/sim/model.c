@@ -1,0 +1,261 @@
+/* model: the clients' memory. See the header for what it promises. */
+#include "sim/model.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+
+const struct model_type model_types[MODEL_TYPES] = {
+    {"view", true}, {"click", true}, {"share", false}, {"skip", true}, {"comment", true},
+};
+
+void model_init(struct model *m, struct world *world)
+{
+    *m = (struct model){.world = world};
+    m->places = calloc(MODEL_SEQNOS_MAX, sizeof(m->places[0]));
+    ASSERT(m->places != NULL);
+}
+
+void model_fini(struct model *m)
+{
+    free(m->writes);
+    free(m->entries);
+    free(m->places);
+    *m = (struct model){0};
+}
+
+size_t model_key(uint32_t write, char out[MODEL_KEY_SIZE])
+{
+    return (size_t)snprintf(out, MODEL_KEY_SIZE, "k%" PRIu32, write);
+}
+
+size_t model_item(uint32_t item, char out[MODEL_KEY_SIZE])
+{
+    return (size_t)snprintf(out, MODEL_KEY_SIZE, "item-%" PRIu32, item);
+}
+
+size_t model_user(uint32_t user, char out[MODEL_KEY_SIZE])
+{
+    return (size_t)snprintf(out, MODEL_KEY_SIZE, "u%" PRIu32, user);
+}
+
+uint32_t model_write_new(struct model *m, bool is_keyed, uint32_t producer, uint64_t number,
+                         uint32_t group)
+{
+    if (m->write_count == m->write_capacity) {
+        m->write_capacity = m->write_capacity == 0 ? 256 : m->write_capacity * 2;
+        m->writes = realloc(m->writes, m->write_capacity * sizeof(m->writes[0]));
+        ASSERT(m->writes != NULL);
+    }
+    m->writes[m->write_count] = (struct model_write){.state = WRITE_WAITING,
+                                                     .is_keyed = is_keyed,
+                                                     .producer = producer,
+                                                     .producer_number = number,
+                                                     .group = group,
+                                                     .first_entry = m->entry_count};
+    return m->write_count++;
+}
+
+void model_entry_add(struct model *m, struct model_entry entry)
+{
+    if (m->entry_count == m->entry_capacity) {
+        m->entry_capacity = m->entry_capacity == 0 ? 512 : m->entry_capacity * 2;
+        m->entries = realloc(m->entries, m->entry_capacity * sizeof(m->entries[0]));
+        ASSERT(m->entries != NULL);
+    }
+    m->entries[m->entry_count++] = entry;
+    m->writes[m->write_count - 1].entry_count++;
+}
+
+void model_sent(struct model *m, uint32_t write)
+{
+    struct model_write *w = &m->writes[write];
+    if (w->attempts++ > 0) m->world->coverage.retries++;
+    if (w->state != WRITE_ACKED) w->state = WRITE_SENT;
+}
+
+void model_unknown(struct model *m, uint32_t write)
+{
+    struct model_write *w = &m->writes[write];
+    if (w->state == WRITE_ACKED) return;
+    m->world->coverage.unknowns++;
+    w->state = WRITE_UNKNOWN;
+    w->was_unknown = true;
+}
+
+void model_refused(struct model *m, uint32_t write, bool is_final)
+{
+    struct model_write *w = &m->writes[write];
+    m->world->coverage.refusals++;
+    if (w->state == WRITE_ACKED) return;
+    if (w->was_unknown) { /* an earlier attempt may still have done it */
+        w->state = WRITE_UNKNOWN;
+    } else {
+        w->state = is_final ? WRITE_REFUSED : WRITE_WAITING;
+    }
+}
+
+static bool same_place(const struct tide_position *a, const struct tide_position *b)
+{
+    return a->epoch == b->epoch && a->seqno == b->seqno &&
+           memcmp(a->chain4, b->chain4, sizeof(a->chain4)) == 0;
+}
+
+void model_acked(struct model *m, uint32_t write, const struct tide_position *where,
+                 bool is_duplicate)
+{
+    struct model_write *w = &m->writes[write];
+    m->world->coverage.writes++;
+    m->world->coverage.recognised += is_duplicate;
+    world_note(m->world, where->seqno);
+    if (w->state == WRITE_ACKED) {
+        if (!is_duplicate) {
+            world_fail(m->world, "once",
+                       "write k%u was done again at %" PRIu64 ", first at %" PRIu64, write,
+                       where->seqno, w->where.seqno);
+        } else if (w->producer == 0 && !same_place(where, &w->where)) {
+            world_fail(m->world, "token", "write k%u is said to be at %" PRIu64 ", was at %" PRIu64,
+                       write, where->seqno, w->where.seqno);
+        }
+        return;
+    }
+    if (is_duplicate && !w->was_unknown) {
+        world_fail(m->world, "honesty",
+                   "write k%u is called a duplicate, but every earlier attempt was refused", write);
+    }
+    if (where->seqno == 0) {
+        world_fail(m->world, "token", "write k%u was acknowledged at 0", write);
+    }
+    w->state = WRITE_ACKED;
+    w->where = *where;
+    w->is_place_vague = is_duplicate && w->producer != 0;
+    if (where->seqno > m->acked_max) m->acked_max = where->seqno;
+    if (m->acked_min == 0 || where->seqno < m->acked_min) m->acked_min = where->seqno;
+    model_saw_position(m, WORLD_NO_NODE, where->epoch, where->seqno, where->chain4);
+}
+
+void model_saw_position(struct model *m, uint32_t node, uint64_t epoch, uint64_t record,
+                        const uint8_t chain4[4])
+{
+    if (record == 0 || record >= MODEL_SEQNOS_MAX) return;
+    struct model_place *p = &m->places[record];
+    if (!p->is_known) {
+        p->is_known = true;
+        p->epoch = epoch;
+        memcpy(p->chain4, chain4, sizeof(p->chain4));
+        if (record >= m->place_count) m->place_count = record + 1;
+    } else if (p->epoch != epoch || memcmp(p->chain4, chain4, sizeof(p->chain4)) != 0) {
+        world_fail(m->world, "history",
+                   "record %" PRIu64 " has two histories: epoch %" PRIu64
+                   " chain %02x%02x%02x%02x on node %d, before epoch %" PRIu64
+                   " chain %02x%02x%02x%02x",
+                   record, epoch, chain4[0], chain4[1], chain4[2], chain4[3], (int)node, p->epoch,
+                   p->chain4[0], p->chain4[1], p->chain4[2], p->chain4[3]);
+    }
+}
+
+void model_saw_root(struct model *m, uint32_t node, uint64_t record, const uint8_t root[32])
+{
+    if (record >= MODEL_SEQNOS_MAX) return;
+    struct model_place *p = &m->places[record];
+    world_note(m->world, root[0] | (uint64_t)root[1] << 8 | (uint64_t)root[2] << 16);
+    if (!p->has_root) {
+        p->has_root = true;
+        p->root_node = node;
+        memcpy(p->root, root, sizeof(p->root));
+        return;
+    }
+    m->world->coverage.digests++;
+    if (memcmp(p->root, root, sizeof(p->root)) != 0) {
+        world_fail(m->world, "digest", "nodes %u and %u differ in the state after record %" PRIu64,
+                   p->root_node, node, record);
+    }
+}
+
+void model_saw_durable(struct model *m, uint64_t to, uint64_t now_ns)
+{
+    for (uint64_t s = to; s > 0 && s < MODEL_SEQNOS_MAX; s--) {
+        if (m->places[s].durable_ns != 0) break;
+        m->places[s].durable_ns = now_ns;
+    }
+}
+
+uint64_t model_staleness_ns(const struct model *m, uint64_t applied, uint64_t leader_durable)
+{
+    if (applied >= leader_durable || applied + 1 >= MODEL_SEQNOS_MAX) return 0;
+    uint64_t since = m->places[applied + 1].durable_ns;
+    return since == 0 ? 0 : m->world->now_ns - since;
+}
+
+static bool may_show(const struct model_write *w, uint64_t to)
+{
+    if (w->state == WRITE_ACKED) return w->is_place_vague || w->where.seqno <= to;
+    return w->state == WRITE_SENT || w->was_unknown;
+}
+
+void model_count_bounds(const struct model *m, uint64_t from, uint64_t to,
+                        struct model_bounds out[MODEL_TYPES][MODEL_ITEMS])
+{
+    memset(out, 0, sizeof(struct model_bounds) * MODEL_TYPES * MODEL_ITEMS);
+    for (uint32_t i = 0; i < m->write_count; i++) {
+        const struct model_write *w = &m->writes[i];
+        bool must = w->state == WRITE_ACKED && w->where.seqno <= from;
+        if (!must && !may_show(w, to)) continue;
+        for (uint32_t k = 0; k < w->entry_count; k++) {
+            const struct model_entry *entry = &m->entries[w->first_entry + k];
+            out[entry->type][entry->item].low += must;
+            out[entry->type][entry->item].high++;
+        }
+    }
+}
+
+void model_scores(const struct model *m, int64_t at_ms,
+                  struct model_score out[MODEL_TYPES][MODEL_ITEMS])
+{
+    memset(out, 0, sizeof(struct model_score) * MODEL_TYPES * MODEL_ITEMS);
+    for (uint32_t i = 0; i < m->write_count; i++) {
+        const struct model_write *w = &m->writes[i];
+        bool is_acked = w->state == WRITE_ACKED;
+        if (!is_acked && !may_show(w, UINT64_MAX)) continue;
+        for (uint32_t k = 0; k < w->entry_count; k++) {
+            const struct model_entry *entry = &m->entries[w->first_entry + k];
+            struct model_score *score = &out[entry->type][entry->item];
+            if (!is_acked || !model_types[entry->type].has_times) {
+                score->is_uncertain = true;
+                continue;
+            }
+            double age = (double)(entry->at_ms - at_ms) / MODEL_HALFLIFE_MS;
+            double value = entry->weight * exp2(age);
+            score->sum += value;
+            score->scale += fabs(value);
+        }
+    }
+}
+
+struct model_bounds model_producer_bounds(const struct model *m, uint32_t producer)
+{
+    struct model_bounds b = {0};
+    for (uint32_t i = 0; i < m->write_count; i++) {
+        const struct model_write *w = &m->writes[i];
+        if (w->producer != producer || w->attempts == 0) continue;
+        if (w->state == WRITE_ACKED && w->producer_number > b.low) b.low = w->producer_number;
+        if (w->producer_number > b.high) b.high = w->producer_number;
+    }
+    return b;
+}
+
+uint32_t model_unresolved(const struct model *m, uint32_t *out_example)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < m->write_count; i++) {
+        const struct model_write *w = &m->writes[i];
+        bool can_retry = w->is_keyed || w->producer != 0;
+        bool is_open = w->state == WRITE_SENT;
+        is_open |= can_retry && (w->state == WRITE_UNKNOWN || w->state == WRITE_WAITING);
+        if (is_open && count++ == 0) *out_example = i;
+    }
+    return count;
+}

@@ -1,0 +1,55 @@
+/* plan: drawn from a random stream of its own, so that a change in the world leaves it alone. */
+#include "sim/plan.h"
+
+#include "base/random.h"
+#include "format/limits.h"
+
+const char *fault_name(enum fault fault)
+{
+    static const char *const names[] = {
+#define X(constant, name) name,
+        FAULT_TABLE(X)
+#undef X
+    };
+    return names[fault];
+}
+
+static uint64_t pick(struct random *r, const uint64_t *choices, size_t count)
+{
+    return choices[random_below(r, count)];
+}
+
+#define PICK(r, ...)                           \
+    pick((r), (const uint64_t[]){__VA_ARGS__}, \
+         sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+
+void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed)
+{
+    struct random random;
+    struct random *r = &random;
+    random_init(r, seed ^ 0x706c616e);
+    *p = (struct plan){
+        .node_count = (uint32_t)PICK(r, 1, 2, 3, 3, 3, 4),
+        .client_count = (uint32_t)PICK(r, 1, 2, 3, 4),
+        .chaos_ns = (4 + random_below(r, 12)) * NS_PER_S,
+        .events_min = 2200,
+        .fault_mean_ns = PICK(r, 200, 500, 1000) * NS_PER_MS,
+        .turn_mean_ns = PICK(r, 4, 10, 30) * NS_PER_MS,
+        .net_mean_ns = PICK(r, 200, 1000, 5000, 20000) * 1000,
+        .disk_mean_ns = PICK(r, 100, 500, 2000, 10000) * 1000,
+        .segment_size = PICK(r, SEGMENT_SIZE_MIN, SEGMENT_SIZE_MIN, 128 * KIB, 256 * KIB),
+        .mark_interval_ms = PICK(r, 50, 200, 1000),
+        .checkpoint_log_bytes = PICK(r, 4 * KIB, 16 * KIB, 64 * KIB, GIB),
+        .tail_buffer = PICK(r, 64 * KIB, 64 * KIB, 256 * KIB, MIB),
+        .heartbeat_ms = PICK(r, 50, 200, 500),
+        .is_honest_rates = random_below(r, 2) == 0,
+    };
+    for (uint32_t fault = 0; fault < FAULT_COUNT; fault++) {
+        bool is_rare = fault == FAULT_WIPE || fault == FAULT_RESTORE;
+        uint32_t chance = is_rare ? 150000 : 500000;
+        if (random_chance(r, chance)) p->faults |= 1u << fault;
+    }
+    /* Every history has at least one way to die. */
+    p->faults |= 1u << PICK(r, FAULT_KILL, FAULT_POWER_CUT, FAULT_DEATH_AT_IO);
+    p->faults &= allowed;
+}

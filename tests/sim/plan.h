@@ -1,0 +1,64 @@
+/* plan: what kind of history a seed tells: how many nodes and clients, which options, which faults
+ * and how often. Each seed switches whole classes of faults on or off, because a mixture of
+ * everything hides what a few can do together.
+ */
+#ifndef TIDEMARK_TESTS_SIM_PLAN_H
+#define TIDEMARK_TESTS_SIM_PLAN_H
+
+#include "base/types.h"
+
+/* X(constant, name on the command line) */
+#define FAULT_TABLE(X)                  \
+    X(FAULT_KILL, "kill")               \
+    X(FAULT_POWER_CUT, "power-cut")     \
+    X(FAULT_DEATH_AT_IO, "death-at-io") \
+    X(FAULT_CLEAN_STOP, "clean-stop")   \
+    X(FAULT_SYNC, "sync")               \
+    X(FAULT_WRITE, "write")             \
+    X(FAULT_READ, "read")               \
+    X(FAULT_FULL, "full")               \
+    X(FAULT_STALL, "stall")             \
+    X(FAULT_PARTITION, "partition")     \
+    X(FAULT_RESET, "reset")             \
+    X(FAULT_DROP, "drop")               \
+    X(FAULT_DUPLICATE, "duplicate")     \
+    X(FAULT_SLOW, "slow")               \
+    X(FAULT_PAUSE, "pause")             \
+    X(FAULT_CLOCK, "clock")             \
+    X(FAULT_WIPE, "wipe")               \
+    X(FAULT_RESTORE, "restore")
+enum fault {
+#define X(constant, name) constant,
+    FAULT_TABLE(X)
+#undef X
+        FAULT_COUNT
+};
+
+struct plan {
+    uint32_t node_count;
+    uint32_t client_count;
+    uint32_t faults; /* bits of enum fault */
+    uint64_t chaos_ns;
+    uint64_t events_min; /* chaos lasts until this many events, too */
+    uint64_t fault_mean_ns;
+    uint64_t turn_mean_ns; /* of a client */
+    uint64_t net_mean_ns;
+    uint64_t disk_mean_ns;
+    uint64_t segment_size;
+    uint64_t mark_interval_ms;
+    uint64_t checkpoint_log_bytes;
+    uint64_t tail_buffer;
+    uint64_t heartbeat_ms;
+    bool is_honest_rates; /* low failure rates: deaths and partitions dominate */
+};
+
+static inline bool plan_has(const struct plan *p, enum fault fault)
+{
+    return (p->faults >> fault & 1) != 0;
+}
+
+/* allowed: bits of the faults that may be drawn (all: UINT32_MAX). */
+void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed);
+const char *fault_name(enum fault fault);
+
+#endif

@@ -1,0 +1,20 @@
+# The same seeds, told by two processes, must be the same events: their trace hashes are compared.
+#   cmake -DSIM=program -DCOUNT=n -P repeats.cmake
+foreach(turn 1 2)
+  execute_process(COMMAND ${SIM} --seed 1000 --count ${COUNT} --hash
+    OUTPUT_VARIABLE output RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${output}")
+  endif()
+  string(REGEX MATCHALL "[0-9]+ [0-9a-f]+\n" hashes_${turn} "${output}")
+endforeach()
+list(LENGTH hashes_1 count)
+if(NOT count EQUAL COUNT)
+  message(FATAL_ERROR "expected ${COUNT} hashes, got ${count}")
+endif()
+foreach(first second IN ZIP_LISTS hashes_1 hashes_2)
+  if(NOT first STREQUAL second)
+    message(FATAL_ERROR "a seed told twice gives two stories: ${first} and ${second}")
+  endif()
+endforeach()
+message("${count} seeds told twice, the same events")
