@@ -1,37 +1,38 @@
-/* schema: signal types in log order. The block holds the canonical bytes; the array beside it is
- * the same in the form that apply reads. Both change together, in type_add, or not at all. Types
- * are looked up by name rarely (gate, questions), so a walk is enough for SIGNAL_TYPES_MAX of them.
- */
+/* schema: signal types in log order. The block holds the canonical bytes; the array and the map
+ * beside it are the same in the form that apply and the write gate read. All change together, in
+ * type_add, or not at all. */
 #include "core/state/schema.h"
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/hash.h"
 
 enum { COUNT_SIZE = 4, TYPE_SIZE_MAX = 1 + SIGNAL_NAME_SIZE_MAX + 4 + HALFLIVES_MAX * 8 };
 
 void schema_init(struct schema *s, struct alloc *alloc)
 {
     *s = (struct schema){.alloc = alloc};
+    map_init(&s->names);
 }
 
 void schema_fini(struct schema *s)
 {
     block_release(s->alloc, s->block);
+    map_fini(&s->names);
     alloc_put(s->alloc, s->types, s->capacity * sizeof(struct signal_type));
     *s = (struct schema){0};
 }
 
-static struct slice name_of(const struct signal_type *t)
+static bool is_match(const void *owner, uint32_t value, const void *key)
 {
-    return slice_of_text(t->name);
+    const struct schema *s = owner;
+    return slice_equal(slice_of_text(s->types[value].name), *(const struct slice *)key);
 }
 
 const struct signal_type *schema_find(const struct schema *s, struct slice name)
 {
-    for (uint32_t i = 0; i < s->count; i++) {
-        if (slice_equal(name_of(&s->types[i]), name)) return &s->types[i];
-    }
-    return NULL;
+    uint32_t i = map_find(&s->names, hash64_of(name, 0), is_match, s, &name);
+    return i == MAP_NONE ? NULL : &s->types[i];
 }
 
 /* NULL when the definition is one that a state can hold, else what is wrong with it. */
@@ -85,7 +86,7 @@ static bool type_add(struct schema *s, const struct record_schema *r)
     }
     s->types = types;
     struct block *b = block_for_next(s);
-    if (b == NULL) return false;
+    if (b == NULL || !map_insert(&s->names, hash64_of(r->name, 0), s->count)) return false;
 
     struct signal_type *t = &s->types[s->count];
     *t = (struct signal_type){.id = s->count + 1,

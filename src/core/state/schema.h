@@ -9,6 +9,7 @@
 #ifndef TIDEMARK_CORE_STATE_SCHEMA_H
 #define TIDEMARK_CORE_STATE_SCHEMA_H
 
+#include "base/map.h"
 #include "core/state/blocks.h"
 #include "core/state/state.h"
 
@@ -17,6 +18,7 @@ struct schema {
     struct signal_type *types; /* by id - 1; derived from the block */
     size_t capacity;
     uint32_t count;
+    struct map names;    /* name -> id - 1; derived */
     struct block *block; /* NULL until the first type */
 };
 
