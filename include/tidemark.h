@@ -160,9 +160,9 @@ struct tide_open_report {
 enum tide_code tide_open(const struct tide_options *options, tide_db **out,
                          struct tide_open_report *report, struct tide_err *e);
 /* Stop: what was submitted before is carried out and answered; runs submitted later are refused
- * TIDE_CLOSED. Blocks until the log is sealed and every job has ended (bounded by the disk). No
- * other thread may be inside a call on this db when it starts. db may be NULL. deadline_ms bounds
- * nothing yet and must be given for later versions. */
+ * TIDE_CLOSED. After deadline_ms what still waits is answered TIDE_CLOSED or TIDE_UNKNOWN instead.
+ * Blocks until the log is sealed and every job has ended: a job that the disk holds is waited for.
+ * No other thread may be inside a call on this db when it starts. db may be NULL. */
 enum tide_code tide_close(tide_db *db, uint64_t deadline_ms, struct tide_err *e);
 
 /* --- runs --- */

@@ -44,7 +44,7 @@ struct tide_db {
 
     /* closing */
     struct env_task close_task;
-    struct env_event stopped;
+    uint64_t deadline_ns;
 };
 
 /* --- texts --- */
@@ -143,6 +143,7 @@ static void close_was_asked(struct env_task *task)
 {
     struct tide_db *t = CONTAINER_OF(task, struct tide_db, close_task);
     take_submitted(&t->take_task); /* whatever was handed over before is answered */
+    t->db->close_deadline_ns = t->env->v->now_mono_ns(t->env) + t->deadline_ns;
     db_close(t->db, db_was_closed, t);
 }
 
@@ -197,9 +198,10 @@ enum tide_code tide_open(const struct tide_options *options, tide_db **out,
 
 enum tide_code tide_close(tide_db *db, uint64_t deadline_ms, struct tide_err *e)
 {
-    (void)deadline_ms; /* closing is bounded by the jobs that run: it waits for them */
-    (void)e;
+    (void)e; /* nothing can fail yet: what could not be saved is found by the next open */
     if (!db) return TIDE_OK;
+    db->deadline_ns =
+        deadline_ms < UINT64_MAX / NS_PER_S ? deadline_ms * NS_PER_MS : UINT64_MAX / 2;
     atomic_store_explicit(&db->is_closing, true, memory_order_release);
     db->env->v->post(db->env, &db->close_task);
     env_thread_join(db->thread);

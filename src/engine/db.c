@@ -350,6 +350,11 @@ static bool are_writes_done(const struct db *db)
     return !db->write || write_assigned(db->write).v == log_durable(db->log).seqno.v;
 }
 
+static bool is_close_late(const struct db *db)
+{
+    return db->close_deadline_ns != 0 && db->env->v->now_mono_ns(db->env) >= db->close_deadline_ns;
+}
+
 static bool is_all_quiet(const struct db *db)
 {
     if (db->log && (!log_is_quiet(db->log) || !checkpointer_is_quiet(db->checkpointer)))
@@ -375,13 +380,11 @@ static void close_step(struct env_timer *timer)
         break;
     case CLOSE_WRITES:
         if (db->log) feed_log(db);
-        if (!are_writes_done(db)) break;
+        if (!are_writes_done(db) && !is_close_late(db)) break;
         queue_fail_all(db->queue, E_CLOSED, "the database is closing");
         db->closing_step = CLOSE_SEAL;
-        if (db->log && !log_is_writing(db->log)) {
-            log_stop(db->log);
-            log_seal(db->log, seal_was_done, db);
-        }
+        if (db->log) log_stop(db->log);
+        if (db->log && !log_is_writing(db->log)) log_seal(db->log, seal_was_done, db);
         break;
     case CLOSE_SEAL:
         if (!is_all_quiet(db)) break;

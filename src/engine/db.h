@@ -57,7 +57,8 @@ struct db {
     void *closed_arg;
     struct env_timer close_timer;
     int closing_step;
-    uint32_t links_open; /* closing: links that have not said they are gone */
+    uint64_t close_deadline_ns; /* monotonic, 0 none: from then on writes are not waited for */
+    uint32_t links_open;        /* closing: links that have not said they are gone */
     struct checkpoint_contents
         loaded; /* what the newest manifest named, until the checkpointer has it */
     uint64_t next_pack;
@@ -69,8 +70,9 @@ MUST_CHECK enum code db_open(struct env *env, struct alloc *alloc,
                              const struct tide_options *options, struct db **out, struct err *e);
 /* Judge and queue a run; its callback comes later (or at once) on the loop. */
 void db_submit(struct db *db, struct tide_run *run);
-/* Stop: answer every waiter, finish or abandon I/O, save what is lazy, then closed(arg) on the
- * loop; db is freed before closed is called. */
+/* Stop: finish what was submitted (until db->close_deadline_ns, if that is set; then answer every
+ * waiter CLOSED or UNKNOWN), save what is lazy, then closed(arg) on the loop; db is freed before
+ * closed is called. */
 void db_close(struct db *db, void (*closed)(void *arg), void *arg);
 /* Free everything without any I/O and without callbacks: the process "died". Simulator only needs
  * this; jobs of this env must not run afterwards. */
