@@ -71,7 +71,7 @@ struct checkpointer {
     struct op_waiter *checkpoint_waiters;
     struct op_waiter *seal_waiters;
     bool is_sealing;
-    struct digest_job *digest_jobs; /* in flight */
+    struct digest_job *digest_jobs;      /* in flight */
     struct checkpoint_contents contents; /* of the newest manifest */
     struct epoch_entry *epochs;          /* copy for the job */
     uint64_t next_pack;
@@ -109,7 +109,8 @@ static void free_waiters(struct op_waiter *w)
 static void forget_digest_job(struct checkpointer *c, struct digest_job *d)
 {
     struct digest_job **at = &c->digest_jobs;
-    while (*at != d) at = &(*at)->next;
+    while (*at != d)
+        at = &(*at)->next;
     *at = d->next;
     state_version_free(d->version);
     free(d);
@@ -125,7 +126,8 @@ void checkpointer_free(struct checkpointer *c)
     }
     state_version_free(c->next);
     state_version_free(c->newest);
-    while (c->digest_jobs) forget_digest_job(c, c->digest_jobs);
+    while (c->digest_jobs)
+        forget_digest_job(c, c->digest_jobs);
     free_waiters(c->checkpoint_waiters);
     free_waiters(c->seal_waiters);
     checkpoint_contents_fini(&c->contents);
@@ -523,7 +525,7 @@ static bool digest_now(struct checkpointer *c, struct tide_run *run, struct op *
                              .run = run,
                              .version = version,
                              .job = {.run = digest_run, .done = digest_done},
-        .next = c->digest_jobs};
+                             .next = c->digest_jobs};
     c->digest_jobs = d;
     c->db->env->v->submit(c->db->env, LANE_BACKGROUND, &d->job);
     return false;

@@ -31,7 +31,7 @@ void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed)
     *p = (struct plan){
         .node_count = (uint32_t)PICK(r, 1, 2, 3, 3, 3, 4),
         .client_count = (uint32_t)PICK(r, 1, 2, 3, 4),
-        .chaos_ns = (4 + random_below(r, 12)) * NS_PER_S,
+        .chaos_ns = (2 + random_below(r, 7)) * NS_PER_S,
         .events_min = 2200,
         .fault_mean_ns = PICK(r, 200, 500, 1000) * NS_PER_MS,
         .turn_mean_ns = PICK(r, 4, 10, 30) * NS_PER_MS,
