@@ -43,13 +43,13 @@ struct server_options {
      * http_address and replication_address from the fields below. */
     struct tide_options database;
 
-    const char *bind;            /* numeric address or "localhost"; NULL: 127.0.0.1 */
-    const char *advertise;       /* "host:port" of the data port as others reach it; NULL: as bound */
-    uint16_t port;               /* RESP; 0 picks a free one */
-    uint16_t http_port;          /* 0 picks */
-    uint16_t replication_port;   /* 0 picks */
-    bool is_insecure;            /* allow a bind that is not loopback */
-    uint32_t connections_max;    /* data port; 0: SERVER_CONNECTIONS_MAX */
+    const char *bind;          /* numeric address or "localhost"; NULL: 127.0.0.1 */
+    const char *advertise;     /* "host:port" of the data port as others reach it; NULL: as bound */
+    uint16_t port;             /* RESP; 0 picks a free one */
+    uint16_t http_port;        /* 0 picks */
+    uint16_t replication_port; /* 0 picks */
+    bool is_insecure;          /* allow a bind that is not loopback */
+    uint32_t connections_max;  /* data port; 0: SERVER_CONNECTIONS_MAX */
     enum server_log_format log_format;
 
     const struct server_setting *settings; /* for CONFIG GET; may be NULL */
