@@ -91,12 +91,12 @@ static bool is_key_in_scratch(const struct write *w, uint32_t count, const struc
     return false;
 }
 
-static uint64_t growth_of(const struct write *w, uint32_t count)
+static struct growth growth_of(const struct write *w, uint32_t count)
 {
-    uint64_t bytes = 0;
+    struct growth growth = {.entries = count};
     for (uint32_t i = 0; i < count; i++)
-        bytes += w->scratch[i].item.size;
-    return bytes;
+        growth.key_bytes += w->scratch[i].item.size;
+    return growth;
 }
 
 /* Remember the keys and the producer of the record just encoded. */
@@ -127,8 +127,8 @@ static enum code note_in_overlay(struct write *w, const struct record_envelope *
 static enum code append_signals(struct write *w, const struct record_envelope *envelope,
                                 uint32_t count, struct err *e)
 {
-    uint64_t key_bytes = growth_of(w, count);
-    TRY(gate_room(w, count, key_bytes, e));
+    struct growth growth = growth_of(w, count);
+    TRY(gate_room(w, &growth, e));
     e->text[0] = '\0';
     (void)group_base_ms(w);
     size_t before = w->group.record_count > 0 ? bytes_written(&w->group.writer) : 0;
@@ -140,8 +140,8 @@ static enum code append_signals(struct write *w, const struct record_envelope *e
             return code;
         }
     }
-    w->pending_entries += count;
-    w->pending_key_bytes += key_bytes;
+    w->open_growth.entries += growth.entries;
+    w->open_growth.key_bytes += growth.key_bytes;
     return OK;
 }
 
@@ -546,10 +546,12 @@ void write_flush(struct write *w)
 void write_on_applied(struct write *w, seqno applied)
 {
     overlay_applied(&w->overlay, applied);
-    if (applied.v == w->assigned.v) {
-        w->pending_entries = 0;
-        w->pending_key_bytes = 0;
-    }
+    uint32_t gone = 0;
+    while (gone < w->closed_growth_count && w->closed_growth[gone].last.v <= applied.v)
+        gone++;
+    w->closed_growth_count -= gone;
+    memmove(w->closed_growth, w->closed_growth + gone,
+            w->closed_growth_count * sizeof(w->closed_growth[0]));
 }
 
 /* --- while opening --- */

@@ -164,12 +164,15 @@ enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
     return OK;
 }
 
-enum code gate_room(struct write *w, uint64_t entries, uint64_t key_bytes, struct err *e)
+enum code gate_room(struct write *w, const struct growth *more, struct err *e)
 {
-    if (state_can_grow(w->db->state, w->pending_entries + entries,
-                       w->pending_key_bytes + key_bytes)) {
-        return OK;
+    uint64_t entries = w->open_growth.entries + more->entries;
+    uint64_t key_bytes = w->open_growth.key_bytes + more->key_bytes;
+    for (uint32_t i = 0; i < w->closed_growth_count; i++) {
+        entries += w->closed_growth[i].growth.entries;
+        key_bytes += w->closed_growth[i].growth.key_bytes;
     }
+    if (state_can_grow(w->db->state, entries, key_bytes)) return OK;
     return ERR(e, E_NOMEMORY, "memory_max is %llu bytes and the write could exceed it",
                (unsigned long long)w->db->config.memory_max);
 }

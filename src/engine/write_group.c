@@ -51,12 +51,14 @@ static bool group_grow(struct write *w)
     return true;
 }
 
-/* The encoder said E_LIMIT: is it the record, or only the room left in this group? */
+/* The encoder said E_LIMIT: is it the record, or only the room left in this group? E_BUSY leaves no
+ * text behind: the record is not refused, it waits. */
 static enum code judge_limit(struct write *w, struct err *e)
 {
     if (group_grow(w)) return OK; /* try again */
-    if (w->group.record_count > 0) return E_BUSY;
-    return e ? e->code : E_LIMIT;
+    if (w->group.record_count == 0) return E_LIMIT;
+    e->text[0] = '\0';
+    return E_BUSY;
 }
 
 static enum code note_record(struct write *w, size_t before, struct err *e)
@@ -167,6 +169,10 @@ struct log_chunk *group_close(struct write *w)
     bool is_added =
         chunk_add(chunk, slice_of(g->buffer, BATCH_HEADER_SIZE + payload.size), &header, &end);
     ASSERT(is_added);
+    ASSERT(w->closed_growth_count < CLOSED_GROWTH_MAX);
+    w->closed_growth[w->closed_growth_count++] =
+        (struct closed_growth){.last = end.seqno, .growth = w->open_growth};
+    w->open_growth = (struct growth){0};
     w->last_time = g->leader_time;
     g->record_count = 0;
     return chunk;

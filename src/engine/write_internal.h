@@ -21,14 +21,28 @@ struct open_group {
     bool must_close;
 };
 
+/* What applying appended records could cost at worst; reserved when they pass the gate. */
+struct growth {
+    uint64_t entries;
+    uint64_t key_bytes;
+};
+/* ... of one batch that was closed and is not applied. Depth 1: one batch is applied while the next
+ * is written. */
+struct closed_growth {
+    seqno last;
+    struct growth growth;
+};
+#define CLOSED_GROWTH_MAX 4u
+
 struct write {
     struct db *db;
     struct overlay overlay;
     struct open_group group;
     seqno assigned;           /* highest seqno given out */
     uint64_t last_time;       /* HLC of the newest group */
-    uint64_t pending_entries; /* signal entries appended and not applied */
-    uint64_t pending_key_bytes;
+    struct growth open_growth;                           /* of the group */
+    struct closed_growth closed_growth[CLOSED_GROWTH_MAX]; /* oldest first */
+    uint32_t closed_growth_count;
     struct signal_entry *scratch;
     uint32_t scratch_capacity;
     struct env_timer delay_timer;
@@ -46,7 +60,7 @@ enum code gate_key(struct write *w, struct slice key, struct id128 *out_key, boo
 enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
                         bool *out_duplicate, struct tide_result *out_result, bool *out_waits,
                         struct err *e);
-enum code gate_room(struct write *w, uint64_t entries, uint64_t key_bytes, struct err *e);
+enum code gate_room(struct write *w, const struct growth *more, struct err *e);
 enum code gate_schema(struct write *w, const struct tide_schema_signal *schema,
                       struct signal_type *out, bool *out_exists, struct err *e);
 
