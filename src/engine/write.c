@@ -145,27 +145,44 @@ static enum code append_signals(struct write *w, const struct record_envelope *e
     return OK;
 }
 
+static const struct record_envelope no_envelope;
+
 static bool is_stalled(enum code code, const struct err *e)
 {
     return code == E_BUSY && e->text[0] == '\0';
 }
 
-/* Envelope of a write; *out_duplicate: op->result is the answer already. */
-static enum code judge_envelope(struct write *w, struct op *op, struct record_envelope *out,
-                                bool *out_duplicate, bool *out_waits, struct err *e)
+/* What the options of a whole record say. */
+struct judgement {
+    struct record_envelope envelope;
+    bool is_duplicate; /* op->result is the answer already */
+    bool waits;        /* ... of a record that is not applied yet */
+};
+
+/* Key before producer: a duplicate key answers with its own first write. */
+static enum code judge_envelope(struct write *w, struct op *op, struct judgement *out,
+                                struct err *e)
 {
-    *out = (struct record_envelope){0};
-    *out_duplicate = false;
+    struct record_envelope *envelope = &out->envelope;
+    *out = (struct judgement){0};
     if (op->record_key.size > 0) {
-        TRY(gate_key(w, op->record_key, &out->key, out_duplicate, &op->result, out_waits, e));
-        if (*out_duplicate) return OK;
-        out->flags |= ENVELOPE_KEY;
+        TRY(gate_key(w, op->record_key, &envelope->key, &out->is_duplicate, &op->result,
+                     &out->waits, e));
+        if (!out->is_duplicate) envelope->flags |= ENVELOPE_KEY;
     }
-    if (op->producer.size > 0) {
-        TRY(gate_producer(w, op->producer, op->number, out_duplicate, &op->result, out_waits, e));
-        out->flags |= ENVELOPE_PRODUCER;
-        out->producer = op->producer;
-        out->producer_number = op->number;
+    if (op->producer.size == 0) return OK;
+    struct tide_result newest;
+    bool is_repeated;
+    bool waits;
+    TRY(gate_producer(w, op->producer, op->number, &is_repeated, &newest, &waits, e));
+    if (!is_repeated) {
+        envelope->flags |= ENVELOPE_PRODUCER;
+        envelope->producer = op->producer;
+        envelope->producer_number = op->number;
+    } else if (!out->is_duplicate) {
+        op->result = newest;
+        out->is_duplicate = true;
+        out->waits = waits;
     }
     return OK;
 }
@@ -192,23 +209,48 @@ static enum code judge_entry(struct write *w, const struct op_entry *entry, uint
     return OK;
 }
 
+/* A record without an effect of its own: it moves the producer on. Without a producer in the
+ * envelope nothing is appended. */
+static enum code append_producer(struct write *w, const struct record_envelope *envelope,
+                                 struct err *e)
+{
+    if (!(envelope->flags & ENVELOPE_PRODUCER)) return OK;
+    struct record r = {.kind = RECORD_PRODUCER,
+                       .envelope = {.flags = ENVELOPE_PRODUCER,
+                                    .producer = envelope->producer,
+                                    .producer_number = envelope->producer_number}};
+    e->text[0] = '\0';
+    (void)group_base_ms(w);
+    size_t before = w->group.record_count > 0 ? bytes_written(&w->group.writer) : 0;
+    TRY(group_add(w, &r, false, e));
+    enum code code = note_in_overlay(w, &r.envelope, 0, e);
+    if (code != OK) group_drop_newest(w, before);
+    return code;
+}
+
+/* op->result names the first write. Its number is used up all the same: the producer goes on behind
+ * a write that was there already. */
+static enum code finish_duplicate(struct write *w, struct tide_run *run, struct op *op,
+                                  const struct record_envelope *envelope, bool waits, struct err *e)
+{
+    TRY(append_producer(w, envelope, e));
+    accept_duplicate(run, op, waits);
+    if (envelope->flags & ENVELOPE_PRODUCER) run->pending = seqno_max(run->pending, w->assigned);
+    return OK;
+}
+
 /* OP_SIGNAL. The hot path. */
 static enum code do_signal(struct write *w, struct tide_run *run, struct op *op, struct err *e)
 {
-    struct record_envelope envelope;
-    bool is_duplicate = false;
-    bool waits = false;
+    struct judgement j;
     uint32_t count = 0;
     if (!take_scratch(w, 1)) return ERR(e, E_NOMEMORY, "no memory for a signal");
-    TRY(judge_envelope(w, op, &envelope, &is_duplicate, &waits, e));
-    if (!is_duplicate) {
-        TRY(judge_entry(w, &op->entry, &count, &op->result, &is_duplicate, &waits, e));
+    TRY(judge_envelope(w, op, &j, e));
+    if (!j.is_duplicate) {
+        TRY(judge_entry(w, &op->entry, &count, &op->result, &j.is_duplicate, &j.waits, e));
     }
-    if (is_duplicate) {
-        accept_duplicate(run, op, waits);
-        return OK;
-    }
-    TRY(append_signals(w, &envelope, count, e));
+    if (j.is_duplicate) return finish_duplicate(w, run, op, &j.envelope, j.waits, e);
+    TRY(append_signals(w, &j.envelope, count, e));
     accept(run, op, w->assigned);
     return OK;
 }
@@ -216,24 +258,19 @@ static enum code do_signal(struct write *w, struct tide_run *run, struct op *op,
 /* OP_SIGNALS: n entries, one record, one answer. Keys of single entries are not offered here. */
 static enum code do_signals(struct write *w, struct tide_run *run, struct op *op, struct err *e)
 {
-    struct record_envelope envelope;
-    bool is_duplicate = false;
-    bool waits = false;
+    struct judgement j;
     uint32_t count = 0;
     const struct op_entry *entries = op->more;
     if (op->count == 0) return ERR(e, E_INVALID, "a record needs at least one signal");
     if (!take_scratch(w, op->count))
         return ERR(e, E_NOMEMORY, "no memory for %u signals", op->count);
-    TRY(judge_envelope(w, op, &envelope, &is_duplicate, &waits, e));
-    if (is_duplicate) {
-        accept_duplicate(run, op, waits);
-        return OK;
-    }
+    TRY(judge_envelope(w, op, &j, e));
+    if (j.is_duplicate) return finish_duplicate(w, run, op, &j.envelope, j.waits, e);
     for (uint32_t i = 0; i < op->count; i++) {
-        TRY(judge_entry(w, &entries[i], &count, &op->result, &is_duplicate, &waits, e));
-        if (is_duplicate) return ERR(e, E_INVALID, "give the idempotency key of the whole record");
+        TRY(judge_entry(w, &entries[i], &count, &op->result, &j.is_duplicate, &j.waits, e));
+        if (j.is_duplicate) return ERR(e, E_INVALID, "give the idempotency key of the whole record");
     }
-    TRY(append_signals(w, &envelope, count, e));
+    TRY(append_signals(w, &j.envelope, count, e));
     accept(run, op, w->assigned);
     return OK;
 }
@@ -312,56 +349,77 @@ static void abort_group(struct tide_run *run, uint32_t begin, uint32_t end, uint
     }
 }
 
+/* Duplicates answer with their first write, the rest with the record just appended, if any. */
 static void accept_group(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
-                         uint32_t count)
+                         bool is_appended)
 {
     for (uint32_t i = begin; i <= end; i++) {
         struct op *op = &run->ops[i];
-        if (op->result.is_duplicate) {
+        if (op->result.is_duplicate)
             accept_duplicate(run, op, op->is_waiting);
-            continue;
-        }
-        if (count > 0) accept(run, op, w->assigned);
+        else if (is_appended)
+            accept(run, op, w->assigned);
     }
+}
+
+/* The whole group was written before: each of its operations answers with that. */
+static enum code repeat_group(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
+                              const struct judgement *j, struct err *e)
+{
+    const struct op *first = &run->ops[begin];
+    for (uint32_t i = begin; i <= end; i++) {
+        run->ops[i].result = first->result;
+        TRY(finish_duplicate(w, run, &run->ops[i], i == begin ? &j->envelope : &no_envelope,
+                             j->waits, e));
+    }
+    return OK;
+}
+
+/* Judge every operation between begin and end into scratch; *out_guilty is the one that was
+ * refused. */
+static enum code judge_members(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
+                               uint32_t *out_count, uint32_t *out_guilty, struct err *e)
+{
+    *out_count = 0;
+    for (uint32_t i = begin + 1; i < end; i++) {
+        *out_guilty = i;
+        run->ops[i].result = (struct tide_result){0};
+        TRY(judge_member(w, &run->ops[i], out_count, e));
+    }
+    *out_guilty = begin;
+    return OK;
+}
+
+static enum code write_group_record(struct write *w, struct tide_run *run, uint32_t begin,
+                                    uint32_t end, uint32_t *out_guilty, struct err *e)
+{
+    struct judgement j;
+    uint32_t entries = 0;
+    uint32_t count = 0;
+    *out_guilty = begin;
+    TRY(count_group(run, begin, end, &entries, e));
+    if (!take_scratch(w, entries ? entries : 1))
+        return ERR(e, E_NOMEMORY, "no memory for %u signals", entries);
+    TRY(judge_envelope(w, &run->ops[begin], &j, e));
+    if (j.is_duplicate) return repeat_group(w, run, begin, end, &j, e);
+    TRY(judge_members(w, run, begin, end, &count, out_guilty, e));
+    if (count > 0)
+        TRY(append_signals(w, &j.envelope, count, e));
+    else
+        TRY(append_producer(w, &j.envelope, e));
+    accept_group(w, run, begin, end, count > 0 || (j.envelope.flags & ENVELOPE_PRODUCER));
+    return OK;
 }
 
 /* The whole group at the cursor. E_BUSY with an empty text: stalled, nothing changed. */
 static enum code do_group(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
                           struct err *e)
 {
-    struct op *first = &run->ops[begin];
-    struct record_envelope envelope;
-    bool is_duplicate = false;
-    bool waits = false;
-    uint32_t entries = 0;
-    uint32_t count = 0;
-    uint32_t guilty = begin;
-    enum code code = count_group(run, begin, end, &entries, e);
-    if (code == OK && !take_scratch(w, entries ? entries : 1)) {
-        code = ERR(e, E_NOMEMORY, "no memory for %u signals", entries);
-    }
-    if (code == OK) code = judge_envelope(w, first, &envelope, &is_duplicate, &waits, e);
-    if (code == OK && is_duplicate) {
-        for (uint32_t i = begin; i <= end; i++) {
-            run->ops[i].result = first->result;
-            accept_duplicate(run, &run->ops[i], waits);
-        }
-        return OK;
-    }
-    for (uint32_t i = begin + 1; i < end && code == OK; i++) {
-        guilty = i;
-        run->ops[i].result = (struct tide_result){0};
-        code = judge_member(w, &run->ops[i], &count, e);
-    }
-    if (code == OK && count > 0) {
-        guilty = begin;
-        code = append_signals(w, &envelope, count, e);
-    }
-    if (code == OK)
-        accept_group(w, run, begin, end, count);
-    else if (!is_stalled(code, e))
-        abort_group(run, begin, end, guilty, e);
-    return is_stalled(code, e) ? code : OK;
+    uint32_t guilty;
+    enum code code = write_group_record(w, run, begin, end, &guilty, e);
+    if (code == OK || is_stalled(code, e)) return code;
+    abort_group(run, begin, end, guilty, e);
+    return OK;
 }
 
 /* --- schema and producers --- */
@@ -404,26 +462,12 @@ static enum code do_schema(struct write *w, struct tide_run *run, struct op *op,
 static enum code do_producer_skip(struct write *w, struct tide_run *run, struct op *op,
                                   struct err *e)
 {
-    struct record_envelope envelope;
-    bool is_duplicate;
-    bool waits;
+    struct judgement j;
     if (op->producer.size == 0)
         return ERR(e, E_LIMIT, "the producer id has 0 bytes; 1 to 255 are allowed");
-    TRY(judge_envelope(w, op, &envelope, &is_duplicate, &waits, e));
-    if (is_duplicate) {
-        accept_duplicate(run, op, waits);
-        return OK;
-    }
-    struct record r = {.kind = RECORD_PRODUCER, .envelope = envelope};
-    (void)group_base_ms(w);
-    size_t before = w->group.record_count > 0 ? bytes_written(&w->group.writer) : 0;
-    e->text[0] = '\0';
-    TRY(group_add(w, &r, false, e));
-    enum code code = note_in_overlay(w, &envelope, 0, e);
-    if (code != OK) {
-        group_drop_newest(w, before);
-        return code;
-    }
+    TRY(judge_envelope(w, op, &j, e));
+    if (j.is_duplicate) return finish_duplicate(w, run, op, &j.envelope, j.waits, e);
+    TRY(append_producer(w, &j.envelope, e));
     accept(run, op, w->assigned);
     return OK;
 }
