@@ -9,8 +9,8 @@
 #include "engine/shipper.h"
 #include "engine/write.h"
 
-/* Ends of recently applied batches, a ring; a run that waits is filled in at each batch, so a few
- * suffice. */
+/* Ends of recently applied batches, a ring. A run appends only while it is not parked, and whenever
+ * it is taken up again the positions of what was applied meanwhile are filled in: few suffice. */
 #define RECENT_BATCHES 1024u
 
 struct recent_batch {
@@ -125,11 +125,14 @@ static void fill_position(const struct run_queue *q, struct tide_position *p)
     memcpy(p->chain4, b ? b->chain4 : at.chain.bytes, sizeof(p->chain4));
 }
 
+/* Of the run's writes that are applied, from the first one that waits. */
 static void fill_positions(struct run_queue *q, struct tide_run *run)
 {
+    uint64_t applied = state_position(q->db->state).seqno.v;
     for (; run->filled < run->cursor; run->filled++) {
         struct op *op = &run->ops[run->filled];
         if (!op->is_waiting) continue;
+        if (op->result.as.position.seqno > applied) return;
         fill_position(q, &op->result.as.position);
         op->is_waiting = false;
     }
@@ -238,6 +241,7 @@ static void retry_stalled(struct run_queue *q)
     struct tide_run *run = stalled.head;
     while (run) {
         struct tide_run *next = run->next;
+        fill_positions(q, run);
         queue_advance(q, run);
         run = next;
     }
