@@ -13,6 +13,9 @@
  * it is taken up again the positions of what was applied meanwhile are filled in: few suffice. */
 #define RECENT_BATCHES 1024u
 
+/* Timeouts from here on (a hundred years) never come; their sum with the clock could overflow. */
+#define TIMEOUT_MS_NEVER (UINT64_C(100) * 365 * 86400000)
+
 struct recent_batch {
     seqno first;
     seqno last;
@@ -308,7 +311,7 @@ static bool start_wait(struct run_queue *q, struct tide_run *run, struct op *op)
     w->at_least = at_least;
     w->followers = op->count;
     uint64_t timeout_ms = (uint64_t)op->entry.at_ms;
-    if (timeout_ms > 0) {
+    if (timeout_ms > 0 && timeout_ms < TIMEOUT_MS_NEVER) {
         w->deadline_ns = q->db->env->v->now_mono_ns(q->db->env) + timeout_ms * NS_PER_MS;
     }
     w->next = q->waiters;
