@@ -162,7 +162,8 @@ enum tide_code tide_open(const struct tide_options *options, tide_db **out,
 /* Stop: what was submitted before is carried out and answered; runs submitted later are refused
  * TIDE_CLOSED. After deadline_ms what still waits is answered TIDE_CLOSED or TIDE_UNKNOWN instead.
  * Blocks until the log is sealed and every job has ended: a job that the disk holds is waited for.
- * No other thread may be inside a call on this db when it starts. db may be NULL. */
+ * Other threads may be inside a call, waiting or submitting: each gets an answer; no call may begin
+ * once this one has. db may be NULL. */
 enum tide_code tide_close(tide_db *db, uint64_t deadline_ms, struct tide_err *e);
 
 /* --- runs --- */

@@ -34,6 +34,9 @@ struct tide_db {
     _Atomic(struct tide_run *) submitted;
     struct env_task take_task;
     _Atomic uint32_t runs_in_flight;
+    /* Threads inside tide_submit, and whether closing has begun. Sequentially consistent: a caller
+     * that does not see is_closing is seen by tide_close, which then waits for it. */
+    _Atomic uint32_t callers;
     _Atomic bool is_closing;
 
     /* opening */
@@ -107,9 +110,8 @@ static enum tide_code give_error(enum code code, const struct err *from, struct 
 
 /* --- the loop thread --- */
 
-static void take_submitted(struct env_task *task)
+static struct tide_run *take_list(struct tide_db *t)
 {
-    struct tide_db *t = CONTAINER_OF(task, struct tide_db, take_task);
     struct tide_run *stack = atomic_exchange_explicit(&t->submitted, NULL, memory_order_acquire);
     struct tide_run *list = NULL;
     while (stack) { /* newest first: reverse */
@@ -118,7 +120,32 @@ static void take_submitted(struct env_task *task)
         list = stack;
         stack = next;
     }
-    if (t->db) db_submit_burst(t->db, list);
+    return list;
+}
+
+/* Runs that came when there was no database any more. */
+static void refuse_list(struct tide_run *list)
+{
+    while (list) {
+        struct tide_run *next = list->next;
+        for (uint32_t i = 0; i < list->count; i++) {
+            list->ops[i].result =
+                (struct tide_result){.code = TIDE_CLOSED, .message = "the database is closing"};
+        }
+        list->is_submitted = false;
+        list->callback(list, list->callback_arg);
+        list = next;
+    }
+}
+
+static void take_submitted(struct env_task *task)
+{
+    struct tide_db *t = CONTAINER_OF(task, struct tide_db, take_task);
+    struct tide_run *list = take_list(t);
+    if (t->db)
+        db_submit_burst(t->db, list);
+    else
+        refuse_list(list);
 }
 
 static void loop_main(void *arg)
@@ -202,9 +229,16 @@ enum tide_code tide_close(tide_db *db, uint64_t deadline_ms, struct tide_err *e)
     if (!db) return TIDE_OK;
     db->deadline_ns =
         deadline_ms < UINT64_MAX / NS_PER_S ? deadline_ms * NS_PER_MS : UINT64_MAX / 2;
-    atomic_store_explicit(&db->is_closing, true, memory_order_release);
+    atomic_store_explicit(&db->is_closing, true, memory_order_seq_cst);
     db->env->v->post(db->env, &db->close_task);
     env_thread_join(db->thread);
+    /* A thread that was inside tide_submit may hand its run over only now, and touches db until it
+     * has left. */
+    struct env_event never;
+    env_event_init(&never);
+    while (atomic_load_explicit(&db->callers, memory_order_seq_cst) > 0)
+        (void)env_event_wait_ms(&never, 1);
+    refuse_list(take_list(db));
     env_uv_close(db->env);
     free(db);
     return TIDE_OK;
@@ -214,9 +248,20 @@ enum tide_code tide_close(tide_db *db, uint64_t deadline_ms, struct tide_err *e)
 
 static void run_completed(tide_run *run, void *arg);
 
-enum tide_code tide_submit(tide_db *db, tide_run *run, tide_callback callback, void *arg)
+static void hand_over(tide_db *db, tide_run *run)
 {
-    if (atomic_load_explicit(&db->is_closing, memory_order_acquire)) return TIDE_CLOSED;
+    struct tide_run *head = atomic_load_explicit(&db->submitted, memory_order_relaxed);
+    do {
+        run->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&db->submitted, &head, run,
+                                                    memory_order_release, memory_order_relaxed));
+    /* Only the first one wakes the loop: the others are taken with it. */
+    if (!head) db->env->v->post(db->env, &db->take_task);
+}
+
+static enum tide_code submit(tide_db *db, tide_run *run, tide_callback callback, void *arg)
+{
+    if (atomic_load_explicit(&db->is_closing, memory_order_seq_cst)) return TIDE_CLOSED;
     /* Relaxed: a limit, not a lock; it may be overshot by the number of submitting threads. */
     uint32_t in_flight = atomic_fetch_add_explicit(&db->runs_in_flight, 1, memory_order_relaxed);
     uint32_t max = db->options.runs_max ? db->options.runs_max : 65536;
@@ -229,14 +274,16 @@ enum tide_code tide_submit(tide_db *db, tide_run *run, tide_callback callback, v
     run->callback = run_completed;
     run->callback_arg = db;
     run->is_submitted = true;
-    struct tide_run *head = atomic_load_explicit(&db->submitted, memory_order_relaxed);
-    do {
-        run->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&db->submitted, &head, run,
-                                                    memory_order_release, memory_order_relaxed));
-    /* Only the first one wakes the loop: the others are taken with it. */
-    if (!head) db->env->v->post(db->env, &db->take_task);
+    hand_over(db, run);
     return TIDE_OK;
+}
+
+enum tide_code tide_submit(tide_db *db, tide_run *run, tide_callback callback, void *arg)
+{
+    atomic_fetch_add_explicit(&db->callers, 1, memory_order_seq_cst);
+    enum tide_code code = submit(db, run, callback, arg);
+    atomic_fetch_sub_explicit(&db->callers, 1, memory_order_seq_cst); /* db is not touched again */
+    return code;
 }
 
 static void run_completed(tide_run *run, void *arg)

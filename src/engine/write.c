@@ -268,7 +268,8 @@ static enum code do_signals(struct write *w, struct tide_run *run, struct op *op
     if (j.is_duplicate) return finish_duplicate(w, run, op, &j.envelope, j.waits, e);
     for (uint32_t i = 0; i < op->count; i++) {
         TRY(judge_entry(w, &entries[i], &count, &op->result, &j.is_duplicate, &j.waits, e));
-        if (j.is_duplicate) return ERR(e, E_INVALID, "give the idempotency key of the whole record");
+        if (j.is_duplicate)
+            return ERR(e, E_INVALID, "give the idempotency key of the whole record");
     }
     TRY(append_signals(w, &j.envelope, count, e));
     accept(run, op, w->assigned);
