@@ -178,6 +178,7 @@ enum code shipper_open(struct db *db, struct shipper **out, struct err *e)
 void shipper_free(struct shipper *s)
 {
     if (s == NULL) return;
+    if (s->listener != NULL) s->db->env->v->unlisten(s->db->env, s->listener);
     while (s->links != NULL) {
         struct ship_link *link = s->links;
         s->links = link->next;
