@@ -90,8 +90,9 @@ enum token_verdict epoch_judge_token(const struct epoch_table *t, uint64_t epoch
     *out_lost_to = 0;
     if (epoch == 0 || s.v == 0) return TOKEN_IMPOSSIBLE;
     uint32_t next = 0; /* first entry with a higher number */
-    while (next < t->count && t->entries[next].epoch.number <= epoch)
+    while (next < t->count && t->entries[next].epoch.number <= epoch) {
         next++;
+    }
     bool is_listed = next > 0 && t->entries[next - 1].epoch.number == epoch;
     if (is_listed && s.v < t->entries[next - 1].start.v) return TOKEN_IMPOSSIBLE;
     if (next == t->count) return is_listed && s.v <= applied.v ? TOKEN_VISIBLE : TOKEN_NOT_YET;

@@ -17,7 +17,7 @@ static void join_two(struct lag_times *t, uint64_t now_ns)
 {
     ASSERT(t->count >= 2);
     uint32_t best = 0;
-    double best_error = INFINITY;
+    double best_error = (double)INFINITY;
     for (uint32_t i = 0; i + 1 < t->count; i++) {
         double added_ns = (double)(t->times[i + 1].since_ns - t->times[i].since_ns);
         double age_ns = (double)(now_ns - t->times[i + 1].since_ns) + (double)LAG_STAMP_NS;
@@ -118,11 +118,11 @@ static double seconds_of(uint64_t age_ns)
 double lag_peer_seconds(const struct lag_peer *p, const struct lag_times *t, uint64_t now_ns,
                         uint64_t silent_ns)
 {
-    if (!p->is_known) return INFINITY;
+    if (!p->is_known) return (double)INFINITY;
     uint64_t since_ns = 0;
     enum lag_missing missing = lag_times_missing(t, p->applied, &since_ns);
-    if (missing == LAG_MISSING_UNKNOWN) return INFINITY;
-    if (!p->is_answered) return INFINITY;
+    if (missing == LAG_MISSING_UNKNOWN) return (double)INFINITY;
+    if (!p->is_answered) return (double)INFINITY;
     uint64_t silence_ns = now_ns - p->answered_ns;
     if (missing == LAG_NOTHING_MISSING) return seconds_of(silence_ns);
     bool is_silent = !p->is_connected || silence_ns >= silent_ns;
@@ -134,8 +134,9 @@ double lag_peer_seconds(const struct lag_peer *p, const struct lag_times *t, uin
 void lag_self_applied(struct lag_self *l, seqno applied)
 {
     uint32_t proved = 0;
-    while (proved < l->count && l->echoes[proved].durable.v <= applied.v)
+    while (proved < l->count && l->echoes[proved].durable.v <= applied.v) {
         proved++;
+    }
     if (proved == 0) return;
     uint64_t sent_ns = l->echoes[proved - 1].sent_ns;
     if (!l->was_synced || sent_ns > l->proved_ns) l->proved_ns = sent_ns;
@@ -151,21 +152,23 @@ void lag_self_echo(struct lag_self *l, uint64_t probe, seqno durable, seqno appl
     l->echoed = probe;
     if (l->count == LAG_PROBES_MAX) {
         /* Far behind: thin out, every second echo is enough to make progress visible. */
-        for (uint32_t i = 0; i < LAG_PROBES_MAX / 2; i++)
+        for (uint32_t i = 0; i < LAG_PROBES_MAX / 2; i++) {
             l->echoes[i] = l->echoes[2 * i + 1];
+        }
         l->count = LAG_PROBES_MAX / 2;
     }
     /* A restarted leader may know less to be durable than an older echo said; each echo stands for
      * itself, but the table must ascend: what an older, higher one proves, this one proves too. */
-    while (l->count > 0 && l->echoes[l->count - 1].durable.v > durable.v)
+    while (l->count > 0 && l->echoes[l->count - 1].durable.v > durable.v) {
         l->count--;
+    }
     l->echoes[l->count++] = (struct lag_echo){.sent_ns = sent_ns, .durable = durable};
     lag_self_applied(l, applied);
 }
 
 double lag_self_seconds(const struct lag_self *l, uint64_t now_ns)
 {
-    if (!l->was_synced) return INFINITY;
+    if (!l->was_synced) return (double)INFINITY;
     ASSERT(now_ns >= l->proved_ns);
     return seconds_of(now_ns - l->proved_ns);
 }

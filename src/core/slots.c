@@ -78,14 +78,13 @@ uint32_t slots_find(const struct slots *t, struct slice node_id)
     return SLOT_NONE;
 }
 
-bool slots_is_in_use(const struct slots *t, struct slice node_id, uint64_t incarnation,
-                     struct slice data_address)
+bool slots_is_in_use(const struct slots *t, const struct slot_join *join)
 {
-    uint32_t index = slots_find(t, node_id);
+    uint32_t index = slots_find(t, join->node_id);
     if (index == SLOT_NONE || !t->slots[index].is_connected) return false;
-    const struct slot_record *record = &t->slots[index].record;
-    return record->incarnation != incarnation ||
-           !slice_equal(slice_of_text(record->address), data_address);
+    const struct slot *slot = &t->slots[index];
+    return slot->record.incarnation != join->incarnation || slot->history_id != join->history_id ||
+           !slice_equal(slice_of_text(slot->record.address), join->data_address);
 }
 
 static void copy_text(char *out, size_t capacity, struct slice s)
@@ -118,6 +117,7 @@ uint32_t slots_join(struct slots *t, const struct slot_join *join)
     record->received = record->stored = record->restart = join->last.seqno;
     record->applied = seqno_min(record->applied, join->last.seqno);
     record->idle_ns = 0;
+    slot->history_id = join->history_id;
     slot->stored = join->last;
     slot->shipped = join->last.seqno;
     slot->is_connected = slot->is_vouched = true;
@@ -228,8 +228,9 @@ bool slots_is_save_due(const struct slots *t, uint64_t now_ns, uint64_t log_byte
 
 uint32_t slots_copy(const struct slots *t, struct slot_record *out)
 {
-    for (uint32_t i = 0; i < t->count; i++)
+    for (uint32_t i = 0; i < t->count; i++) {
         out[i] = t->slots[i].record;
+    }
     return t->count;
 }
 

@@ -37,13 +37,13 @@ struct slot {
     struct slot_record record; /* what is saved */
     /* live */
     bool is_connected;
-    bool is_vouched;  /* a handshake proved its history in this leadership */
-    bool is_poisoned; /* its log takes nothing any more */
-    struct position
-        stored;            /* as record.stored, with its chain; epoch 0: only the number is known */
-    seqno shipped;         /* newest record queued on its link */
-    uint64_t connected_ns; /* when the link's handshake was accepted */
-    uint64_t seen_ns;      /* when it was last heard or, restored, when the catalogue was read */
+    bool is_vouched;        /* a handshake proved its history in this leadership */
+    bool is_poisoned;       /* its log takes nothing any more */
+    uint64_t history_id;    /* of the node on the link */
+    struct position stored; /* as record.stored; epoch 0: only the number is known */
+    seqno shipped;          /* newest record queued on its link */
+    uint64_t connected_ns;  /* when the link's handshake was accepted */
+    uint64_t seen_ns;       /* when it was last heard or, restored, when the catalogue was read */
 };
 
 struct slots {
@@ -74,21 +74,20 @@ static inline bool slots_is_full(const struct slots *t)
 {
     return t->count == SLOTS_MAX;
 }
-/* Another live node has this id: a link is up with another incarnation or data address. */
-bool slots_is_in_use(const struct slots *t, struct slice node_id, uint64_t incarnation,
-                     struct slice data_address);
-
 /* What happened. Each returns or takes a slot's index, which stays the same until a drop. */
 struct slot_join {
     struct slice node_id;      /* valid: is_node_id */
     struct slice data_address; /* at most ADDRESS_SIZE_MAX */
     struct stream_id stream;
     uint64_t incarnation;
+    uint64_t history_id; /* drawn at random by each node */
     bool is_voter;
     struct position last; /* proved: what the follower stores */
     uint64_t now_ns;
     uint64_t log_bytes; /* leader's durable log bytes */
 };
+/* Another live node has this id: a link is up with another incarnation, data address or history. */
+bool slots_is_in_use(const struct slots *t, const struct slot_join *join);
 /* A handshake was accepted. The table must not be full unless the id has a slot. */
 uint32_t slots_join(struct slots *t, const struct slot_join *join);
 
