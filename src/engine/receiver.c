@@ -17,6 +17,7 @@
 static void run(struct receiver *r, struct follow_event event);
 static void timer_fired(struct env_timer *timer);
 static void ack_was_due(struct env_task *task);
+static void resume_was_due(struct env_task *task);
 static enum code on_frame(void *arg, const struct wire_header *header, struct slice body,
                           struct err *e);
 
@@ -30,6 +31,7 @@ enum code receiver_open(struct db *db, struct receiver **out, struct err *e)
     r->timer = (struct env_timer){.fire = timer_fired, .env = db->env};
     r->armed_ns = UINT64_MAX;
     r->ack_task = (struct env_task){.run = ack_was_due};
+    r->resume_task = (struct env_task){.run = resume_was_due};
     struct follow_options options = {
         .heartbeat_ns = db->config.heartbeat_ns,
         .dead_ns = db->config.dead_ns,
@@ -52,6 +54,7 @@ void receiver_free(struct receiver *r)
 static void close_further(struct receiver *r)
 {
     if (!r->is_closing || r->open_links > 0 || r->is_noting) return;
+    if (r->is_ack_posted || r->is_resume_posted) return;
     void (*closed)(void *arg) = r->closed;
     r->closed = NULL;
     if (closed != NULL) closed(r->closed_arg);
@@ -91,13 +94,24 @@ static void timer_fired(struct env_timer *timer)
 
 static void ack_was_due(struct env_task *task)
 {
-    receiver_send_ack(CONTAINER_OF(task, struct receiver, ack_task));
+    struct receiver *r = CONTAINER_OF(task, struct receiver, ack_task);
+    r->is_ack_posted = false;
+    receiver_send_ack(r);
+    close_further(r);
 }
 
-/* One ack for all that happened in this turn of the loop. */
 static void ask_for_ack(struct receiver *r)
 {
-    if (r->follow.state == FOLLOW_STREAMING) r->db->env->v->post(r->db->env, &r->ack_task);
+    if (r->follow.state != FOLLOW_STREAMING || r->is_ack_posted) return;
+    r->is_ack_posted = true;
+    r->db->env->v->post(r->db->env, &r->ack_task);
+}
+
+static void ask_to_resume(struct receiver *r)
+{
+    if (!r->frames.is_held || r->is_resume_posted) return;
+    r->is_resume_posted = true;
+    r->db->env->v->post(r->db->env, &r->resume_task);
 }
 
 /* --- the link --- */
@@ -141,6 +155,19 @@ static void on_received(struct env_link *link, void *arg, struct slice bytes)
     if (link != r->link) return;
     enum code code = frames_feed(&r->frames, bytes, &e);
     if (link == r->link) on_fed(r, code, &e);
+}
+
+static void resume_was_due(struct env_task *task)
+{
+    struct receiver *r = CONTAINER_OF(task, struct receiver, resume_task);
+    struct env_link *link = r->link;
+    struct err e = {.code = OK};
+    r->is_resume_posted = false;
+    if (link != NULL && r->follow.state == FOLLOW_STREAMING) {
+        enum code code = frames_resume(&r->frames, &e);
+        if (link == r->link) on_fed(r, code, &e);
+    }
+    close_further(r);
 }
 
 static void on_drained(struct env_link *link, void *arg)
@@ -210,11 +237,13 @@ void receiver_end_link(struct receiver *r, uint8_t reason, const char *text)
 static void fill_epochs(struct wire_hello *hello, const struct identity *id, seqno last)
 {
     uint32_t count = id->epoch_count;
-    while (count > 0 && id->epochs[count - 1].start.v > last.v)
+    while (count > 0 && id->epochs[count - 1].start.v > last.v) {
         count--;
+    }
     uint32_t kept = count < COUNT_OF(hello->epochs) ? count : (uint32_t)COUNT_OF(hello->epochs);
-    for (uint32_t i = 0; i < kept; i++)
+    for (uint32_t i = 0; i < kept; i++) {
         hello->epochs[i] = id->epochs[count - kept + i];
+    }
     hello->epoch_count = kept;
 }
 
@@ -479,11 +508,8 @@ static void run(struct receiver *r, struct follow_event event)
         send_hello(r);
     }
     if (actions.is_accepted) {
-        struct err e = {.code = OK};
         accept_plan(r);
-        struct env_link *link = r->link;
-        enum code code = frames_resume(&r->frames, &e);
-        if (r->link != NULL && link == r->link) on_fed(r, code, &e);
+        ask_to_resume(r);
     }
     if (event.kind != FOLLOW_EV_HEARD) describe(r);
     arm(r);
@@ -491,16 +517,12 @@ static void run(struct receiver *r, struct follow_event event)
 
 void receiver_on_progress(struct receiver *r)
 {
-    struct err e = {.code = OK};
     if (r->is_closing) return;
     receiver_write_next(r);
     if (r->db->log != NULL) lag_self_applied(&r->lag, db_applied(r->db).seqno);
     send_hello(r);
     ask_for_ack(r);
-    if (r->follow.state != FOLLOW_STREAMING || r->queue_bytes > RECEIVE_QUEUE_MAX / 2) return;
-    struct env_link *link = r->link;
-    enum code code = frames_resume(&r->frames, &e);
-    if (link != NULL && link == r->link) on_fed(r, code, &e);
+    if (r->queue_bytes <= RECEIVE_QUEUE_MAX / 2) ask_to_resume(r);
 }
 
 /* --- status --- */

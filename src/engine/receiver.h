@@ -16,7 +16,8 @@ void receiver_free(struct receiver *r); /* no I/O; NULL allowed */
 void receiver_on_progress(struct receiver *r);
 
 struct receiver_status {
-    const char *link_state; /* "streaming", "connecting", "refused: <sentence>", "waiting" */
+    const char
+        *link_state; /* core/follow's state; without a link "waiting: <why>", "refused: <why>" */
     bool is_link_up;
     bool was_synced;         /* reached the leader's durable position once since this open */
     uint64_t leader_durable; /* as last heard */

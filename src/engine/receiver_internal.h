@@ -10,15 +10,20 @@
 
 #define RECEIVE_CHUNK_MIN ((size_t)(16 * KIB))  /* room of a chunk while the disk is idle ... */
 #define RECEIVE_CHUNK_MAX ((size_t)(512 * KIB)) /* ... and while it is busy: the next write's */
-#define RECEIVE_QUEUE_MAX (4 * MIB)             /* not yet written; beyond it the link is held */
+/* Not yet written; beyond it the link is held. More than any leader's credit, because a held link
+ * hears no heartbeats: it bounds what a leader that ignores its credit can do. */
+#define RECEIVE_QUEUE_MAX (64 * MIB)
 
 struct receiver {
     struct db *db;
     struct follow follow;
     struct lag_self lag;
     struct env_timer timer;
-    uint64_t armed_ns; /* when the timer fires; UINT64_MAX: it does not */
-    struct env_task ack_task;
+    uint64_t armed_ns;           /* when the timer fires; UINT64_MAX: it does not */
+    struct env_task ack_task;    /* one ack for all that happened in a turn of the loop */
+    struct env_task resume_task; /* go on reading a link that was held */
+    bool is_ack_posted;
+    bool is_resume_posted;
     bool is_closing;
     void (*closed)(void *arg);
     void *closed_arg;

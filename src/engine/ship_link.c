@@ -25,6 +25,7 @@ struct ship_link *ship_link_new(struct shipper *s, struct env_link *env_link)
     link->shipper = s;
     link->env_link = env_link;
     link->slot = SLOT_NONE;
+    link->cold_size = SHIP_COLD_MIN;
     frames_init(&link->frames, db->env, env_link, db->alloc, on_frame, link);
     struct ship_options options = {
         .credit_bytes = db->config.credit,
@@ -70,6 +71,14 @@ static void leave_slot(struct ship_link *link)
     link->slot = SLOT_NONE;
 }
 
+static void close_env_link(struct ship_link *link)
+{
+    struct env *env = link->shipper->db->env;
+    if (link->env_link == NULL || link->is_closing) return;
+    link->is_closing = true;
+    env->v->link_close(env, link->env_link);
+}
+
 void ship_link_end(struct ship_link *link, uint8_t reason, const char *text)
 {
     struct shipper *s = link->shipper;
@@ -86,18 +95,19 @@ void ship_link_end(struct ship_link *link, uint8_t reason, const char *text)
         };
         frames_send(&link->frames, &m);
     }
-    (void)step(link, (struct ship_event){.kind = SHIP_EV_ENDED});
-    link->frames.link = NULL; /* nothing more is read or sent */
+    struct ship_event ended = {.kind = SHIP_EV_ENDED, .now_ns = link->ended_ns};
+    struct ship_actions nothing;
+    enum code code = ship_step(&link->ship, &ended, &nothing, NULL);
+    ASSERT(code == OK);
+    link->frames.link = NULL;                          /* nothing more is read or sent */
+    if (link->ship.session == 0) close_env_link(link); /* no words to wait for */
     shipper_arm(s);
 }
 
 void ship_link_close(struct ship_link *link)
 {
-    struct env *env = link->shipper->db->env;
     ship_link_end(link, WIRE_END_CLOSING, "the leader is closing");
-    if (link->env_link == NULL || link->is_closing) return;
-    link->is_closing = true;
-    env->v->link_close(env, link->env_link);
+    close_env_link(link);
 }
 
 static void forget_if_idle(struct ship_link *link)
@@ -213,19 +223,36 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
     f->is_shared_epoch_mine = is_led_here(id, f->common.shared.number);
 }
 
+static struct slot_join join_of(const struct ship_link *link)
+{
+    return (struct slot_join){
+        .node_id = slice_of_text(link->node_id),
+        .data_address = slice_of_text(link->data_address),
+        .stream = link->shipper->db->identity.stream,
+        .incarnation = link->incarnation,
+        .history_id = link->history_id,
+        .is_voter = link->is_voter,
+        .now_ns = shipper_now(link->shipper),
+    };
+}
+
 /* Facts that may change while a proof is read. */
 static void refresh_facts(struct ship_link *link)
 {
     struct shipper *s = link->shipper;
     struct resume_facts *f = &link->facts;
-    struct slice address = slice_of_text(link->data_address);
+    struct slot_join join = join_of(link);
     uint32_t index = slots_find(&s->table, f->node_id);
     f->is_serving = s->db->log != NULL && !s->is_closing && s->db->condition != DB_CLOSING;
     f->has_slot = index != SLOT_NONE;
     f->is_slot_table_full = slots_is_full(&s->table);
     f->is_slot_lost = f->has_slot && s->table.slots[index].record.state == SLOT_LOST;
-    f->is_id_in_use = slots_is_in_use(&s->table, f->node_id, link->incarnation, address);
+    f->is_id_in_use = slots_is_in_use(&s->table, &join);
     if (f->has_slot) f->holder_address = slice_of_text(s->table.slots[index].record.address);
+    if (strcmp(link->node_id, s->db->identity.node_id) == 0) { /* the leader's own id */
+        f->is_id_in_use = true;
+        f->holder_address = slice_of_text(s->db->config.data_address);
+    }
     f->durable = shipper_durable(s);
     f->oldest = s->db->log != NULL ? log_oldest(s->db->log) : SEQNO_NONE;
 }
@@ -292,16 +319,9 @@ static void join(struct ship_link *link)
     if (index != SLOT_NONE && s->by_slot[index] != NULL) {
         ship_link_end(s->by_slot[index], WIRE_END_CLOSING, "its node has a newer link");
     }
-    struct slot_join event = {
-        .node_id = link->facts.node_id,
-        .data_address = slice_of_text(link->data_address),
-        .stream = s->db->identity.stream,
-        .incarnation = link->incarnation,
-        .is_voter = link->is_voter,
-        .last = from,
-        .now_ns = shipper_now(s),
-        .log_bytes = log_durable_bytes(s->db->log),
-    };
+    struct slot_join event = join_of(link);
+    event.last = from;
+    event.log_bytes = log_durable_bytes(s->db->log);
     index = slots_join(&s->table, &event);
     link->slot = index;
     s->by_slot[index] = link;
@@ -384,6 +404,7 @@ static enum code take_hello(struct ship_link *link, const struct wire_message *m
     link->last = hello->last;
     link->applied = hello->applied;
     link->incarnation = hello->incarnation;
+    link->history_id = hello->history_id;
     link->is_voter = hello->is_voter != 0;
     link->frame_size_max =
         hello->frame_size_max < FRAME_SIZE_MAX ? hello->frame_size_max : FRAME_SIZE_MAX;
@@ -499,8 +520,8 @@ static void send_from_chunk(struct ship_link *link, struct log_chunk *chunk, uin
     env->v->link_send(env, link->env_link, pieces, count, lease_release, lease);
 }
 
-/* Batches that a cold read brought, as one frame: as many as the link may take. */
-static void send_cold(struct ship_link *link, const struct log_read *read)
+/* Batches that a cold read brought, as one frame: as many as the link may take. False: none. */
+static bool send_cold(struct ship_link *link, const struct log_read *read)
 {
     struct shipper *s = link->shipper;
     struct env *env = s->db->env;
@@ -525,12 +546,17 @@ static void send_cold(struct ship_link *link, const struct log_read *read)
         end.chain = batch_chain(at);
         count_sent(link, end, size);
     }
-    if (used == 0) return;
+    link->cold_size = used;
+    if (used == read->bytes.size) link->cold_size *= 2;
+    if (link->cold_size < SHIP_COLD_MIN) link->cold_size = SHIP_COLD_MIN;
+    if (link->cold_size > SHIP_COLD_MAX) link->cold_size = SHIP_COLD_MAX;
+    if (used == 0) return false;
     batches.bytes = slice_of(read->bytes.data, used);
     uint8_t prefix[WIRE_BATCHES_PREFIX_MAX];
     size_t size = wire_encode_batches_prefix(&batches, link->ship.session, prefix);
     struct slice pieces[2] = {slice_of(prefix, size), batches.bytes};
     env->v->link_send(env, link->env_link, pieces, COUNT_OF(pieces), NULL, NULL);
+    return true;
 }
 
 static void read_cold_done(struct log_read *read, enum code code, const struct err *e)
@@ -545,15 +571,15 @@ static void read_cold_done(struct log_read *read, enum code code, const struct e
         ship_link_end(link, WIRE_END_CLOSING, e->text);
         return;
     }
-    send_cold(link, read);
-    ship_link_pump(link);
+    if (send_cold(link, read)) ship_link_pump(link);
+    /* Else the next batch is larger than the room: an ack goes on. */
 }
 
 static void read_cold(struct ship_link *link)
 {
     struct log *log = link->shipper->db->log;
     uint64_t room = ship_room_bytes(&link->ship);
-    size_t size_max = room < SHIP_COLD_BYTES ? (size_t)room : SHIP_COLD_BYTES;
+    size_t size_max = room < link->cold_size ? (size_t)room : link->cold_size;
     link->read = (struct log_read){
         .from = link->ship.sent,
         .size_max = size_max > 0 ? size_max : 1, /* one batch */
@@ -561,6 +587,17 @@ static void read_cold(struct ship_link *link)
     };
     link->is_reading = true;
     log_read_start(log, &link->read);
+}
+
+/* A cold read costs a seek: it waits for room that is worth one, unless nothing else is in flight.
+ */
+static bool is_cold_read_worth(const struct ship_link *link)
+{
+    const struct ship *ship = &link->ship;
+    uint64_t wanted = ship->options.credit_bytes / 4;
+    if (wanted > link->cold_size) wanted = link->cold_size;
+    if (ship->ends_count == 0) return true;
+    return ship_room_bytes(ship) >= wanted && ship_room_batches(ship) >= SHIP_ENDS_MAX / 4;
 }
 
 static void set_streaming(struct ship_link *link, bool is_streaming)
@@ -584,7 +621,7 @@ void ship_link_pump(struct ship_link *link)
         size_t next_size = chunk != NULL ? chunk_batch(chunk, index).size : 1;
         if (!ship_may_send(ship, next_size)) return;
         if (chunk == NULL) {
-            read_cold(link);
+            if (is_cold_read_worth(link)) read_cold(link);
             return;
         }
         send_from_chunk(link, chunk, index);

@@ -137,6 +137,7 @@ static void load_table(struct shipper *s)
     if (slots_store_load(db->env, &s->table, shipper_now(s), &e) != OK) {
         trace_add(&db->trace, shipper_now(s), "%s", e.text);
     }
+    (void)slots_commit(&s->table, shipper_durable(s));
 }
 
 static void save_done(void *arg, enum code code, const struct err *e)
@@ -213,8 +214,9 @@ void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg)
     s->closed_arg = arg;
     env->v->unlisten(env, s->listener);
     s->listener = NULL;
-    for (struct ship_link *link = s->links; link != NULL; link = link->next)
+    for (struct ship_link *link = s->links; link != NULL; link = link->next) {
         ship_link_close(link);
+    }
     close_further(s);
 }
 
@@ -223,8 +225,9 @@ void shipper_forget(struct shipper *s, struct ship_link *link)
     ASSERT(link->env_link == NULL);
     ASSERT(!link->is_proving && !link->is_reading);
     struct ship_link **at = &s->links;
-    while (*at != link)
+    while (*at != link) {
         at = &(*at)->next;
+    }
     *at = link->next;
     s->link_count--;
     ship_link_free(link);
@@ -357,7 +360,8 @@ uint32_t shipper_status(const struct shipper *s, struct tide_follower_status *ou
 {
     uint64_t now_ns = shipper_now(s);
     uint32_t count = s->table.count < capacity ? s->table.count : capacity;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         fill_status(s, i, now_ns, &out[i]);
+    }
     return count;
 }

@@ -11,8 +11,9 @@
 #include "engine/slots_store.h"
 
 #define SHIP_LINKS_MAX    (SLOTS_MAX + 16u) /* the rest: handshakes and refusals under way */
-#define SHIP_LINGER_NS    NS_PER_S      /* for the last words to arrive before a link is closed */
-#define SHIP_COLD_BYTES   ((size_t)MIB) /* one cold read */
+#define SHIP_LINGER_NS    NS_PER_S /* for the last words to arrive before a link is closed */
+#define SHIP_COLD_MIN     ((size_t)(64 * KIB)) /* one cold read, growing while all of it is sent */
+#define SHIP_COLD_MAX     ((size_t)MIB)
 #define LEASE_BATCHES_MAX 8u
 
 /* Bytes of a chunk that a link still reads: frames whose bodies end in the chunk itself. */
@@ -38,11 +39,13 @@ struct ship_link {
     bool is_reading;   /* read belongs to the log */
     struct log_prove prove;
     struct log_read read;
+    size_t cold_size; /* of the next cold read */
     /* from hello */
     struct resume_facts facts;
     struct position last;
     seqno applied;
     uint64_t incarnation;
+    uint64_t history_id;
     bool is_voter;
     size_t frame_size_max;
     char node_id[NODE_ID_SIZE_MAX + 1];
@@ -85,7 +88,7 @@ seqno shipper_durable(const struct shipper *s);
 /* A message that lends bytes of chunk: holds a reference until the link has sent them. NULL: no
  * memory. */
 struct lease *lease_take(struct shipper *s, struct log_chunk *chunk);
-void lease_release(void *lease);
+void lease_release(void *arg);
 
 /* ship_link.c */
 extern const struct env_link_events ship_link_events;

@@ -108,7 +108,7 @@ static enum code fill_followers(const struct db *db, struct tide_run *run, struc
     s->followers = followers;
     if (!db->log || db->receiver) return OK;
     s->safe = shipper_safe(db->shipper).v;
-    s->committed = s->safe;
+    s->committed = shipper_committed(db->shipper).v;
     s->retention_floor = shipper_floor(db->shipper).v;
     return OK;
 }
