@@ -92,15 +92,23 @@ static void a_handshake_that_goes_back_takes_the_slot_along_and_is_saved_at_once
 static void an_id_is_in_use_only_by_another_live_node(void **state)
 {
     (void)state;
-    struct slice id = slice_of_text("f1");
-    struct slice here = slice_of_text("10.0.0.1:7400");
-    assert_false(slots_is_in_use(&table, id, 1, here));
+    struct slot_join same = {.node_id = slice_of_text("f1"),
+                             .data_address = slice_of_text("10.0.0.1:7400"),
+                             .incarnation = 1};
+    struct slot_join reopened = same;
+    struct slot_join elsewhere = same;
+    struct slot_join twin = same;
+    reopened.incarnation = 2;
+    elsewhere.data_address = slice_of_text("10.0.0.2:7400");
+    twin.history_id = 5; /* equal in everything but the number it drew */
+    assert_false(slots_is_in_use(&table, &same));
     uint32_t i = join("f1", 0, 1);
-    assert_false(slots_is_in_use(&table, id, 1, here)); /* itself, on a new link */
-    assert_true(slots_is_in_use(&table, id, 2, here));
-    assert_true(slots_is_in_use(&table, id, 1, slice_of_text("10.0.0.2:7400")));
+    assert_false(slots_is_in_use(&table, &same)); /* itself, on a new link */
+    assert_true(slots_is_in_use(&table, &reopened));
+    assert_true(slots_is_in_use(&table, &elsewhere));
+    assert_true(slots_is_in_use(&table, &twin));
     slots_disconnect(&table, i, 20);
-    assert_false(slots_is_in_use(&table, id, 2, here));
+    assert_false(slots_is_in_use(&table, &reopened));
 }
 
 static void the_floor_is_the_oldest_record_any_follower_may_ask_for(void **state)
