@@ -1,0 +1,110 @@
+/* logger: see logger.h. The time is UTC with microseconds; a value that needs quotes gets them, and
+ * control characters never reach the terminal as they are. */
+#include "server/logger.h"
+
+#include "base/text.h"
+#include "server/now.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static enum server_log_format line_format = SERVER_LOG_LOGFMT; /* written once, before threads */
+
+void logger_init(enum server_log_format format)
+{
+    line_format = format;
+}
+
+static void add_time(struct text *t, int64_t wall_us)
+{
+    struct now_date d = now_date_of(wall_us / 1000000);
+    text_add(t, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", d.year, d.month, d.day, d.hour, d.minute,
+             d.second, (int)(wall_us % 1000000));
+}
+
+/* Between quotes, in a form that is right for JSON and for logfmt. */
+static void add_quoted(struct text *t, const char *s)
+{
+    text_add(t, "\"");
+    for (; *s != '\0'; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\') {
+            text_add(t, "\\%c", c);
+        } else if (c < ' ' || c == 0x7f) {
+            text_add(t, "\\u%04x", c);
+        } else {
+            text_add_slice(t, slice_of(s, 1));
+        }
+    }
+    text_add(t, "\"");
+}
+
+static bool needs_quotes(const char *s)
+{
+    if (*s == '\0') return true;
+    for (; *s != '\0'; s++) {
+        if (*s <= ' ' || *s == '"' || *s == '=' || *s == '\\' || *s == 0x7f) return true;
+    }
+    return false;
+}
+
+static void add_logfmt(struct text *t, const struct log_field *f)
+{
+    text_add(t, " %s=", f->name);
+    if (f->text == NULL) {
+        text_add(t, "%" PRIu64, f->number);
+    } else if (needs_quotes(f->text)) {
+        add_quoted(t, f->text);
+    } else {
+        text_add(t, "%s", f->text);
+    }
+}
+
+static void add_json(struct text *t, const struct log_field *f)
+{
+    text_add(t, ",");
+    add_quoted(t, f->name);
+    text_add(t, ":");
+    if (f->text == NULL) {
+        text_add(t, "%" PRIu64, f->number);
+    } else {
+        add_quoted(t, f->text);
+    }
+}
+
+size_t logger_format(char out[LOG_LINE_SIZE_MAX], enum server_log_format format,
+                     enum log_level level, int64_t wall_us, const char *message,
+                     const struct log_field *fields, size_t count)
+{
+    static const char *const level_names[] = {"info", "warn", "error"};
+    bool is_json = format == SERVER_LOG_JSON;
+    enum { END_SIZE = 4 }; /* room for what closes a line that was cut */
+    struct text t = text_of(out, LOG_LINE_SIZE_MAX - END_SIZE);
+    text_add(&t, is_json ? "{\"ts\":\"" : "ts=");
+    add_time(&t, wall_us);
+    text_add(&t, is_json ? "\",\"level\":\"%s\",\"msg\":" : " level=%s msg=", level_names[level]);
+    add_quoted(&t, message);
+    for (size_t i = 0; i < count; i++) {
+        size_t size_before = t.size;
+        if (is_json) {
+            add_json(&t, &fields[i]);
+        } else {
+            add_logfmt(&t, &fields[i]);
+        }
+        if (t.is_cut) {
+            t.size = size_before; /* a field is there in whole or not at all */
+            break;
+        }
+    }
+    const char *end = is_json ? "}\n" : "\n";
+    memcpy(out + t.size, end, strlen(end));
+    return t.size + strlen(end);
+}
+
+void logger_write(enum log_level level, const char *message, const struct log_field *fields,
+                  size_t count)
+{
+    char line[LOG_LINE_SIZE_MAX];
+    size_t size = logger_format(line, line_format, level, now_wall_us(), message, fields, count);
+    (void)fwrite(line, 1, size, stderr); /* stderr may be closed; there is nowhere to say so */
+}

@@ -1,0 +1,38 @@
+/* logger: what the program says about itself while it runs: one line per event on stderr, as logfmt
+ * or JSON. Any thread; a line is written in one piece. */
+#ifndef TIDEMARK_SERVER_LOGGER_H
+#define TIDEMARK_SERVER_LOGGER_H
+
+#include "base/types.h"
+#include "server/server.h"
+
+enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
+
+/* A name with a text or a number; text NULL: the number. */
+struct log_field {
+    const char *name;
+    const char *text;
+    uint64_t number;
+};
+
+#define LOG_TEXT(n, t) ((struct log_field){.name = (n), .text = (t)})
+#define LOG_U64(n, v)  ((struct log_field){.name = (n), .number = (v)})
+
+/* The form of all later lines. Call it before the first one. */
+void logger_init(enum server_log_format format);
+
+/* message is a short fixed sentence; what varies goes into fields. */
+void logger_write(enum log_level level, const char *message, const struct log_field *fields,
+                  size_t count);
+
+/* The line's bytes with its newline; returns its size. For tests and logger_write. */
+#define LOG_LINE_SIZE_MAX 2048
+size_t logger_format(char out[LOG_LINE_SIZE_MAX], enum server_log_format format,
+                     enum log_level level, int64_t wall_us, const char *message,
+                     const struct log_field *fields, size_t count);
+
+#define LOG(level, message, ...)                                              \
+    logger_write((level), (message), (const struct log_field[]){__VA_ARGS__}, \
+                 sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+
+#endif

@@ -1,0 +1,80 @@
+/* options: the words behind a command's fixed ones: [W w] [AT ms] [LIMIT n] ... One table knows all
+ * options of the interface, also those that are not built yet, so that an option is taken, refused
+ * by name or unknown, and never ignored. */
+#ifndef TIDEMARK_SERVER_OPTIONS_H
+#define TIDEMARK_SERVER_OPTIONS_H
+
+#include "base/types.h"
+#include "tidemark.h"
+
+struct call;
+
+enum option {
+    OPTION_W,
+    OPTION_AT,
+    OPTION_USER,
+    OPTION_SESSION,
+    OPTION_KEY,
+    OPTION_PRODUCER,
+    OPTION_LEVEL,
+    OPTION_WITHLEVEL,
+    OPTION_DEADLINE,
+    OPTION_ONMISS,
+    OPTION_AFTER,
+    OPTION_MAXSTALE,
+    OPTION_READ,
+    OPTION_LIMIT,
+    OPTION_NOW,
+    OPTION_EXCLUDE,
+    OPTION_WHERE,
+    OPTION_MAXPER,
+    OPTION_MMR,
+    OPTION_EXPLORE,
+    OPTION_SEED,
+    OPTION_CURSOR,
+    OPTION_EXPLAIN,
+    OPTION_HALFLIFE,
+    OPTION_WINDOWS,
+    OPTION_MODE,
+    OPTION_POLARITY,
+    OPTION_COUNT,
+};
+
+#define OPTION_BIT(o) (UINT32_C(1) << (o))
+/* Every write takes these, every read those. */
+#define OPTIONS_OF_WRITES                                                              \
+    (OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_PRODUCER) | OPTION_BIT(OPTION_LEVEL) | \
+     OPTION_BIT(OPTION_WITHLEVEL) | OPTION_BIT(OPTION_DEADLINE) | OPTION_BIT(OPTION_ONMISS))
+#define OPTIONS_OF_READS                                                                \
+    (OPTION_BIT(OPTION_AFTER) | OPTION_BIT(OPTION_MAXSTALE) | OPTION_BIT(OPTION_READ) | \
+     OPTION_BIT(OPTION_DEADLINE))
+
+/* What was given; `given` has a bit for each. Bytes are borrowed from the call's words. */
+struct options {
+    uint32_t given;
+    bool has_level; /* WITHLEVEL */
+    double weight;
+    int64_t at_ms;
+    int64_t now_ms;
+    uint32_t limit;
+    struct slice user;
+    const struct slice *excludes;
+    size_t exclude_count;
+    struct tide_write_options write;  /* KEY, PRODUCER */
+    struct tide_schema_signal schema; /* HALFLIFE, WINDOWS, MODE, POLARITY */
+};
+
+static inline bool options_have(const struct options *o, enum option option)
+{
+    return (o->given & OPTION_BIT(option)) != 0;
+}
+
+/* Read the call's words from `first` on. allowed: bits of the options that the command has.
+ * False: the error was answered. */
+MUST_CHECK bool options_parse(struct call *call, size_t first, uint32_t allowed,
+                              struct options *out);
+
+/* A weight: finite and within 2^53 either way. False: the error was answered. */
+MUST_CHECK bool options_weight(struct call *call, struct slice text, double *out);
+
+#endif
