@@ -227,9 +227,14 @@ static void fill_not_found(struct page *page)
 
 /* --- requests --- */
 
+static bool is_understood(const char *method)
+{
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
 static void fill_page(struct http *http, const char *url, const char *method, struct page *page)
 {
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+    if (!is_understood(method)) {
         page->status = MHD_HTTP_METHOD_NOT_ALLOWED;
         page->type = "application/json";
         out_text(&page->text, "{\"error\":\"only GET and HEAD are understood\"}\n");
@@ -261,15 +266,23 @@ static enum MHD_Result send_page(struct MHD_Connection *connection, const struct
     return result;
 }
 
-/* Called first when the headers are there, without the body, which no page wants. */
+/* Called when the headers are there and again when the body is. Only an answer to the second call
+ * lets the connection live on; a request that is not understood is answered without its body. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *body,
                                   size_t *body_size, void **request)
 {
+    static int seen;
     (void)version;
     (void)body;
-    (void)body_size;
-    (void)request;
+    if (*request == NULL && is_understood(method)) {
+        *request = &seen;
+        return MHD_YES;
+    }
+    if (*body_size > 0) { /* of a GET: read and dropped */
+        *body_size = 0;
+        return MHD_YES;
+    }
     struct http *http = arg;
     struct page page = {.status = MHD_HTTP_OK, .type = "text/plain; charset=utf-8"};
     out_init(&page.text, &http->service->alloc);

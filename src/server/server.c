@@ -158,11 +158,11 @@ static void take_database(struct server *s)
         sockets_stop(s->sockets, STOP_CLIENTS_MS);
         return;
     }
-    print_banner(s);
     LOG(LOG_INFO, "ready", LOG_TEXT("role", role_name(s->report.role)),
         LOG_U64("epoch", s->report.position.epoch), LOG_U64("seqno", s->report.position.seqno),
         LOG_U64("replayed", s->report.records_replayed),
         LOG_U64("discarded_bytes", s->report.discarded_bytes));
+    print_banner(s);
 }
 
 /* --- events of the loop --- */

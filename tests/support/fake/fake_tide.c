@@ -510,7 +510,7 @@ static void *work(void *arg)
     (void)arg;
     pthread_mutex_lock(&db.lock);
     while (true) {
-        struct tide_run *run = take_first();
+        struct tide_run *run = is_held ? NULL : take_first();
         if (run != NULL) {
             db.is_busy = true;
             pthread_mutex_unlock(&db.lock);
@@ -911,6 +911,9 @@ enum tide_code tide_open(const struct tide_options *options, tide_db **out,
     }
     *report = (struct tide_open_report){.role = status.role, .is_new = true, .position = here()};
     snprintf(report->backend, sizeof(report->backend), "fake");
+    snprintf(report->notes, sizeof(report->notes), "told: data=%s http=%s id=%s",
+             options->data_address, options->http_address,
+             options->node_id != NULL ? options->node_id : "none");
     *out = fake_open();
     return TIDE_OK;
 }
