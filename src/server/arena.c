@@ -5,7 +5,9 @@
 
 #include <assert.h>
 
-enum { CHUNK_SIZE = 4096, PIECE_ALIGN = 16 };
+#define CHUNK_SIZE  ((size_t)4096)
+#define PIECE_ALIGN ((size_t)16)
+#define HEADER_SIZE (2 * PIECE_ALIGN)
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -13,7 +15,7 @@ struct arena_chunk {
     size_t used;     /* header included */
 };
 
-static_assert(sizeof(struct arena_chunk) <= 2 * PIECE_ALIGN, "the header fits two pieces");
+static_assert(sizeof(struct arena_chunk) <= HEADER_SIZE, "the header has its room");
 
 void arena_init(struct arena *a, struct alloc *alloc)
 {
@@ -22,13 +24,13 @@ void arena_init(struct arena *a, struct alloc *alloc)
 
 static bool add_chunk(struct arena *a, size_t size)
 {
-    size_t capacity = 2 * PIECE_ALIGN + size;
+    size_t capacity = HEADER_SIZE + size;
     if (capacity < CHUNK_SIZE) capacity = CHUNK_SIZE;
     struct arena_chunk *chunk = alloc_get(a->alloc, capacity);
     if (chunk == NULL) return false;
     chunk->next = a->chunks;
     chunk->capacity = capacity;
-    chunk->used = 2 * PIECE_ALIGN;
+    chunk->used = HEADER_SIZE;
     a->chunks = chunk;
     return true;
 }

@@ -498,6 +498,7 @@ void call_answer(struct call *call, int32_t op, slot_render render)
     call->turn->op_count++;
 }
 
+PRINTF_LIKE(4, 0)
 static void fail(struct call *call, const char *word, enum tide_code code, const char *format,
                  va_list args)
 {

@@ -79,7 +79,7 @@ static bool replace_input(struct conn *c, size_t capacity)
                                                     : alloc_get(alloc, capacity);
     if (input == NULL) return false;
     size_t size = unread_size(c);
-    if (size > 0) memcpy(input, c->input + c->input_start, size);
+    if (c->input != NULL && size > 0) memcpy(input, c->input + c->input_start, size);
     if (c->is_input_lent) {
         ASSERT(c->borrowed == NULL);
         c->borrowed = c->input;
@@ -100,7 +100,8 @@ static bool replace_input(struct conn *c, size_t capacity)
 static bool make_room(struct conn *c)
 {
     size_t size = unread_size(c);
-    if (!c->is_input_lent && c->input_start > 0 && size + INPUT_ROOM_MIN <= c->input_capacity / 2) {
+    if (c->input != NULL && !c->is_input_lent && c->input_start > 0 &&
+        size + INPUT_ROOM_MIN <= c->input_capacity / 2) {
         memmove(c->input, c->input + c->input_start, size);
         c->input_start = 0;
         c->input_end = size;

@@ -82,7 +82,7 @@ static struct question *ask(struct http *http, int32_t (*add)(tide_run *run), co
     atomic_fetch_add_explicit(&q->holders, 1, memory_order_relaxed);
     if (tide_submit(database, q->run, on_answered, q) != TIDE_OK) {
         *why = "the database takes no requests";
-        let_go(q);
+        atomic_store_explicit(&q->holders, 1, memory_order_relaxed); /* it was not shared */
         let_go(q);
         return NULL;
     }
@@ -267,7 +267,8 @@ static enum MHD_Result send_page(struct MHD_Connection *connection, const struct
 }
 
 /* Called when the headers are there and again when the body is. Only an answer to the second call
- * lets the connection live on; a request that is not understood is answered without its body. */
+ * lets the connection live on; a request that is not understood is answered without its body. The
+ * parameters are libmicrohttpd's. NOLINTNEXTLINE(readability-function-size) */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *body,
                                   size_t *body_size, void **request)

@@ -73,38 +73,46 @@ static void add_json(struct text *t, const struct log_field *f)
 }
 
 size_t logger_format(char out[LOG_LINE_SIZE_MAX], enum server_log_format format,
-                     enum log_level level, int64_t wall_us, const char *message,
-                     const struct log_field *fields, size_t count)
+                     const struct log_line *line)
 {
     static const char *const level_names[] = {"info", "warn", "error"};
-    bool is_json = format == SERVER_LOG_JSON;
     enum { END_SIZE = 4 }; /* room for what closes a line that was cut */
+    bool is_json = format == SERVER_LOG_JSON;
     struct text t = text_of(out, LOG_LINE_SIZE_MAX - END_SIZE);
     text_add(&t, is_json ? "{\"ts\":\"" : "ts=");
-    add_time(&t, wall_us);
-    text_add(&t, is_json ? "\",\"level\":\"%s\",\"msg\":" : " level=%s msg=", level_names[level]);
-    add_quoted(&t, message);
-    for (size_t i = 0; i < count; i++) {
+    add_time(&t, line->wall_us);
+    text_add(&t,
+             is_json ? "\",\"level\":\"%s\",\"msg\":" : " level=%s msg=", level_names[line->level]);
+    add_quoted(&t, line->message);
+    for (size_t i = 0; i < line->count; i++) {
         size_t size_before = t.size;
         if (is_json) {
-            add_json(&t, &fields[i]);
+            add_json(&t, &line->fields[i]);
         } else {
-            add_logfmt(&t, &fields[i]);
+            add_logfmt(&t, &line->fields[i]);
         }
         if (t.is_cut) {
             t.size = size_before; /* a field is there in whole or not at all */
             break;
         }
     }
-    const char *end = is_json ? "}\n" : "\n";
-    memcpy(out + t.size, end, strlen(end));
-    return t.size + strlen(end);
+    size_t size = t.size;
+    if (is_json) out[size++] = '}';
+    out[size++] = '\n';
+    return size;
 }
 
 void logger_write(enum log_level level, const char *message, const struct log_field *fields,
                   size_t count)
 {
-    char line[LOG_LINE_SIZE_MAX];
-    size_t size = logger_format(line, line_format, level, now_wall_us(), message, fields, count);
-    (void)fwrite(line, 1, size, stderr); /* stderr may be closed; there is nowhere to say so */
+    struct log_line line = {
+        .wall_us = now_wall_us(),
+        .level = level,
+        .message = message,
+        .fields = fields,
+        .count = count,
+    };
+    char room[LOG_LINE_SIZE_MAX];
+    size_t size = logger_format(room, line_format, &line);
+    (void)fwrite(room, 1, size, stderr); /* stderr may be closed; there is nowhere to say so */
 }

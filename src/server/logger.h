@@ -27,9 +27,15 @@ void logger_write(enum log_level level, const char *message, const struct log_fi
 
 /* The line's bytes with its newline; returns its size. For tests and logger_write. */
 #define LOG_LINE_SIZE_MAX 2048
+struct log_line {
+    int64_t wall_us;
+    enum log_level level;
+    const char *message;
+    const struct log_field *fields;
+    size_t count;
+};
 size_t logger_format(char out[LOG_LINE_SIZE_MAX], enum server_log_format format,
-                     enum log_level level, int64_t wall_us, const char *message,
-                     const struct log_field *fields, size_t count);
+                     const struct log_line *line);
 
 #define LOG(level, message, ...)                                              \
     logger_write((level), (message), (const struct log_field[]){__VA_ARGS__}, \

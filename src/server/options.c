@@ -17,16 +17,17 @@
 enum { RETRIEVE_LIMIT_MAX = 1000 };
 
 /* X(name, words of its value): the order of enum option. */
-#define OPTION_TABLE(X)                                                                        \
-    X(W, 1)                                                                                    \
-    X(AT, 1)                                                                                   \
-    X(USER, 1)                                                                                 \
-    X(SESSION, 2)                                                                              \
-    X(KEY, 1)                                                                                  \
-    X(PRODUCER, 2) X(LEVEL, 1) X(WITHLEVEL, 0) X(DEADLINE, 1) X(ONMISS, 1) X(AFTER, 1)         \
-        X(MAXSTALE, 1) X(READ, 1) X(LIMIT, 1) X(NOW, 1) X(EXCLUDE, 1) X(WHERE, 1) X(MAXPER, 2) \
-            X(MMR, 1) X(EXPLORE, 1) X(SEED, 1) X(CURSOR, 1) X(EXPLAIN, 0) X(HALFLIFE, 1)       \
-                X(WINDOWS, 1) X(MODE, 1) X(POLARITY, 1)
+#define OPTION_TABLE(X)                                                                           \
+    X(W, 1)                                                                                       \
+    X(AT, 1)                                                                                      \
+    X(USER, 1)                                                                                    \
+    X(SESSION, 2)                                                                                 \
+    X(KEY, 1)                                                                                     \
+    X(PRODUCER, 2)                                                                                \
+    X(LEVEL, 1) X(WITHLEVEL, 0) X(DEADLINE, 1) X(ONMISS, 1) X(AFTER, 1) X(MAXSTALE, 1) X(READ, 1) \
+        X(LIMIT, 1) X(NOW, 1) X(EXCLUDE, 1) X(WHERE, 1) X(MAXPER, 2) X(MMR, 1) X(EXPLORE, 1)      \
+            X(SEED, 1) X(CURSOR, 1) X(EXPLAIN, 0) X(HALFLIFE, 1) X(WINDOWS, 1) X(MODE, 1)         \
+                X(POLARITY, 1)
 
 struct option_row {
     const char *name;

@@ -214,19 +214,20 @@ static bool is_space(uint8_t c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static int hex_digit(uint8_t c)
+/* 0..15, or 16 for what is no hex digit. */
+static unsigned hex_digit(uint8_t c)
 {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
+    if (c >= '0' && c <= '9') return (unsigned)c - '0';
+    if (c >= 'a' && c <= 'f') return (unsigned)c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return (unsigned)c - 'A' + 10;
+    return 16;
 }
 
 /* What stands behind a backslash between double quotes. Moves *at behind it. */
 static uint8_t unescape(const uint8_t **at, const uint8_t *end)
 {
     const uint8_t *c = *at;
-    if (end - c >= 3 && *c == 'x' && hex_digit(c[1]) >= 0 && hex_digit(c[2]) >= 0) {
+    if (end - c >= 3 && *c == 'x' && hex_digit(c[1]) < 16 && hex_digit(c[2]) < 16) {
         *at += 3;
         return (uint8_t)(hex_digit(c[1]) << 4 | hex_digit(c[2]));
     }

@@ -525,7 +525,7 @@ static uint32_t raise_file_limit(uint32_t wanted)
         if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
     }
     if (limit.rlim_cur >= files) return wanted;
-    rlim_t left = limit.rlim_cur > 2 * FILES_BESIDE_CLIENTS ? limit.rlim_cur - FILES_BESIDE_CLIENTS
+    rlim_t left = limit.rlim_cur / 2 > FILES_BESIDE_CLIENTS ? limit.rlim_cur - FILES_BESIDE_CLIENTS
                                                             : limit.rlim_cur / 2;
     LOG(LOG_WARN, "the limit of open files allows fewer clients than connections_max",
         LOG_U64("connections_max", wanted), LOG_U64("files", limit.rlim_cur),

@@ -9,7 +9,7 @@
 static struct service service;
 static struct server_options options;
 static int stops;
-static int wakes;
+static _Atomic int wakes; /* any thread */
 static char *taken;
 
 static struct client *client_of(struct conn *conn)

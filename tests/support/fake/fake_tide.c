@@ -108,6 +108,7 @@ static size_t asked_size;
 
 /* --- remembering --- */
 
+PRINTF_LIKE(1, 2)
 static char *line_of(const char *format, ...)
 {
     if (!is_remembering) return NULL;
@@ -147,7 +148,10 @@ void fake_remember(bool is_on)
 
 void fake_hold(bool held)
 {
+    pthread_mutex_lock(&db.lock);
     is_held = held;
+    pthread_cond_broadcast(&db.is_work);
+    pthread_mutex_unlock(&db.lock);
 }
 
 void fake_refuse_submit(enum tide_code code, int count)
@@ -922,9 +926,9 @@ enum tide_code tide_close(tide_db *d, uint64_t deadline_ms, struct tide_err *e)
 {
     (void)deadline_ms;
     if (d == NULL) return TIDE_OK;
-    is_held = false;
+    fake_hold(false);
+    end_thread(); /* it does what waits, first */
     fake_go();
-    end_thread();
     d->is_open = false;
     if (close_code != TIDE_OK)
         snprintf(e->message, sizeof(e->message), "the log could not be synced");

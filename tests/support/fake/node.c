@@ -109,6 +109,7 @@ int node_end(struct node *n)
         }
     }
     if (n->output >= 0) close(n->output);
+    if (strstr(node_log(n), "Sanitizer") != NULL) print_message("%s", node_log(n));
     unlink(n->log_path);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

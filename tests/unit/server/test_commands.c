@@ -499,7 +499,7 @@ static void followers_are_listed(void **state)
     lost.node_id = "f2";
     lost.is_connected = false;
     lost.was_synced = false;
-    lost.lag_seconds = INFINITY;
+    lost.lag_seconds = (double)INFINITY;
     lost.last_seen_ms_ago = 9000;
     struct tide_follower_status both[] = {follower, lost};
     fake_status()->role = TIDE_ROLE_LEADER;

@@ -9,7 +9,14 @@ static void assert_line(enum server_log_format format, const struct log_field *f
                         const char *wanted)
 {
     char line[LOG_LINE_SIZE_MAX];
-    size_t size = logger_format(line, format, LOG_WARN, when_us, "it happened", fields, count);
+    struct log_line given = {
+        .wall_us = when_us,
+        .level = LOG_WARN,
+        .message = "it happened",
+        .fields = fields,
+        .count = count,
+    };
+    size_t size = logger_format(line, format, &given);
     assert_int_equal(size, strlen(wanted));
     assert_memory_equal(line, wanted, size);
 }

@@ -67,8 +67,8 @@ static void others_have_a_form_in_each(void **state)
         out_bool(&o, proto, true);
         out_bool(&o, proto, false);
         out_double(&o, proto, 0.5);
-        out_double(&o, proto, INFINITY);
-        out_double(&o, proto, -INFINITY);
+        out_double(&o, proto, (double)INFINITY);
+        out_double(&o, proto, -(double)INFINITY);
         out_double(&o, proto, (double)NAN);
         out_set(&o, proto, 2);
         out_map(&o, proto, 2);

@@ -25,7 +25,7 @@ static void prepare_lonely(struct server_options *options)
     (void)options;
     struct tide_status *s = fake_status();
     s->role = TIDE_ROLE_FOLLOWER;
-    s->lag_seconds = INFINITY;
+    s->lag_seconds = (double)INFINITY;
     s->leader_replication_address = "10.0.0.1:7402";
     s->link_state = "connecting: connection refused";
 }
