@@ -16,29 +16,21 @@
 
 enum { RETRIEVE_LIMIT_MAX = 1000 };
 
-/* X(name, words of its value): the order of enum option. */
-#define OPTION_TABLE(X)                                                                           \
-    X(W, 1)                                                                                       \
-    X(AT, 1)                                                                                      \
-    X(USER, 1)                                                                                    \
-    X(SESSION, 2)                                                                                 \
-    X(KEY, 1)                                                                                     \
-    X(PRODUCER, 2)                                                                                \
-    X(LEVEL, 1) X(WITHLEVEL, 0) X(DEADLINE, 1) X(ONMISS, 1) X(AFTER, 1) X(MAXSTALE, 1) X(READ, 1) \
-        X(LIMIT, 1) X(NOW, 1) X(EXCLUDE, 1) X(WHERE, 1) X(MAXPER, 2) X(MMR, 1) X(EXPLORE, 1)      \
-            X(SEED, 1) X(CURSOR, 1) X(EXPLAIN, 0) X(HALFLIFE, 1) X(WINDOWS, 1) X(MODE, 1)         \
-                X(POLARITY, 1)
-
 struct option_row {
     const char *name;
     uint8_t name_size;
-    uint8_t value_count;
+    uint8_t value_count; /* words behind the name */
 };
 
+#define ROW(name, value_count) [OPTION_##name] = {#name, sizeof(#name) - 1, value_count}
+
 static const struct option_row rows[OPTION_COUNT] = {
-#define X(name, value_count) [OPTION_##name] = {#name, sizeof(#name) - 1, value_count},
-    OPTION_TABLE(X)
-#undef X
+    ROW(W, 1),        ROW(AT, 1),       ROW(USER, 1),      ROW(SESSION, 2),  ROW(KEY, 1),
+    ROW(PRODUCER, 2), ROW(LEVEL, 1),    ROW(WITHLEVEL, 0), ROW(DEADLINE, 1), ROW(ONMISS, 1),
+    ROW(AFTER, 1),    ROW(MAXSTALE, 1), ROW(READ, 1),      ROW(LIMIT, 1),    ROW(NOW, 1),
+    ROW(EXCLUDE, 1),  ROW(WHERE, 1),    ROW(MAXPER, 2),    ROW(MMR, 1),      ROW(EXPLORE, 1),
+    ROW(SEED, 1),     ROW(CURSOR, 1),   ROW(EXPLAIN, 0),   ROW(HALFLIFE, 1), ROW(WINDOWS, 1),
+    ROW(MODE, 1),     ROW(POLARITY, 1),
 };
 
 /* The option called word; OPTION_COUNT: none. */
