@@ -92,14 +92,14 @@ static enum code find_tail_end(struct scan *s, uint64_t *out, struct err *e)
 }
 
 /* The damaged batch reaches from data_end to what its header says, or, without a readable header,
- * over the sector the header lies in. */
+ * over the sectors the header lies in: one or two. */
 static enum code find_damage_end(struct scan *s, uint64_t *out, struct err *e)
 {
     uint64_t at = s->segment.data_end;
     uint8_t bytes[BATCH_HEADER_SIZE];
     size_t got;
     struct batch_header header;
-    *out = align_up(at + 1, SECTOR_SIZE);
+    *out = align_up(at + BATCH_HEADER_SIZE, SECTOR_SIZE);
     TRY(scan_source(s, at, bytes, sizeof(bytes), &got, e));
     if (got == sizeof(bytes) && batch_header_decode(bytes, &s->id, &header) == BATCH_OK) {
         *out = align_up(at + batch_file_size(&header), SECTOR_SIZE);
