@@ -180,13 +180,13 @@ static enum code catch_up(struct replicate *r, uint64_t records, struct err *e)
     uint64_t applied = 0;
     TRY(fill_log(r, records, e));
     TRY(nodes_wait_equal(&r->nodes, &equality, e));
-    TRY(node_position(r->leader, &goal, NULL, e));
+    TRY(node_position(r->leader, &goal, e));
     uint64_t started = host_mono_ns();
     TRY(nodes_add(&r->nodes, "f2", &fresh, e));
     uint64_t moved = started;
     while (applied < goal) {
         uint64_t before = applied;
-        TRY(node_position(fresh, &applied, NULL, e));
+        TRY(node_position(fresh, &applied, e));
         if (applied > before) moved = host_mono_ns();
         if (host_mono_ns() - moved > STAND_STILL_NS) {
             return ERR(e, E_TIMEOUT, "the fresh follower stands still at record %llu",

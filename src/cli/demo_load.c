@@ -96,7 +96,7 @@ enum code load_recover(struct load *load, struct nodes *nodes, struct err *e)
 {
     struct node *leader = &nodes->list[0];
     TRY(nodes_restart(nodes, leader, e));
-    TRY(node_position(leader, &load->recovered_seqno, NULL, e));
+    TRY(node_position(leader, &load->recovered_seqno, e));
     load->down_ns = host_mono_ns() - load->down_ns;
     if (load->recovered_seqno < load->acknowledged_seqno) {
         return ERR(e, E_LOST,
