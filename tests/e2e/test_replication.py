@@ -309,7 +309,7 @@ def a_follower_pointed_at_a_wrong_port_says_who_answers_there(world):
     for name, port in (("data", leader.data), ("http", leader.http)):
         f = world.start("at-" + name, follow=port)
         link = until("%s complains" % f.name, lambda f=f: (s := f.status()["link"]).count(" ") > 2 and s)
-        print("    at the %s port: %s" % (name, link))
+        contains(link, "a data port (RESP) answers there" if name == "data" else "closed the connection")
         until("the log says so", lambda f=f: "not connected to the leader" in f.log())
     with socket.socket() as s:  # nobody listens there
         s.bind(("127.0.0.1", 0))
