@@ -61,19 +61,32 @@ out:
     return code;
 }
 
+static enum code write_copy(struct env *env, const char *path, struct slice bytes, struct err *e)
+{
+    struct env_file *file = NULL;
+    TRY(env->v->open(env, path, ENV_WRITE | ENV_CREATE, &file, e));
+    enum code code = env->v->pwrite(env, file, 0, bytes, e);
+    if (code == OK) code = env->v->truncate(env, file, bytes.size, e);
+    if (code == OK) code = env->v->sync(env, file, e);
+    env->v->close(env, file);
+    TRY(code);
+    return env->v->sync_dir(env, ".", e);
+}
+
+/* A copy that is bad or behind is written first: the other one may be the only good one. */
 static enum code write_copies(struct env *env, struct slice bytes, struct err *e)
 {
-    for (int i = 0; i < 2; i++) {
-        struct env_file *file = NULL;
-        TRY(env->v->open(env, copy_paths[i], ENV_WRITE | ENV_CREATE, &file, e));
-        enum code code = env->v->pwrite(env, file, 0, bytes, e);
-        if (code == OK) code = env->v->truncate(env, file, bytes.size, e);
-        if (code == OK) code = env->v->sync(env, file, e);
-        env->v->close(env, file);
-        TRY(code);
-        TRY(env->v->sync_dir(env, ".", e));
-    }
-    return OK;
+    struct identity *copies = calloc(2, sizeof(*copies));
+    if (!copies) return ERR(e, E_NOMEMORY, "no memory to save identity");
+    enum copy_state states[2];
+    enum code code = load_copy(env, copy_paths[0], &copies[0], &states[0], e);
+    if (code == OK) code = load_copy(env, copy_paths[1], &copies[1], &states[1], e);
+    bool is_second_worse = code == OK && states[0] == COPY_GOOD &&
+                           (states[1] != COPY_GOOD || copies[1].version < copies[0].version);
+    free(copies);
+    TRY(code);
+    TRY(write_copy(env, copy_paths[is_second_worse ? 1 : 0], bytes, e));
+    return write_copy(env, copy_paths[is_second_worse ? 0 : 1], bytes, e);
 }
 
 enum code identity_save_now(struct env *env, struct identity *id, struct err *e)
