@@ -64,36 +64,58 @@ void db_apply_chunk(struct db *db, const struct log_chunk *chunk)
     if (db->write) write_on_applied(db->write, state_position(db->state).seqno);
 }
 
+/* Apply the batches of one read, in order; *at moves to the end of the last one applied. */
+static enum code replay_batches(struct db *db, struct slice bytes, struct position *at,
+                                uint64_t *records, struct err *e)
+{
+    const struct log_identity *id = log_identity_of(db->log);
+    for (size_t offset = 0; offset < bytes.size;) {
+        struct batch_header header;
+        const uint8_t *batch = bytes.data + offset;
+        enum batch_verdict verdict = batch_header_decode(batch, id, &header);
+        ASSERT(verdict == BATCH_OK); /* the reader has just checked it */
+        struct position end = {.epoch = header.epoch.number,
+                               .seqno = batch_last(&header),
+                               .chain = batch_chain(batch)};
+        struct slice payload = slice_of(batch + BATCH_HEADER_SIZE, header.payload_size);
+        if (!db_apply_batch(db, &header, payload, &end)) {
+            if (e) *e = db->reason;
+            return E_HALTED;
+        }
+        *records += header.record_count;
+        *at = end;
+        offset += BATCH_HEADER_SIZE + header.payload_size;
+    }
+    return OK;
+}
+
+/* Recovery reads footers only of what was sealed; damage in its batches is met here. */
+static enum code rotten(enum code code, struct err *e)
+{
+    if (code != E_CORRUPT) return code;
+    struct err why = *e;
+    return ERR(e, E_ROTTEN,
+               "%s, was acknowledged; repair it from a follower, or accept the loss with: tidemark "
+               "log repair --accept-loss --expect TOKEN",
+               why.text);
+}
+
 enum code db_replay(struct db *db, const struct position *from, uint64_t *out_records,
                     struct err *e)
 {
     struct position at = *from;
+    struct position end = log_durable(db->log);
     *out_records = 0;
-    const struct log_identity *id = log_identity_of(db->log);
-    while (at.seqno.v < log_durable(db->log).seqno.v) {
+    if (at.seqno.v == end.seqno.v && !hash256_equal(&at.chain, &end.chain)) {
+        return ERR(e, E_DIVERGED, "seqno %llu of epoch %llu is not in this log's history",
+                   (unsigned long long)at.seqno.v, (unsigned long long)at.epoch);
+    }
+    while (at.seqno.v < end.seqno.v) {
         struct log_read read = {.from = at, .size_max = 4 * MIB};
-        enum code code = log_read_now(db->log, &read, e);
-        size_t offset = 0;
-        struct position end = at;
-        while (code == OK && offset < read.bytes.size) {
-            struct batch_header header;
-            const uint8_t *bytes = read.bytes.data + offset;
-            enum batch_verdict verdict = batch_header_decode(bytes, id, &header);
-            ASSERT(verdict == BATCH_OK); /* the reader has just checked it */
-            end = (struct position){.epoch = header.epoch.number,
-                                    .seqno = batch_last(&header),
-                                    .chain = batch_chain(bytes)};
-            struct slice payload = slice_of(bytes + BATCH_HEADER_SIZE, header.payload_size);
-            if (!db_apply_batch(db, &header, payload, &end)) {
-                if (e) *e = db->reason;
-                code = E_HALTED;
-            }
-            *out_records += header.record_count;
-            offset += BATCH_HEADER_SIZE + header.payload_size;
-        }
+        enum code code = rotten(log_read_now(db->log, &read, e), e);
+        if (code == OK) code = replay_batches(db, read.bytes, &at, out_records, e);
         free(read.buffer);
         TRY(code);
-        at = end;
     }
     return OK;
 }

@@ -29,7 +29,7 @@ static enum code start_at_seek(struct log_read *read, struct env_file *file, str
     TRY(log->env->v->pread(log->env, file, read->segment_offset, header, sizeof(header), &got, e));
     struct batch_header h;
     if (got < sizeof(header) || batch_header_decode(header, &log->id, &h) != BATCH_OK) {
-        return ERR(e, E_CORRUPT, "segment %016llx: no batch at offset %llu",
+        return ERR(e, E_CORRUPT, "log/%016llx.seg has no batch at offset %llu",
                    (unsigned long long)read->segment_file_id,
                    (unsigned long long)read->segment_offset);
     }
@@ -41,9 +41,9 @@ static enum code start_at_seek(struct log_read *read, struct env_file *file, str
 static enum code reader_failure(const struct log_read *read, const struct reader *reader,
                                 enum reader_stop stop, struct err *e)
 {
-    return ERR(e, E_CORRUPT, "segment %016llx: %s at offset %llu, seqno %llu",
-               (unsigned long long)read->segment_file_id, reader_stop_text(stop),
-               (unsigned long long)reader->offset, (unsigned long long)reader->at.seqno.v + 1);
+    return ERR(e, E_CORRUPT, "log/%016llx.seg is damaged at offset %llu (%s), record %llu",
+               (unsigned long long)read->segment_file_id, (unsigned long long)reader->offset,
+               reader_stop_text(stop), (unsigned long long)reader->at.seqno.v + 1);
 }
 
 /* Move the reader to the end of the batch `from` ends, proving its chain on the way. */
