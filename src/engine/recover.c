@@ -1,5 +1,6 @@
-/* recover: see recover.h. Files that open holds: found segments in the order of their records; each
- * either sealed (its footer is read), or unsealed (scanned). */
+/* recover: see recover.h. Takes the segments that recover_files found in the order of their
+ * records; each is either sealed (its footer is read) or unsealed (its batches are scanned).
+ * Nothing on the disk is changed before it is known that the change loses nothing. */
 #include "engine/recover.h"
 
 #include <stdlib.h>
@@ -8,130 +9,9 @@
 #include "core/recover.h"
 #include "engine/identity_store.h"
 #include "engine/log_internal.h"
+#include "engine/recover_internal.h"
 #include "engine/reseal.h"
 #include "format/reader.h"
-
-struct found {
-    struct segment_header header;
-    uint64_t file_id;
-    uint64_t file_size;
-    bool is_sealed;
-};
-
-struct recovery {
-    struct env *env;
-    const struct identity *identity;
-    struct log_identity id;
-    struct log *log;
-    struct recovery_report *report;
-    struct found *found;
-    size_t found_count;
-    uint64_t file_id_max;
-    bool has_mark;
-    struct mark mark;
-    uint8_t *window;
-    size_t window_size;
-};
-
-/* --- listing --- */
-
-static enum code read_header(struct recovery *r, const char *path, uint64_t file_id,
-                             struct found *out, enum segment_verdict *out_verdict, struct err *e)
-{
-    struct env *env = r->env;
-    struct env_file *file = NULL;
-    TRY(env->v->open(env, path, ENV_READ | ENV_UNCACHED, &file, e));
-    uint8_t bytes[SEGMENT_HEADER_SIZE] = {0};
-    size_t got = 0;
-    enum code code = env->v->pread(env, file, 0, bytes, sizeof(bytes), &got, e);
-    if (code == OK) code = env->v->size(env, file, &out->file_size, e);
-    if (code == OK) {
-        *out_verdict = segment_header_decode(bytes, &out->header);
-        if (*out_verdict == SEGMENT_OK && out->header.file_id != file_id) {
-            *out_verdict = SEGMENT_EMPTY; /* a recycled file whose new header was never written */
-        }
-        out->file_id = file_id;
-    }
-    uint64_t offset;
-    uint32_t size;
-    uint8_t trailer[SEGMENT_TRAILER_SIZE];
-    if (code == OK && *out_verdict == SEGMENT_OK && out->file_size > SEGMENT_TRAILER_SIZE) {
-        code = env->v->pread(env, file, out->file_size - SEGMENT_TRAILER_SIZE, trailer,
-                             sizeof(trailer), &got, e);
-        out->is_sealed =
-            code == OK && got == sizeof(trailer) &&
-            segment_trailer_decode(trailer, r->id.log_key, out->file_size, &offset, &size);
-    }
-    env->v->close(env, file);
-    return code;
-}
-
-static enum code judge_file(struct recovery *r, uint64_t file_id, struct err *e)
-{
-    char path[LOG_PATH_SIZE];
-    log_path(file_id, path);
-    struct found f = {0};
-    enum segment_verdict verdict = SEGMENT_EMPTY;
-    TRY(read_header(r, path, file_id, &f, &verdict, e));
-    if (verdict == SEGMENT_NEWER) {
-        return ERR(e, E_FORMAT,
-                   "%s has a newer format than this build reads (%d); use a newer build", path,
-                   FORMAT_VERSION);
-    }
-    if (verdict == SEGMENT_EMPTY) return r->env->v->unlink(r->env, path, e); /* a spare */
-    if (verdict == SEGMENT_BAD) {
-        /* A header whose first sync never returned, or damage: what was acknowledged decides, when
-         * the records are counted. The file is kept out of the way, never deleted. */
-        return quarantine_file(r->env, path, file_id, e);
-    }
-    if (!id128_equal(&f.header.cluster, &r->id.cluster) ||
-        !stream_equal(f.header.stream, r->id.stream) || f.header.log_key != r->id.log_key) {
-        return ERR(e, E_WRONG_CLUSTER, "%s belongs to another cluster or stream than identity says",
-                   path);
-    }
-    r->found[r->found_count++] = f;
-    return OK;
-}
-
-/* By first record. Equal ones are a resealed copy and its source, left by a crash between the copy
- * and the unlink: a sealed copy first, then the oldest file (a copy without a footer is
- * incomplete). */
-static int compare_found(const void *a, const void *b)
-{
-    const struct found *x = a;
-    const struct found *y = b;
-    if (x->header.first.v != y->header.first.v)
-        return x->header.first.v < y->header.first.v ? -1 : 1;
-    if (x->is_sealed != y->is_sealed) return x->is_sealed ? -1 : 1;
-    return (x->file_id > y->file_id) - (x->file_id < y->file_id);
-}
-
-static enum code list_segments(struct recovery *r, struct err *e)
-{
-    struct env_dirent *entries = NULL;
-    size_t count = 0;
-    TRY(r->env->v->list(r->env, "log", &entries, &count, e));
-    enum code code = OK;
-    r->found = calloc(count ? count : 1, sizeof(*r->found));
-    if (!r->found) code = ERR(e, E_NOMEMORY, "no memory to list %zu segments", count);
-    for (size_t i = 0; code == OK && i < count; i++) {
-        uint64_t file_id;
-        if (!segment_name_parse(slice_of_text(entries[i].name), &file_id)) continue;
-        if (file_id > r->file_id_max) r->file_id_max = file_id;
-        code = judge_file(r, file_id, e);
-    }
-    free(entries);
-    TRY(code);
-    /* With a mark the records it names are counted instead: an empty segment may be gone. */
-    if (!r->has_mark && r->file_id_max < r->identity->last_segment) {
-        return ERR(e, E_ROTTEN,
-                   "segment log/%016llx.seg is registered in identity and missing; restore "
-                   "it, or bootstrap this node from a follower",
-                   (unsigned long long)r->identity->last_segment);
-    }
-    if (r->found_count > 0) qsort(r->found, r->found_count, sizeof(*r->found), compare_found);
-    return OK;
-}
 
 /* --- one sealed segment --- */
 
@@ -177,19 +57,6 @@ static enum code read_footer(struct recovery *r, struct env_file *file, const st
     }
     free(bytes);
     return code;
-}
-
-static enum code rotten(const struct recovery *r, const struct found *f, uint64_t offset,
-                        seqno first, const char *why, struct err *e)
-{
-    seqno known = r->has_mark ? r->mark.durable.seqno : SEQNO_NONE;
-    return ERR(
-        e, E_ROTTEN,
-        "log/%016llx.seg is damaged at offset %llu (%s): record %llu was acknowledged (known "
-        "durable: %llu); repair it from a follower, or accept the loss with: tidemark log "
-        "repair --accept-loss --expect TOKEN",
-        (unsigned long long)f->file_id, (unsigned long long)offset, why,
-        (unsigned long long)first.v, (unsigned long long)known.v);
 }
 
 static enum code load_sealed(struct recovery *r, const struct found *f, struct log_segment *out,
@@ -295,7 +162,8 @@ static enum code settle_tail(struct recovery *r, struct scan *scan, const struct
     case TAIL_IO:
         return ERR(e, E_IO, "log/%016llx.seg cannot be read", (unsigned long long)f->file_id);
     case TAIL_ROTTEN:
-        return rotten(r, f, scan->segment.data_end, first_gone, reader_stop_text(scan->stop), e);
+        return recover_rotten(r, f->file_id, scan->segment.data_end, first_gone,
+                              reader_stop_text(scan->stop), e);
     case TAIL_UNCLEAR:
         return ERR(
             e, E_ROTTEN,
@@ -358,22 +226,38 @@ static enum code drop_file(struct recovery *r, const struct found *f, struct err
     return r->env->v->sync_dir(r->env, "log", e);
 }
 
+/* Files [first, end) begin with the same record: a source and copies that a crash left beside it.
+ * A sealed one that verifies to its footer holds all; without one the source does: the oldest. */
+static enum code find_best(struct recovery *r, size_t first, size_t end, size_t *out, struct err *e)
+{
+    *out = first;
+    for (size_t i = first; i < end; i++) {
+        bool is_good = false;
+        if (r->found[i].is_sealed) TRY(check_copy(r, &r->found[i], &is_good, e));
+        if (is_good) {
+            *out = i;
+            return OK;
+        }
+        if (r->found[i].file_id < r->found[*out].file_id) *out = i;
+    }
+    return OK;
+}
+
 /* Of files that begin with the same record, keep the one that counts; *index moves to the last. */
 static enum code choose_copy(struct recovery *r, size_t *index, const struct found **out,
                              struct err *e)
 {
-    size_t i = *index;
-    const struct found *chosen = &r->found[i];
-    while (i + 1 < r->found_count && r->found[i + 1].header.first.v == chosen->header.first.v) {
-        i++;
-        bool is_good = true;
-        if (chosen->is_sealed) TRY(check_copy(r, chosen, &is_good, e));
-        const struct found *dropped = is_good ? &r->found[i] : chosen;
-        if (!is_good) chosen = &r->found[i];
-        TRY(drop_file(r, dropped, e));
+    size_t first = *index;
+    size_t end = first + 1;
+    size_t best = first;
+    while (end < r->found_count && r->found[end].header.first.v == r->found[first].header.first.v)
+        end++;
+    if (end - first > 1) TRY(find_best(r, first, end, &best, e));
+    for (size_t i = first; i < end; i++) {
+        if (i != best) TRY(drop_file(r, &r->found[i], e));
     }
-    *index = i;
-    *out = chosen;
+    *index = end - 1;
+    *out = &r->found[best];
     return OK;
 }
 
@@ -399,12 +283,14 @@ static enum code take_segments(struct recovery *r, struct err *e)
         const struct found *f;
         TRY(choose_copy(r, &i, &f, e));
         if (f->header.first.v > at.seqno.v + 1) {
-            return rotten(r, f, 0, seqno_next(at.seqno), "the records before it are missing", e);
+            TRY(recover_blame_headless(r, e));
+            return recover_rotten(r, f->file_id, 0, seqno_next(at.seqno),
+                                  "the records before it are missing", e);
         }
         if (f->header.first.v < at.seqno.v + 1 ||
             !hash256_equal(&f->header.chain_at_start, &at.chain)) {
-            return rotten(r, f, 0, f->header.first, "it does not continue the records before it",
-                          e);
+            return recover_rotten(r, f->file_id, 0, f->header.first,
+                                  "it does not continue the records before it", e);
         }
         TRY(take_one(r, f, e));
     }
@@ -412,6 +298,7 @@ static enum code take_segments(struct recovery *r, struct err *e)
 #if TIDEMARK_PLANTED_BUG == 3
     return OK;
 #endif
+    TRY(recover_judge_headless(r, e));
     if (r->has_mark && r->mark.durable.seqno.v > end.v) {
         return ERR(
             e, E_ROTTEN,
@@ -446,11 +333,13 @@ enum code recover_log(struct env *env, const struct config *config, const struct
     }
     code = mark_load(env, r.id.log_key, &r.mark, &r.has_mark, e);
     report->had_mark = r.has_mark;
-    if (code == OK) code = list_segments(&r, e);
+    if (code == OK) code = recover_list(&r, e);
     if (code == OK) code = take_segments(&r, e);
+    if (code == OK) code = recover_clear_headless(&r, e);
     if (code == OK) code = log_start(r.log, r.file_id_max + 1, r.has_mark ? r.mark.version : 0, e);
 out:
     free(r.found);
+    free(r.headless);
     free(r.window);
     if (code == OK)
         *out = r.log;
