@@ -42,7 +42,6 @@ struct demo {
     uint64_t lag_asked_ns;
     uint64_t lag_now;
     uint64_t lag_max;
-    int64_t newest_ms; /* event time of the newest signal */
     double import_s;
 };
 
@@ -198,6 +197,17 @@ static enum code watch_lag(struct demo *d, struct err *e)
     return OK;
 }
 
+/* Let an answer that is on its way arrive, so that the connection is free for questions. */
+static enum code settle_lag(struct demo *d, struct err *e)
+{
+    struct node *leader = &d->nodes.list[0];
+    const struct resp_value *reply = NULL;
+    while (leader->client.unanswered > 0) {
+        TRY(resp_client_await(&leader->client, NODE_ANSWER_MS, &reply, e));
+    }
+    return OK;
+}
+
 static bool send_event(struct demo *d, const struct git_log_event *event)
 {
     char weight[24];
@@ -209,7 +219,6 @@ static bool send_event(struct demo *d, const struct git_log_event *event)
                                    .user = event->user};
     if (!ingest_add(&d->ingest, &signal)) return false;
     tally_add(&d->tally, event->path, event->at_ms, (double)event->weight);
-    if (event->at_ms > d->newest_ms) d->newest_ms = event->at_ms;
     return true;
 }
 
@@ -300,7 +309,7 @@ static enum code import_history(struct demo *d, struct err *e)
         read_complaint(errors, complaint, sizeof(complaint));
         code = ERR(e, E_IO, "git log failed with exit code %d: %s", git.exit_code, complaint);
     }
-    if (code == OK) code = resp_client_settle(&d->nodes.list[0].client, NODE_ANSWER_MS, e);
+    if (code == OK) code = settle_lag(d, e);
     if (code == OK && d->ingest.refusals > 0) {
         code = ERR(e, E_INVALID, "the leader refused %llu signals",
                    (unsigned long long)d->ingest.refusals);
@@ -371,11 +380,10 @@ static enum code ask_hottest(struct demo *d, struct err *e)
 {
     struct node *follower = &d->nodes.list[1];
     const struct resp_value *reply = NULL;
-    char command[96];
+    char command[64];
     step(d, "ask");
-    /* As of the newest commit: at today's time an old history has decayed to almost nothing. */
-    (void)snprintf(command, sizeof(command), "RETRIEVE decayed:" SIGNAL_TYPE " LIMIT %d NOW %lld",
-                   SHOWN_ITEMS, (long long)d->newest_ms);
+    (void)snprintf(command, sizeof(command), "RETRIEVE decayed:" SIGNAL_TYPE " LIMIT %d",
+                   SHOWN_ITEMS);
     uint64_t asked = host_mono_ns();
     TRY(node_call(follower, command, &reply, e));
     double ms = (double)(host_mono_ns() - asked) / 1e6;
@@ -383,8 +391,7 @@ static enum code ask_hottest(struct demo *d, struct err *e)
     if (items == NULL || items->kind != RESP_ARRAY || items->count == 0) {
         return ERR(e, E_PROTOCOL, "follower %s knows no items", follower->name);
     }
-    printf("follower %s: which files were worked on at the newest commit? (%.2f ms)\n",
-           follower->name, ms);
+    printf("follower %s, which files are worked on now? (%.2f ms)\n", follower->name, ms);
     const struct resp_value *item = items + 1;
     for (uint32_t i = 0; i < items->count; i++, item += item->span) {
         char name[80];
@@ -393,7 +400,7 @@ static enum code ask_hottest(struct demo *d, struct err *e)
         struct text t = text_of(name, sizeof(name));
         text_add_escaped(&t, item[1].text, 70);
         if (!parse_f64(item[2].text, &score)) score = 0;
-        printf("          %12.2f  %s\n", score, name);
+        printf("          %12.3f  %s\n", score, name);
     }
     return OK;
 }

@@ -65,9 +65,15 @@ void node_digest(tide_db *db, struct tide_digest *out)
 
 enum code steps_node_open_on(struct node *n, const struct tide_options *options, struct err *e)
 {
-    alloc_init(&n->alloc, options->memory_max);
+    n->alloc = malloc(sizeof(*n->alloc));
+    assert_non_null(n->alloc);
+    alloc_init(n->alloc, options->memory_max);
     n->db = NULL;
-    return db_open(n->env, &n->alloc, options, &n->db, e);
+    enum code code = db_open(n->env, n->alloc, options, &n->db, e);
+    if (code == OK) return OK;
+    free(n->alloc);
+    n->alloc = NULL;
+    return code;
 }
 
 enum code steps_node_open(struct node *n, const struct tide_options *options, struct err *e)
@@ -97,6 +103,7 @@ void steps_node_close(struct node *n)
         steps_advance(n->env, NS_PER_MS);
     }
     assert_true(is_done);
+    free(n->alloc);
     steps_close(n->env);
     *n = (struct node){0};
 }
@@ -104,6 +111,7 @@ void steps_node_close(struct node *n)
 void steps_node_abandon(struct node *n)
 {
     if (n->db != NULL) db_abandon(n->db);
+    free(n->alloc);
     steps_close(n->env);
     *n = (struct node){0};
 }

@@ -32,7 +32,7 @@ void node_digest(tide_db *db, struct tide_digest *out);
 
 struct node {
     struct env *env;
-    struct alloc alloc;
+    struct alloc *alloc; /* the struct may be copied */
     struct db *db;
 };
 /* db is NULL when opening failed; then *e says why. options->dir names the folder. */

@@ -31,6 +31,7 @@ struct steps_fault {
     enum code code;
     bool is_for_ever;
     bool writes_only; /* count and fail only calls that change something */
+    bool tears;       /* the write that fails has put half of its bytes on the disk */
 };
 void steps_fail(struct env *env, const struct steps_fault *fault);
 uint64_t steps_calls(const struct env *env);

@@ -13,16 +13,27 @@ static _Noreturn void give_up(const char *what, const char *path)
     abort();
 }
 
-char *tm_dir_make(const char *name)
+static char *dir_make_in(const char *base, const char *name)
 {
-    const char *base = getenv("TMPDIR");
     size_t size = 4096;
     char *path = malloc(size);
     if (path == NULL) give_up("malloc for", name);
-    int n = snprintf(path, size, "%s/tidemark-%s-XXXXXX", base != NULL ? base : "/tmp", name);
+    int n = snprintf(path, size, "%s/tidemark-%s-XXXXXX", base, name);
     if (n < 0 || (size_t)n >= size) give_up("path too long for", name);
     if (mkdtemp(path) == NULL) give_up("mkdtemp", path);
     return path;
+}
+
+char *tm_dir_make(const char *name)
+{
+    const char *base = getenv("TMPDIR");
+    return dir_make_in(base != NULL ? base : "/tmp", name);
+}
+
+char *tm_dir_make_fast(const char *name)
+{
+    bool has_memory = getenv("TMPDIR") == NULL && access("/dev/shm", W_OK | X_OK) == 0;
+    return has_memory ? dir_make_in("/dev/shm", name) : tm_dir_make(name);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *place)
@@ -76,8 +87,8 @@ void tm_assert_same_double(double a, double b, const char *file, int line)
 
 #if defined(__SANITIZE_THREAD__)
 /* libuv closes its sockets by raw system calls that the thread sanitizer does not see: a file that
- * gets the same descriptor in another thread then looks like a race. What libuv itself calls is left
- * out; everything that our callbacks do is watched. */
+ * gets the same descriptor in another thread then looks like a race. What libuv itself calls is
+ * left out; everything that our callbacks do is watched. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {

@@ -18,6 +18,9 @@
  * tm_dir_remove. Ends the program when the world does not allow it. TMPDIR is honoured. */
 char *tm_dir_make(const char *name);
 
+/* The same in memory where the machine has such a place: for tests in which no sync matters. */
+char *tm_dir_make_fast(const char *name);
+
 /* Remove the folder with everything in it and free the path. NULL is allowed. With
  * TM_KEEP=1 in the environment the folder stays and its path is printed. */
 void tm_dir_remove(char *path);

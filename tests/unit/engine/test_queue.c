@@ -13,7 +13,7 @@ struct fixture {
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    f->dir = tm_dir_make("queue");
+    f->dir = tm_dir_make_fast("queue");
     f->options = node_options(f->dir);
     struct err e = {.code = OK};
     if (steps_node_open(&f->n, &f->options, &e) != OK) fail_msg("open: %s", e.text);

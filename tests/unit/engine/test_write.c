@@ -26,7 +26,7 @@ static void open_node(struct fixture *f)
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    f->dir = tm_dir_make("write");
+    f->dir = tm_dir_make_fast("write");
     f->options = node_options(f->dir);
     open_node(f);
     f->run = tide_run_new();
