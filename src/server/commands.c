@@ -250,7 +250,7 @@ static const struct command *find_name(struct slice name)
 static void fill_label(size_t row)
 {
     struct text t = text_of(label_texts[row], sizeof(label_texts[row]));
-    text_add(&t, "%s%s%s", table[row].name, table[row].sub != NULL ? " " : "",
+    text_add(&t, "%s%s%s", table[row].name, table[row].sub != NULL ? "|" : "",
              table[row].sub != NULL ? table[row].sub : "");
     for (char *c = label_texts[row]; *c != '\0'; c++) {
         if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');

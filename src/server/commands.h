@@ -52,7 +52,7 @@ const struct command *commands_table(size_t *count);
 /* Row of c, for counting; commands_unknown_row for names that are no command. */
 size_t commands_row(const struct command *c);
 size_t commands_unknown_row(void);
-/* Lower-case names for metrics, commands_unknown_row() + 1 of them. */
+/* Lower-case names such as config|get, commands_unknown_row() + 1 of them. */
 const char *const *commands_labels(void);
 
 /* The row for a request of at least one word, with its second word where there are subcommands.

@@ -52,13 +52,7 @@ void handle_shutdown(struct call *call)
 
 static void write_name(struct out *o, const struct command *c)
 {
-    char name[64];
-    (void)snprintf(name, sizeof(name), "%s%s%s", c->name, c->sub != NULL ? "|" : "",
-                   c->sub != NULL ? c->sub : "");
-    for (char *at = name; *at != '\0'; at++) {
-        if (*at >= 'A' && *at <= 'Z') *at = (char)(*at - 'A' + 'a');
-    }
-    out_bulk_text(o, name);
+    out_bulk_text(o, commands_labels()[commands_row(c)]);
 }
 
 /* A row of COMMAND: name, arity, flags, first key, last key, step, categories, tips, key

@@ -392,16 +392,10 @@ static void info_commandstats(struct info *i)
         uint64_t calls = stats_calls(&i->service->stats, k);
         if (calls == 0) continue;
         uint64_t usec = stats_get(&c->sum_ns) / 1000;
-        char name[64];
-        struct text t = text_of(name, sizeof(name));
-        text_add(&t, "%s", labels[k]);
-        for (char *at = name; *at != '\0'; at++) {
-            if (*at == ' ') *at = '|';
-        }
         out_format(i->o,
                    "cmdstat_%s:calls=%" PRIu64 ",usec=%" PRIu64 ",usec_per_call=%" PRIu64
                    ".00,rejected_calls=0,failed_calls=%" PRIu64 "\r\n",
-                   name, calls, usec, usec / calls, calls - stats_get(&c->outcomes[0]));
+                   labels[k], calls, usec, usec / calls, calls - stats_get(&c->outcomes[0]));
     }
 }
 

@@ -364,11 +364,11 @@ static void clients_are_listed_and_killed(void **state)
     (void)state;
     struct client other;
     client_open(&other);
-    (void)client_ask(&other, "CLIENT SETNAME other\r\nHELLO 3\r\n");
+    (void)client_ask(&other, "CLIENT SETNAME other\r\nHELLO 3\r\nCONFIG GET x\r\n");
     const char *list = client_ask(&client, "CLIENT LIST\r\n");
     assert_non_null(strstr(list, "id=1 addr=127.0.0.1:50000"));
     assert_non_null(strstr(list, " name=other age=0 idle=0 flags=N db=0 multi=-1 "));
-    assert_non_null(strstr(list, " cmd=hello user=default resp=3 "));
+    assert_non_null(strstr(list, " cmd=config|get user=default resp=3 "));
     assert_string_equal(client_ask(&client, "CLIENT KILL ID 2\r\n"), ":1\r\n");
     assert_true(other.is_finished);
     client_close(&other);
