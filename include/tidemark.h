@@ -331,7 +331,7 @@ struct tide_status {
     uint64_t digests_checked;
     bool is_link_up;      /* follower: streaming from its leader */
     bool was_synced;      /* follower: reached a leader's position once */
-    uint64_t lag_records; /* follower's own view */
+    uint64_t lag_records; /* follower's own view, as of what its leader said last */
     uint64_t lag_bytes;
     double lag_seconds; /* 0 on a leader; +Inf never synced */
     uint64_t uptime_ms;

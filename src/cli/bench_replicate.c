@@ -136,6 +136,7 @@ static enum code steady_rate(struct replicate *r, uint64_t rate, uint64_t second
                                      resp_client_wait(&r->follower->client)};
         (void)host_wait_ns(waits, 2, WAIT_NS);
     }
+    TRY(resp_client_settle(&r->follower->client, NODE_ANSWER_MS, e));
     char texts[5][CLI_COUNT_SIZE];
     double real = (double)total * 1e9 / (double)(last_ns - started);
     printf(
@@ -167,11 +168,7 @@ static enum code fill_log(struct replicate *r, uint64_t records, struct err *e)
         }
         r->last_seqno = token_seqno(reply->text);
     }
-    while (c->unanswered > 0) {
-        const struct resp_value *reply = NULL;
-        TRY(resp_client_await(c, NODE_ANSWER_MS, &reply, e));
-    }
-    return OK;
+    return resp_client_settle(c, NODE_ANSWER_MS, e);
 }
 
 static enum code catch_up(struct replicate *r, uint64_t records, struct err *e)
@@ -183,13 +180,13 @@ static enum code catch_up(struct replicate *r, uint64_t records, struct err *e)
     uint64_t applied = 0;
     TRY(fill_log(r, records, e));
     TRY(nodes_wait_equal(&r->nodes, &equality, e));
-    TRY(node_position(r->leader, &goal, NULL, e));
+    TRY(node_position(r->leader, &goal, e));
     uint64_t started = host_mono_ns();
     TRY(nodes_add(&r->nodes, "f2", &fresh, e));
     uint64_t moved = started;
     while (applied < goal) {
         uint64_t before = applied;
-        TRY(node_position(fresh, &applied, NULL, e));
+        TRY(node_position(fresh, &applied, e));
         if (applied > before) moved = host_mono_ns();
         if (host_mono_ns() - moved > STAND_STILL_NS) {
             return ERR(e, E_TIMEOUT, "the fresh follower stands still at record %llu",

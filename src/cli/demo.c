@@ -42,6 +42,7 @@ struct demo {
     uint64_t lag_asked_ns;
     uint64_t lag_now;
     uint64_t lag_max;
+    int64_t newest_ms; /* event time of the newest signal */
     double import_s;
 };
 
@@ -197,17 +198,6 @@ static enum code watch_lag(struct demo *d, struct err *e)
     return OK;
 }
 
-/* Let an answer that is on its way arrive, so that the connection is free for questions. */
-static enum code settle_lag(struct demo *d, struct err *e)
-{
-    struct node *leader = &d->nodes.list[0];
-    const struct resp_value *reply = NULL;
-    while (leader->client.unanswered > 0) {
-        TRY(resp_client_await(&leader->client, NODE_ANSWER_MS, &reply, e));
-    }
-    return OK;
-}
-
 static bool send_event(struct demo *d, const struct git_log_event *event)
 {
     char weight[24];
@@ -219,6 +209,7 @@ static bool send_event(struct demo *d, const struct git_log_event *event)
                                    .user = event->user};
     if (!ingest_add(&d->ingest, &signal)) return false;
     tally_add(&d->tally, event->path, event->at_ms, (double)event->weight);
+    if (event->at_ms > d->newest_ms) d->newest_ms = event->at_ms;
     return true;
 }
 
@@ -309,7 +300,7 @@ static enum code import_history(struct demo *d, struct err *e)
         read_complaint(errors, complaint, sizeof(complaint));
         code = ERR(e, E_IO, "git log failed with exit code %d: %s", git.exit_code, complaint);
     }
-    if (code == OK) code = settle_lag(d, e);
+    if (code == OK) code = resp_client_settle(&d->nodes.list[0].client, NODE_ANSWER_MS, e);
     if (code == OK && d->ingest.refusals > 0) {
         code = ERR(e, E_INVALID, "the leader refused %llu signals",
                    (unsigned long long)d->ingest.refusals);
@@ -346,12 +337,11 @@ static void report_import(const struct demo *d)
 
 static enum code take_history(struct demo *d, struct err *e)
 {
-    if (!d->progress.is_shown) step(d, "import"); /* else a progress line stands there first */
+    step(d, "import");
+    if (d->progress.is_shown) printf("\n");
     git_log_init(&d->git_log, host_wall_ms() / 1000);
     tally_init(&d->tally);
-    enum code code = import_history(d, e);
-    if (d->progress.is_shown) step(d, "import");
-    if (code != OK) return code;
+    TRY(import_history(d, e));
     if (d->git_log.events == 0) {
         return ERR(e, E_NOTFOUND,
                    "the repository's history touches no files; set DEMO_REPO to "
@@ -372,9 +362,8 @@ static enum code wait_equal(struct demo *d, const char *name, struct err *e)
     struct text t = text_of(shown, sizeof(shown));
     const char *hex = strchr(equality.digest, ':');
     text_add(&t, "%.16s", hex != NULL ? hex + 1 : "");
-    char count[CLI_COUNT_SIZE];
-    printf("all %zu nodes at record %s after %.1f ms, digest %s... on each\n", d->nodes.count,
-           cli_count(equality.seqno, count), (double)equality.wait_ns / 1e6, shown);
+    printf("all %zu nodes at record %llu after %.1f ms, digest %s... on each\n", d->nodes.count,
+           (unsigned long long)equality.seqno, (double)equality.wait_ns / 1e6, shown);
     return OK;
 }
 
@@ -382,10 +371,11 @@ static enum code ask_hottest(struct demo *d, struct err *e)
 {
     struct node *follower = &d->nodes.list[1];
     const struct resp_value *reply = NULL;
-    char command[64];
+    char command[96];
     step(d, "ask");
-    (void)snprintf(command, sizeof(command), "RETRIEVE decayed:" SIGNAL_TYPE " LIMIT %d",
-                   SHOWN_ITEMS);
+    /* As of the newest commit: at today's time an old history has decayed to almost nothing. */
+    (void)snprintf(command, sizeof(command), "RETRIEVE decayed:" SIGNAL_TYPE " LIMIT %d NOW %lld",
+                   SHOWN_ITEMS, (long long)d->newest_ms);
     uint64_t asked = host_mono_ns();
     TRY(node_call(follower, command, &reply, e));
     double ms = (double)(host_mono_ns() - asked) / 1e6;
@@ -393,7 +383,8 @@ static enum code ask_hottest(struct demo *d, struct err *e)
     if (items == NULL || items->kind != RESP_ARRAY || items->count == 0) {
         return ERR(e, E_PROTOCOL, "follower %s knows no items", follower->name);
     }
-    printf("follower %s, which files are worked on now? (%.2f ms)\n", follower->name, ms);
+    printf("follower %s: which files were worked on at the newest commit? (%.2f ms)\n",
+           follower->name, ms);
     const struct resp_value *item = items + 1;
     for (uint32_t i = 0; i < items->count; i++, item += item->span) {
         char name[80];
@@ -402,7 +393,7 @@ static enum code ask_hottest(struct demo *d, struct err *e)
         struct text t = text_of(name, sizeof(name));
         text_add_escaped(&t, item[1].text, 70);
         if (!parse_f64(item[2].text, &score)) score = 0;
-        printf("          %12.3f  %s\n", score, name);
+        printf("          %12.2f  %s\n", score, name);
     }
     return OK;
 }

@@ -5,7 +5,8 @@
 
 #include "base/text.h"
 
-#define WRITE_TYPE "view"
+#define WRITE_TYPE        "view"
+#define KILL_DELAY_MAX_NS (NS_PER_MS / 2)
 
 static void item_name(uint64_t n, char out[32])
 {
@@ -80,6 +81,9 @@ enum code load_until_crash(struct load *load, struct node *leader, struct err *e
         struct host_wait wait = resp_client_wait(c);
         (void)host_wait_any(&wait, 1, 100);
     }
+    /* Somewhere between the arrival of these writes and their replies. */
+    struct host_wait none = {.fd = -1};
+    (void)host_wait_ns(&none, 1, load->run % KILL_DELAY_MAX_NS);
     uint64_t killed = host_mono_ns();
     host_child_kill(&leader->child);
     TRY(take_last_words(load, c, e));
@@ -92,7 +96,7 @@ enum code load_recover(struct load *load, struct nodes *nodes, struct err *e)
 {
     struct node *leader = &nodes->list[0];
     TRY(nodes_restart(nodes, leader, e));
-    TRY(node_position(leader, &load->recovered_seqno, NULL, e));
+    TRY(node_position(leader, &load->recovered_seqno, e));
     load->down_ns = host_mono_ns() - load->down_ns;
     if (load->recovered_seqno < load->acknowledged_seqno) {
         return ERR(e, E_LOST,

@@ -288,7 +288,11 @@ static enum code check_segment(struct log_check *check, const struct log_file *f
                             reader_stop_text(w.stop));
     }
     if (file->is_sealed) return check_footer(check, file, fd, w.footer, &w.seen, e);
-    if (w.result == READER_END) return OK;
+    if (w.result == READER_END) {
+        check->report->is_tail_cut = true;
+        log_note(check, "%s is not sealed: it ends with its last batch", w.name);
+        return OK;
+    }
     return log_check_tail(check, file, fd, &w.reader, w.stop, e);
 }
 

@@ -196,15 +196,16 @@ uint64_t token_seqno(struct slice token)
     return parse_token(token, &parsed) ? parsed.seqno.v : 0;
 }
 
-enum code node_position(struct node *node, uint64_t *out_seqno, char *token, struct err *e)
+enum code node_position(struct node *node, uint64_t *out_seqno, struct err *e)
 {
     const struct resp_value *reply = NULL;
-    TRY(node_call(node, "POSITION", &reply, e));
-    *out_seqno = token_seqno(reply->text);
-    if (token != NULL) {
-        struct text t = text_of(token, NODE_ADDRESS_SIZE);
-        text_add_slice(&t, reply->text);
+    enum code code = node_call(node, "POSITION", &reply, e);
+    if (code == E_LOADING) { /* a follower that holds nothing yet */
+        *out_seqno = 0;
+        return OK;
     }
+    if (code != OK) return code;
+    *out_seqno = token_seqno(reply->text);
     return OK;
 }
 
@@ -213,12 +214,12 @@ static enum code look_at_positions(struct nodes *nodes, bool *out_equal, uint64_
                                    struct err *e)
 {
     uint64_t leader = 0;
-    TRY(node_position(&nodes->list[0], &leader, NULL, e));
+    TRY(node_position(&nodes->list[0], &leader, e));
     *out_equal = true;
     *sum = 0;
     for (size_t i = 1; i < nodes->count; i++) {
         uint64_t applied = 0;
-        TRY(node_position(&nodes->list[i], &applied, NULL, e));
+        TRY(node_position(&nodes->list[i], &applied, e));
         *sum += applied;
         if (applied < leader) *out_equal = false;
     }

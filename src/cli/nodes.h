@@ -50,9 +50,8 @@ void nodes_show_logs(const struct nodes *nodes);
 /* Ask one node; the reply is borrowed until the next call of that node. */
 MUST_CHECK enum code node_call(struct node *node, const char *words, const struct resp_value **out,
                                struct err *e);
-/* Applied record number of a node, by POSITION. token (may be NULL) has NODE_ADDRESS_SIZE bytes. */
-MUST_CHECK enum code node_position(struct node *node, uint64_t *out_seqno, char *token,
-                                   struct err *e);
+/* Applied record number of a node, by POSITION; 0 while it loads. */
+MUST_CHECK enum code node_position(struct node *node, uint64_t *out_seqno, struct err *e);
 /* The number in "epoch-seqno-chain"; 0 when it is none. */
 uint64_t token_seqno(struct slice token);
 

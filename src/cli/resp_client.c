@@ -1,6 +1,7 @@
 /* resp_client: buffers and waiting around the pure parser of cli/resp. */
 #include "cli/resp_client.h"
 
+#include "base/assert.h"
 #include "base/text.h"
 #include "cli/cli.h"
 
@@ -154,9 +155,19 @@ enum code resp_client_await(struct resp_client *c, uint32_t timeout_ms,
     }
 }
 
+enum code resp_client_settle(struct resp_client *c, uint32_t timeout_ms, struct err *e)
+{
+    const struct resp_value *reply = NULL;
+    while (c->unanswered > 0) {
+        TRY(resp_client_await(c, timeout_ms, &reply, e));
+    }
+    return OK;
+}
+
 enum code resp_client_call(struct resp_client *c, uint32_t timeout_ms, const char *words,
                            const struct resp_value **out, struct err *e)
 {
+    ASSERT(c->unanswered == 0);
     if (!resp_client_add_text(c, words)) return ERR(e, E_BUSY, "too many commands are waiting");
     const struct resp_value *reply = NULL;
     TRY(resp_client_await(c, timeout_ms, &reply, e));

@@ -59,7 +59,9 @@ MUST_CHECK enum code resp_client_take(struct resp_client *c, const struct resp_v
 /* Move and wait until the next reply is here. E_TIMEOUT, E_CLOSED (also by Ctrl-C). */
 MUST_CHECK enum code resp_client_await(struct resp_client *c, uint32_t timeout_ms,
                                        const struct resp_value **out, struct err *e);
-/* One command and its reply, with nothing else unanswered. An error reply is an error here, with
+/* Take and forget every reply that is still to come. */
+MUST_CHECK enum code resp_client_settle(struct resp_client *c, uint32_t timeout_ms, struct err *e);
+/* One command and its reply; nothing else may be unanswered. An error reply is an error here, with
  * the server's words as text. */
 MUST_CHECK enum code resp_client_call(struct resp_client *c, uint32_t timeout_ms, const char *words,
                                       const struct resp_value **out, struct err *e);

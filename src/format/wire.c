@@ -43,30 +43,28 @@ void wire_header_encode(const struct wire_header *h, uint8_t out[WIRE_HEADER_SIZ
     store_u32(out + AT_CRC, crc32c(0, out, AT_CRC));
 }
 
-/* What the bytes are, when they are no frame: people point the wrong client at the wrong port. */
-static const char *stranger_name(const uint8_t *bytes)
+/* What the bytes are, when they are no frame: people point the wrong client at the wrong port, and
+ * a follower at another port of its leader. */
+static enum code stranger_refuse(const uint8_t *bytes, struct err *e)
 {
     static const struct {
         const char *start;
-        const char *name;
+        const char *name; /* of who asks here; NULL: it answers there */
+        const char *answer;
     } strangers[] = {
-        {"GET ", "an HTTP request"}, {"POST", "an HTTP request"},     {"HEAD", "an HTTP request"},
-        {"PUT ", "an HTTP request"}, {"HTTP", "an HTTP response"},    {"*", "a Redis command"},
-        {"PING", "a Redis command"}, {"\x16\x03", "a TLS handshake"}, {"SSH-", "an SSH greeting"},
+        {"GET ", "an HTTP request", NULL},     {"POST", "an HTTP request", NULL},
+        {"HEAD", "an HTTP request", NULL},     {"PUT ", "an HTTP request", NULL},
+        {"*", "a Redis command", NULL},        {"PING", "a Redis command", NULL},
+        {"\x16\x03", "a TLS handshake", NULL}, {"SSH-", "an SSH greeting", NULL},
+        {"HTTP", NULL, "an HTTP server"},      {"-", NULL, "a data port (RESP)"},
     };
     for (size_t i = 0; i < COUNT_OF(strangers); i++) {
-        if (memcmp(bytes, strangers[i].start, strlen(strangers[i].start)) == 0) {
-            return strangers[i].name;
+        if (memcmp(bytes, strangers[i].start, strlen(strangers[i].start)) != 0) continue;
+        if (strangers[i].name != NULL) {
+            return ERR(e, E_PROTOCOL, "%s arrived at the replication port", strangers[i].name);
         }
-    }
-    return NULL;
-}
-
-static enum code stranger_refuse(const uint8_t *bytes, struct err *e)
-{
-    const char *name = stranger_name(bytes);
-    if (name != NULL) {
-        return ERR(e, E_PROTOCOL, "%s arrived at the replication port", name);
+        return ERR(e, E_PROTOCOL, "%s answers there; follow the leader's replication port",
+                   strangers[i].answer);
     }
     if (memcmp(bytes, WIRE_MAGIC, AT_KIND - 1) == 0) {
         return ERR(e, E_PROTOCOL, "a replication frame of an unknown layout arrived");

@@ -114,15 +114,20 @@ enum plan_kind {
     X(REFUSE_NONE, 0, "none", "")                                                                 \
     X(REFUSE_GAP, 1, "gap", "the follower is ahead of the leader's durable log")                  \
     X(REFUSE_NOT_KEPT, 2, "log-not-kept", "the leader's log no longer keeps what comes next")     \
-    X(REFUSE_WRONG_CLUSTER, 3, "wrong-cluster", "the follower belongs to another cluster")        \
-    X(REFUSE_WRONG_STREAM, 4, "wrong-stream", "the follower holds another region or shard")       \
+    X(REFUSE_WRONG_CLUSTER, 3, "wrong-cluster",                                                   \
+      "the follower's directory belongs to another cluster: follow that one's leader, or start "  \
+      "with an empty directory")                                                                  \
+    X(REFUSE_WRONG_STREAM, 4, "wrong-stream",                                                     \
+      "the follower has another region or shard: --region and --shard must be the leader's")      \
     X(REFUSE_OTHER_HISTORY, 5, "other-history", "equal numbers, other records: histories differ") \
     X(REFUSE_ID_IN_USE, 6, "id-in-use", "another live node uses this node id")                    \
-    X(REFUSE_NEWER_FORMAT, 7, "newer-format", "no protocol version in common")                    \
+    X(REFUSE_NEWER_FORMAT, 7, "newer-format",                                                     \
+      "no protocol version in common: upgrade the older one")                                     \
     X(REFUSE_NOT_LEADER, 8, "not-leader", "this node does not lead")                              \
     X(REFUSE_HIGHER_EPOCH, 9, "higher-epoch", "the follower has seen a higher epoch")             \
     X(REFUSE_SLOTS_FULL, 10, "slots-full", "the slot table is full; drop a slot first")           \
-    X(REFUSE_FEATURE_LEVEL, 11, "feature-level", "the follower is below the feature level")       \
+    X(REFUSE_FEATURE_LEVEL, 11, "feature-level",                                                  \
+      "the follower is below the feature level: upgrade it")                                      \
     X(REFUSE_CREDENTIALS, 12, "credentials", "the credentials do not match")                      \
     X(REFUSE_BUSY, 13, "busy", "the leader is starting or closing; try again")                    \
     X(REFUSE_LOST, 14, "slot-lost", "the slot was invalidated; the follower must bootstrap")

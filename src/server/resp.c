@@ -276,6 +276,9 @@ static enum resp_outcome parse_inline(struct resp_parser *p, uint8_t *data, size
     const uint8_t *newline = memchr(data + p->at, '\n', size - p->at);
     size_t line_size = newline != NULL ? (size_t)(newline - data) : size;
     if (line_size > RESP_INLINE_SIZE_MAX) return broken(p, "too big inline request");
+    if (memchr(data + p->at, '\0', line_size - p->at) != NULL) {
+        return broken(p, "a zero byte in an inline request; this is the data port (RESP)");
+    }
     p->at = newline != NULL ? line_size + 1 : size;
     if (newline == NULL) return RESP_MORE;
 

@@ -153,6 +153,9 @@ static void strangers_are_named(void **state)
         {"POST /v1/command HTTP/1.1\r\nHost: tidemark\r\n", "an HTTP request"},
         {"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n", "a Redis command"},
         {"\x16\x03\x01\x02 and some more bytes of a handshake", "a TLS handshake"},
+        {"-ERR Protocol error: and some more bytes of an answer",
+         "a data port (RESP) answers there"},
+        {"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n", "an HTTP server answers there"},
         {"TMW2 and some more bytes of another layout", "a replication frame of an unknown layout"},
         {"some bytes that nobody has ever seen before!", "bytes arrived that are no replication"},
     };

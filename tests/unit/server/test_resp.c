@@ -207,6 +207,17 @@ static void a_request_has_a_size_limit(void **state)
     free(stream);
 }
 
+/* A follower that speaks its own protocol here never ends a line: it is answered at once. */
+static void an_inline_line_has_no_zero_bytes(void **state)
+{
+    (void)state;
+    EXPECT("TMW1\1\0\0\0", "BROKEN Protocol error: a zero byte in an inline request; this is the "
+                           "data port (RESP)");
+    EXPECT("PING\na\0b\n", "[PING]BROKEN Protocol error: a zero byte in an inline request; this is "
+                           "the data port (RESP)");
+    EXPECT("PING\n*1\r\n$2\r\na\0\r\n", "[PING][a\\x00]MORE");
+}
+
 static void an_inline_line_has_a_size_limit(void **state)
 {
     (void)state;
@@ -271,6 +282,7 @@ int main(void)
         cmocka_unit_test(announced_sizes_cost_nothing),
         cmocka_unit_test(the_largest_bulk_passes_and_one_more_byte_does_not),
         cmocka_unit_test(a_request_has_a_size_limit),
+        cmocka_unit_test(an_inline_line_has_no_zero_bytes),
         cmocka_unit_test(an_inline_line_has_a_size_limit),
         cmocka_unit_test(many_words_are_taken_and_their_room_is_given_back),
         cmocka_unit_test(lack_of_memory_breaks_the_stream),
