@@ -20,6 +20,7 @@ struct known_mark {
     bool has_root;
     bool has_leader_root;
     bool is_compared;
+    bool is_passed_over; /* it will never have a root of ours */
 };
 
 struct op_waiter {
@@ -37,6 +38,7 @@ struct version_job {
     struct checkpoint_write write;
     struct checkpoint_contents written;
     struct hash256 root;
+    bool has_root;
     uint64_t started_ns;
     enum code code;
     struct err err;
@@ -93,7 +95,8 @@ struct checkpointer *checkpointer_new(struct db *db, struct checkpoint_contents 
     c->next_pack = next_pack;
     c->last_mark = state_position(db->state).seqno;
     c->checkpoint_ns = db->env->v->now_mono_ns(db->env);
-    c->checkpoint_log_bytes = log_durable_bytes(db->log);
+    /* What was replayed counts: a node that starts often must not replay more each time. */
+    c->checkpoint_log_bytes = log_durable_bytes(db->log) - log_bytes_after(db->log, c->contents.at);
     return c;
 }
 
@@ -219,9 +222,9 @@ static void version_run(struct env_job *job)
     struct version_job *v = CONTAINER_OF(job, struct version_job, job);
     uint32_t size_max = state_version_block_size_max(v->version);
     uint8_t *scratch = malloc(size_max ? size_max : 1);
-    bool is_hashed = scratch && state_version_root(v->version, scratch, &v->root);
+    v->has_root = scratch && state_version_root(v->version, scratch, &v->root);
     free(scratch);
-    v->code = is_hashed ? OK : ERR(&v->err, E_NOMEMORY, "no memory to hash the state");
+    v->code = v->has_root ? OK : ERR(&v->err, E_NOMEMORY, "no memory to hash the state");
     if (v->code == OK && v->writes_files)
         v->code = checkpoint_write(&v->write, &v->written, &v->err);
 }
@@ -244,6 +247,8 @@ static void take_root(struct checkpointer *c, const struct version_job *v)
 {
     struct known_mark *m = find_mark(c, v->mark);
     if (!m) return;
+    m->is_passed_over = !v->has_root;
+    if (!v->has_root) return;
     m->root = v->root;
     m->has_root = true;
     if (db_is_leader(c->db)) {
@@ -281,7 +286,7 @@ static void version_done(struct env_job *job)
     struct checkpointer *c = v->owner;
     struct version_job finished = *v;
     c->is_job_running = false;
-    if (finished.code == OK) take_root(c, &finished);
+    take_root(c, &finished);
     if (finished.writes_files) take_files(c, &finished);
     if (db_is_leader(c->db)) {
         state_version_free(finished.version);
@@ -403,14 +408,25 @@ static void arm_timer(struct checkpointer *c)
     db->env->v->timer_start(db->env, &c->timer, db->config.mark_interval_ns);
 }
 
+/* Marks came faster than they can be hashed: the newest one is worth more. */
+static void pass_over(struct checkpointer *c, struct state_version *version)
+{
+    struct known_mark *m = find_mark(c, state_version_position(version).seqno);
+    if (m) m->is_passed_over = true;
+    state_version_free(version);
+}
+
 static void on_mark(struct checkpointer *c, seqno at)
 {
     c->last_mark = at;
     c->marks[c->mark_count % MARKS_KEPT] = (struct known_mark){.at = at};
     c->mark_count++;
     struct state_version *version = state_pin(c->db->state);
-    if (!version) return; /* without memory this mark has no root; the next one may */
-    state_version_free(c->next);
+    if (!version) { /* without memory this mark has no root; the next one may */
+        find_mark(c, at)->is_passed_over = true;
+        return;
+    }
+    if (c->next) pass_over(c, c->next);
     c->next = version;
     start_next(c);
 }
@@ -539,7 +555,10 @@ static bool digest_at_mark(struct checkpointer *c, struct tide_run *run, struct 
         return true;
     }
     struct err e = {.code = OK};
-    if (m)
+    if (m && m->is_passed_over)
+        (void)ERR(&e, E_NOTFOUND, "mark %llu has no digest: marks came faster than they are hashed",
+                  (unsigned long long)op->number);
+    else if (m)
         (void)ERR(&e, E_BUSY, "the digest of mark %llu is being computed; try again",
                   (unsigned long long)op->number);
     else

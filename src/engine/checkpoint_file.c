@@ -133,6 +133,14 @@ static bool names_pack(const struct checkpoint_contents *c, uint64_t pack)
     return false;
 }
 
+/* A manifest that was being written when a write failed or a life ended. */
+static bool is_unfinished(struct slice name)
+{
+    struct slice ending = slice_of_text(".manifest.tmp");
+    return name.size > ending.size &&
+           memcmp(name.data + name.size - ending.size, ending.data, ending.size) == 0;
+}
+
 /* Remove manifests but `kept` and `previous`, and packs that neither names. Failures are harmless:
  * the next checkpoint tries again. */
 static void remove_old(const struct checkpoint_write *w, const struct checkpoint_contents *kept)
@@ -144,7 +152,7 @@ static void remove_old(const struct checkpoint_write *w, const struct checkpoint
         struct slice name = slice_of_text(entries[i].name);
         seqno at;
         uint64_t id;
-        bool is_old = false;
+        bool is_old = is_unfinished(name);
         if (manifest_name_parse(name, &at, &id)) {
             is_old = at.v != kept->at.v && at.v != w->previous->at.v;
         } else if (pack_name_parse(name, &id)) {
