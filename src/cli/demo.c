@@ -337,11 +337,12 @@ static void report_import(const struct demo *d)
 
 static enum code take_history(struct demo *d, struct err *e)
 {
-    step(d, "import");
-    if (d->progress.is_shown) printf("\n");
+    if (!d->progress.is_shown) step(d, "import"); /* else a progress line stands there first */
     git_log_init(&d->git_log, host_wall_ms() / 1000);
     tally_init(&d->tally);
-    TRY(import_history(d, e));
+    enum code code = import_history(d, e);
+    if (d->progress.is_shown) step(d, "import");
+    if (code != OK) return code;
     if (d->git_log.events == 0) {
         return ERR(e, E_NOTFOUND,
                    "the repository's history touches no files; set DEMO_REPO to "
@@ -362,8 +363,9 @@ static enum code wait_equal(struct demo *d, const char *name, struct err *e)
     struct text t = text_of(shown, sizeof(shown));
     const char *hex = strchr(equality.digest, ':');
     text_add(&t, "%.16s", hex != NULL ? hex + 1 : "");
-    printf("all %zu nodes at record %llu after %.1f ms, digest %s... on each\n", d->nodes.count,
-           (unsigned long long)equality.seqno, (double)equality.wait_ns / 1e6, shown);
+    char count[CLI_COUNT_SIZE];
+    printf("all %zu nodes at record %s after %.1f ms, digest %s... on each\n", d->nodes.count,
+           cli_count(equality.seqno, count), (double)equality.wait_ns / 1e6, shown);
     return OK;
 }
 
