@@ -83,6 +83,7 @@ static enum code print_json(const char *address, struct err *e)
 static const char *field(const struct resp_value *map, const char *name, char out[FIELD_SIZE])
 {
     struct text t = text_of(out, FIELD_SIZE);
+    double number = 0;
     const struct resp_value *value = resp_field(map, name);
     if (value == NULL || value->kind == RESP_NULL) {
         text_add(&t, "-");
@@ -91,6 +92,9 @@ static const char *field(const struct resp_value *map, const char *name, char ou
         text_add(&t, "%s", cli_count((uint64_t)value->integer, count));
     } else if (value->text.size == 0) {
         text_add(&t, "-");
+    } else if (memchr(value->text.data, '.', value->text.size) != NULL &&
+               parse_f64(value->text, &number)) {
+        text_add(&t, "%.3f", number);
     } else {
         text_add_escaped(&t, value->text, FIELD_SIZE - 8);
     }
@@ -159,12 +163,15 @@ static void print_node(const struct resp_value *status, const char *disk_info, s
     printf("  log         oldest %s, committed %s, safe %s\n", field(status, "oldest", texts[0]),
            field(status, "committed", texts[1]), field(status, "safe", texts[2]));
     print_disk(slice_of(disk_info, disk_size));
-    if (strcmp(field(status, "role", texts[0]), "follower") == 0) {
+    bool is_follower = strcmp(field(status, "role", texts[0]), "follower") == 0;
+    if (is_follower) {
         printf("  leader      %s, link %s, at most %s s behind\n",
                field(status, "leader", texts[1]), field(status, "link", texts[2]),
                field(status, "lag_seconds", texts[3]));
     }
-    print_followers(resp_field(status, "followers"));
+    const struct resp_value *followers = resp_field(status, "followers");
+    bool is_leaf = is_follower && (followers == NULL || followers->count == 0);
+    if (!is_leaf) print_followers(followers);
 }
 
 static enum code look(struct resp_client *c, bool wants_json, struct err *e)
