@@ -30,7 +30,8 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     -Wjump-misses-init -Wtrampolines)
 else()
   list(APPEND warnings -Wcomma -Wconditional-uninitialized -Wunreachable-code -Wloop-analysis
-    -Wassign-enum -Wmissing-variable-declarations -Wthread-safety)
+    -Wassign-enum -Wmissing-variable-declarations -Wthread-safety
+    -Wno-double-promotion) # its INFINITY and NAN are floats in every use of them
 endif()
 if(TIDEMARK_WERROR)
   list(APPEND warnings -Werror)

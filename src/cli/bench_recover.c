@@ -22,7 +22,8 @@ static enum code fail(const struct tide_err *why, struct err *e)
 static enum code reopen(struct recover *r, const char *what, struct err *e)
 {
     char texts[3][CLI_COUNT_SIZE];
-    struct tide_open_report report = {0};
+    struct tide_open_report report;
+    memset(&report, 0, sizeof(report));
     bench_close(r->db);
     r->db = NULL;
     uint64_t started = host_mono_ns();

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"

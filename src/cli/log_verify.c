@@ -9,7 +9,9 @@
 
 /* --- what is found --- */
 
-static enum code found(struct log_check *check, const char *file, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static enum code found(struct log_check *check,
+                                                             const char *file, const char *format,
+                                                             va_list args)
 {
     struct text t = text_of(check->damage->file, sizeof(check->damage->file));
     text_add(&t, "%s", file);

@@ -169,6 +169,7 @@ static void feed_log(struct db *db)
     if (log_is_writing(db->log) || log_is_poisoned(db->log)) return;
     if (checkpointer_start_seal(db->checkpointer)) return;
     if (db->write) write_flush(db->write);
+    if (db->receiver) receiver_feed_log(db->receiver);
 }
 
 static void chunk_was_written(void *arg, struct log_chunk *chunk, enum code code,

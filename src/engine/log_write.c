@@ -128,11 +128,11 @@ static enum code job_sync(struct log_job *job)
 {
     struct log *log = job->log;
     struct env *env = log->env;
-#if TIDEMARK_PLANTED_BUG == 1 /* acknowledge before the sync */
-    return OK;
-#endif
+    enum code code = OK;
     uint64_t start_ns = env->v->now_mono_ns(env);
-    enum code code = env->v->sync(env, log->active_file, &job->err);
+#if TIDEMARK_PLANTED_BUG != 1 /* 1: acknowledge before the sync */
+    code = env->v->sync(env, log->active_file, &job->err);
+#endif
 #if TIDEMARK_PLANTED_BUG == 2 /* retry a failed sync */
     if (code != OK) code = env->v->sync(env, log->active_file, &job->err);
 #endif

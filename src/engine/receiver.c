@@ -515,6 +515,11 @@ static void run(struct receiver *r, struct follow_event event)
     arm(r);
 }
 
+void receiver_feed_log(struct receiver *r)
+{
+    if (!r->is_closing) receiver_write_next(r);
+}
+
 void receiver_on_progress(struct receiver *r)
 {
     if (r->is_closing) return;

@@ -12,6 +12,9 @@ MUST_CHECK enum code receiver_open(struct db *db, struct receiver **out, struct 
 void receiver_close(struct receiver *r, void (*done)(void *arg), void *arg);
 void receiver_free(struct receiver *r); /* no I/O; NULL allowed */
 
+/* The log is idle: hand it the next chunk of what was received, if there is one. */
+void receiver_feed_log(struct receiver *r);
+
 /* After the log stored and apply showed more: acknowledge. */
 void receiver_on_progress(struct receiver *r);
 

@@ -14,7 +14,7 @@ const size_t SAMPLE_KIND_COUNT = COUNT_OF(SAMPLE_KINDS);
 
 struct id128 sample_id(uint8_t first)
 {
-    struct id128 id;
+    struct id128 id = {{0}};
     for (uint8_t i = 0; i < sizeof(id.bytes); i++) {
         id.bytes[i] = (uint8_t)(first + i);
     }
@@ -23,7 +23,7 @@ struct id128 sample_id(uint8_t first)
 
 struct hash256 sample_hash(uint8_t first)
 {
-    struct hash256 hash;
+    struct hash256 hash = {{0}};
     for (uint8_t i = 0; i < sizeof(hash.bytes); i++) {
         hash.bytes[i] = (uint8_t)(first + i);
     }
