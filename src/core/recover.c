@@ -10,9 +10,8 @@ enum tail_verdict recover_decide(const struct tail_facts *facts)
     if (facts->has_later_segment) return TAIL_ROTTEN;
 #endif
     if (facts->is_zero_after) return TAIL_CLEAN;
-    if (facts->has_mark) return TAIL_TORN;
-    if (facts->later_batches > 0) return TAIL_TORN;
     if (facts->has_missing_sector) return TAIL_TORN;
+    if (facts->is_cut_short) return TAIL_TORN;
 #if TIDEMARK_PLANTED_BUG == 3
     return TAIL_TORN;
 #endif

@@ -5,15 +5,20 @@
  * by this node: the larger of its own mark and, for batches it wrote as leader, the largest
  * durable_through in a later header that counts.
  *
- *   #  facts                                                        verdict
- *   1  reading failed                                               IO       (never a torn tail)
- *   2  s <= D                                                       ROTTEN
- *   3  a later segment of this log exists that does not continue    ROTTEN   (its file was begun
- * only where this one ends                                                    after this one was
- * synced) 4  nothing but zeros follow                                     CLEAN 5  s > D, a mark is
- * there                                       TORN 6  no mark, later headers count (all with
- * durable_through < s)  TORN 7  no mark, no later header, whole 512-byte sectors missing     TORN
- *   8  no mark, no later header, no missing sector                  UNCLEAR  (told, not guessed)
+ * s > D proves nothing about the last group: the mark is written behind the sync without one of its
+ * own, so a power cut can take the newest mark of an acknowledged group and leave an older one.
+ * What decides then is what the damage looks like. A write that was cut short leaves zeros, because
+ * segments are never written twice: whole sectors of them, or everything from some byte on.
+ *
+ *   #  facts                                                    verdict
+ *   1  reading failed                                           IO (never a torn tail)
+ *   2  s <= D                                                   ROTTEN
+ *   3  a later segment exists that does not continue here; its  ROTTEN
+ *      file was begun only after this one was synced
+ *   4  nothing but zeros follow                                 CLEAN
+ *   5  whole 512-byte sectors of the damaged batch are missing  TORN
+ *   6  the damaged batch ends in zeros, or the file ends in it  TORN
+ *   7  it is all there and does not verify                      UNCLEAR (told, not guessed)
  */
 #ifndef TIDEMARK_CORE_RECOVER_H
 #define TIDEMARK_CORE_RECOVER_H
@@ -26,10 +31,10 @@ struct tail_facts {
     bool has_mark;
     seqno mark;              /* own durable mark */
     seqno evidence;          /* largest durable_through that counts; 0 none */
-    uint64_t later_batches;  /* later headers that count */
     bool has_later_segment;  /* ... whose start is not this end */
     bool is_zero_after;      /* every byte after the last good batch is zero */
     bool has_missing_sector; /* a whole 512-byte sector of the damage is zero */
+    bool is_cut_short;       /* the damage ends in zeros, or the file ends in it */
 };
 
 enum tail_verdict { TAIL_IO, TAIL_ROTTEN, TAIL_CLEAN, TAIL_TORN, TAIL_UNCLEAR };

@@ -134,7 +134,11 @@ static enum code gather_facts(struct recovery *r, struct scan *scan, size_t inde
         .mark = r->mark.durable.seqno,
         .has_later_segment = has_later && !*out_continues,
     };
-    TRY(scan_after(scan, &facts->is_zero_after, &facts->has_missing_sector, e));
+    struct scan_damage damage;
+    TRY(scan_after(scan, &damage, e));
+    facts->is_zero_after = damage.is_zero;
+    facts->has_missing_sector = damage.has_missing_sector;
+    facts->is_cut_short = damage.is_cut_short;
     if (facts->is_zero_after) return OK;
     /* durable_through is a fact about its leader's disk: it counts here only when that was us. */
     struct reader_evidence evidence = {0};
@@ -150,7 +154,6 @@ static enum code gather_facts(struct recovery *r, struct scan *scan, size_t inde
     };
     TRY(reader_find_evidence(&input, r->identity->led, r->identity->led_count, &evidence, e));
     facts->evidence = evidence.durable_through;
-    facts->later_batches = evidence.count;
     return OK;
 }
 
@@ -167,9 +170,9 @@ static enum code settle_tail(struct recovery *r, struct scan *scan, const struct
     case TAIL_UNCLEAR:
         return ERR(
             e, E_ROTTEN,
-            "log/%016llx.seg is damaged at offset %llu (%s) in its last group, and the mark is "
-            "missing: whether record %llu was acknowledged cannot be told; accept the loss with: "
-            "tidemark log repair --accept-loss --expect TOKEN",
+            "log/%016llx.seg is damaged at offset %llu (%s) in its last group and does not look "
+            "like a torn write: whether record %llu was acknowledged cannot be told; accept the "
+            "loss with: tidemark log repair --accept-loss --expect TOKEN",
             (unsigned long long)f->file_id, (unsigned long long)scan->segment.data_end,
             reader_stop_text(scan->stop), (unsigned long long)first_gone.v);
     case TAIL_TORN: TRY(quarantine_tail(scan, r->report, e)); break;

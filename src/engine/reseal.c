@@ -91,35 +91,30 @@ static enum code find_tail_end(struct scan *s, uint64_t *out, struct err *e)
     return OK;
 }
 
-/* The damaged batch reaches from data_end to what its header says, or, without a readable header,
- * over the sectors the header lies in: one or two. */
-static enum code find_damage_end(struct scan *s, uint64_t *out, struct err *e)
+#define HEADER_ROOM 32u /* at the end of a batch header, zero in this version */
+
+/* The damaged batch reaches from data_end to what its header says; without a readable header only
+ * the header is known to be there. *out: where its last bytes that are not zero by themselves end;
+ * *out_file_end: where a whole batch ends. */
+static enum code find_damage_end(struct scan *s, uint64_t *out, uint64_t *out_file_end,
+                                 struct err *e)
 {
     uint64_t at = s->segment.data_end;
     uint8_t bytes[BATCH_HEADER_SIZE];
     size_t got;
     struct batch_header header;
-    *out = align_up(at + BATCH_HEADER_SIZE, SECTOR_SIZE);
+    *out = at + BATCH_HEADER_SIZE - HEADER_ROOM;
+    *out_file_end = at + BATCH_HEADER_SIZE;
     TRY(scan_source(s, at, bytes, sizeof(bytes), &got, e));
     if (got == sizeof(bytes) && batch_header_decode(bytes, &s->id, &header) == BATCH_OK) {
-        *out = align_up(at + batch_file_size(&header), SECTOR_SIZE);
+        *out = at + BATCH_HEADER_SIZE + header.payload_size;
+        *out_file_end = *out;
     }
     return OK;
 }
 
-enum code scan_after(struct scan *s, bool *out_is_zero, bool *out_has_missing_sector, struct err *e)
+static enum code find_missing_sector(struct scan *s, uint64_t damage_end, bool *out, struct err *e)
 {
-    uint64_t tail_end;
-    TRY(find_tail_end(s, &tail_end, e));
-    *out_is_zero = tail_end == s->segment.data_end;
-    *out_has_missing_sector = false;
-    /* A footer is written only after every batch before it was synced: its remains are no batch. */
-    uint8_t magic[8] = {0};
-    size_t magic_size;
-    TRY(scan_source(s, s->segment.data_end, magic, sizeof(magic), &magic_size, e));
-    if (memcmp(magic, SEGMENT_FOOTER_MAGIC, sizeof(magic)) == 0) *out_is_zero = true;
-    uint64_t damage_end;
-    TRY(find_damage_end(s, &damage_end, e));
     uint64_t sector = s->segment.data_end / SECTOR_SIZE * SECTOR_SIZE;
     for (; sector < damage_end; sector += SECTOR_SIZE) {
         uint8_t bytes[SECTOR_SIZE] = {0};
@@ -127,11 +122,46 @@ enum code scan_after(struct scan *s, bool *out_is_zero, bool *out_has_missing_se
         uint64_t from = sector < s->segment.data_end ? s->segment.data_end : sector;
         TRY(scan_source(s, from, bytes, (size_t)(sector + SECTOR_SIZE - from), &got, e));
         if (is_all_zero(bytes, got)) {
-            *out_has_missing_sector = true;
+            *out = true;
             return OK;
         }
     }
     return OK;
+}
+
+/* A footer is written only after every batch before it was synced: its remains are no batch. Its
+ * first bytes or the trailer at the end of the file tell. */
+static enum code find_footer(struct scan *s, bool *out, struct err *e)
+{
+    uint8_t magic[8] = {0};
+    uint8_t trailer[SEGMENT_TRAILER_SIZE] = {0};
+    size_t got;
+    TRY(scan_source(s, s->segment.data_end, magic, sizeof(magic), &got, e));
+    *out = memcmp(magic, SEGMENT_FOOTER_MAGIC, sizeof(magic)) == 0;
+    if (*out || s->file_size < s->segment.data_end + sizeof(trailer)) return OK;
+    uint64_t offset;
+    uint32_t size;
+    TRY(scan_source(s, s->file_size - sizeof(trailer), trailer, sizeof(trailer), &got, e));
+    *out = got == sizeof(trailer) &&
+           segment_trailer_decode(trailer, s->id.log_key, s->file_size, &offset, &size) &&
+           offset == s->segment.data_end;
+    return OK;
+}
+
+enum code scan_after(struct scan *s, struct scan_damage *out, struct err *e)
+{
+    uint64_t tail_end;
+    *out = (struct scan_damage){0};
+    TRY(find_tail_end(s, &tail_end, e));
+    out->is_zero = tail_end == s->segment.data_end;
+    bool is_footer;
+    TRY(find_footer(s, &is_footer, e));
+    if (is_footer) out->is_zero = true;
+    uint64_t damage_end;
+    uint64_t file_end;
+    TRY(find_damage_end(s, &damage_end, &file_end, e));
+    out->is_cut_short = tail_end < damage_end || s->file_size < file_end;
+    return find_missing_sector(s, damage_end, &out->has_missing_sector, e);
 }
 
 static enum code copy_range(struct scan *s, struct env_file *to, uint64_t from, uint64_t end,

@@ -30,9 +30,13 @@ void scan_fini(struct scan *s);
 /* reader_source over the scanned file. */
 enum code scan_source(void *context, uint64_t offset, void *out, size_t size, size_t *out_read,
                       struct err *e);
-/* What follows the last good batch: only zeros? a whole 512-byte sector of zeros in the damage? */
-MUST_CHECK enum code scan_after(struct scan *s, bool *out_is_zero, bool *out_has_missing_sector,
-                                struct err *e);
+/* What follows the last good batch; see core/recover.h. */
+struct scan_damage {
+    bool is_zero;            /* only zeros */
+    bool has_missing_sector; /* a whole 512-byte sector of the damage is zero */
+    bool is_cut_short;       /* the damage ends in zeros, or the file ends in it */
+};
+MUST_CHECK enum code scan_after(struct scan *s, struct scan_damage *out, struct err *e);
 /* Copy the bytes after the last good batch (up to the last that is not zero) to quarantine/,
  * synced. */
 MUST_CHECK enum code quarantine_tail(struct scan *s, struct recovery_report *report, struct err *e);

@@ -196,6 +196,14 @@ const char *disk_path_of(const struct disk *d, const struct env_file *file)
     return "?";
 }
 
+size_t disk_cut_write(uint64_t offset, size_t size, struct random *random)
+{
+    uint64_t end = offset + random_below(random, size + 1);
+    if (end == offset + size) return size;
+    end = end / DISK_SECTOR_SIZE * DISK_SECTOR_SIZE;
+    return end > offset ? (size_t)(end - offset) : 0;
+}
+
 enum code disk_write(struct disk *d, struct env_file *file, uint64_t offset, struct slice bytes,
                      struct err *e)
 {
@@ -207,7 +215,7 @@ enum code disk_write(struct disk *d, struct env_file *file, uint64_t offset, str
     }
     if (random_chance(d->random, d->faults.write_fails)) {
         d->coverage->failed_writes++;
-        bytes.size = (size_t)random_below(d->random, bytes.size + 1);
+        bytes.size = disk_cut_write(offset, bytes.size, d->random);
         inode_write(file->inode, offset, bytes, DISK_PENDING_WRITES_MAX);
         return ERR(e, E_IO, "write to %s at %llu: input/output error", disk_path_of(d, file),
                    (unsigned long long)offset);

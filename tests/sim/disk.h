@@ -77,6 +77,9 @@ MUST_CHECK enum code disk_open(struct disk *d, const char *path, unsigned flags,
 void disk_close(struct disk *d, struct env_file *file); /* NULL allowed */
 MUST_CHECK enum code disk_write(struct disk *d, struct env_file *file, uint64_t offset,
                                 struct slice bytes, struct err *e);
+/* How much of a write happens when it is cut short: all, none, or up to some sector's end (a kernel
+ * copies whole pages). */
+size_t disk_cut_write(uint64_t offset, size_t size, struct random *random);
 MUST_CHECK enum code disk_read(struct disk *d, struct env_file *file, uint64_t offset, void *out,
                                size_t size, size_t *out_read, struct err *e);
 MUST_CHECK enum code disk_sync(struct disk *d, struct env_file *file, struct err *e);

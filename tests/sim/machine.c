@@ -198,7 +198,7 @@ static enum code env_pwrite(struct env *env, struct env_file *file, uint64_t off
     struct machine *m = machine_of(env);
     TRY(count_call(m, e));
     if (m->is_dying)
-        bytes.size = (size_t)random_below(&m->world->random[STREAM_FAULTS], bytes.size + 1);
+        bytes.size = disk_cut_write(offset, bytes.size, &m->world->random[STREAM_FAULTS]);
     return disk_write(&m->disk, file, offset, bytes, e);
 }
 

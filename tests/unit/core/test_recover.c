@@ -28,7 +28,7 @@ static void a_record_at_or_below_the_mark_is_rotten(void **state)
 static void a_later_header_that_vouches_for_the_record_makes_it_rotten(void **state)
 {
     (void)state;
-    struct tail_facts f = {.stop = {10}, .evidence = {10}, .later_batches = 1};
+    struct tail_facts f = {.stop = {10}, .evidence = {10}};
     assert_int_equal(decide(f), TAIL_ROTTEN);
     f.has_mark = true;
     f.mark = (seqno){3};
@@ -49,26 +49,34 @@ static void zeros_beyond_everything_acknowledged_are_a_clean_end(void **state)
     assert_int_equal(decide(f), TAIL_CLEAN);
 }
 
-static void junk_beyond_the_mark_is_torn(void **state)
-{
-    (void)state;
-    struct tail_facts f = {.stop = {10}, .has_mark = true, .mark = {9}};
-    assert_int_equal(decide(f), TAIL_TORN);
-}
-
-static void later_headers_that_do_not_vouch_leave_it_torn(void **state)
-{
-    (void)state;
-    struct tail_facts f = {.stop = {10}, .evidence = {9}, .later_batches = 2};
-    assert_int_equal(decide(f), TAIL_TORN);
-}
-
-static void without_any_evidence_only_missing_sectors_are_torn(void **state)
+static void missing_sectors_beyond_everything_known_are_torn(void **state)
 {
     (void)state;
     struct tail_facts f = {.stop = {10}, .has_missing_sector = true};
     assert_int_equal(decide(f), TAIL_TORN);
-    f.has_missing_sector = false;
+    f.has_mark = true;
+    f.mark = (seqno){9};
+    assert_int_equal(decide(f), TAIL_TORN);
+}
+
+static void batch_cut_short_beyond_everything_known_is_torn(void **state)
+{
+    (void)state;
+    struct tail_facts f = {.stop = {10}, .evidence = {9}, .is_cut_short = true};
+    assert_int_equal(decide(f), TAIL_TORN);
+}
+
+/* An older mark, or later headers of the same group, do not say that the last group was not
+ * acknowledged: a power cut can take the newest mark. */
+static void whole_batch_that_does_not_verify_is_unclear(void **state)
+{
+    (void)state;
+    struct tail_facts f = {.stop = {10}};
+    assert_int_equal(decide(f), TAIL_UNCLEAR);
+    f.has_mark = true;
+    f.mark = (seqno){9};
+    assert_int_equal(decide(f), TAIL_UNCLEAR);
+    f.evidence = (seqno){9};
     assert_int_equal(decide(f), TAIL_UNCLEAR);
 }
 
@@ -80,9 +88,9 @@ int main(void)
         cmocka_unit_test(a_later_header_that_vouches_for_the_record_makes_it_rotten),
         cmocka_unit_test(a_later_segment_that_does_not_continue_makes_it_rotten),
         cmocka_unit_test(zeros_beyond_everything_acknowledged_are_a_clean_end),
-        cmocka_unit_test(junk_beyond_the_mark_is_torn),
-        cmocka_unit_test(later_headers_that_do_not_vouch_leave_it_torn),
-        cmocka_unit_test(without_any_evidence_only_missing_sectors_are_torn),
+        cmocka_unit_test(missing_sectors_beyond_everything_known_are_torn),
+        cmocka_unit_test(batch_cut_short_beyond_everything_known_is_torn),
+        cmocka_unit_test(whole_batch_that_does_not_verify_is_unclear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
