@@ -116,6 +116,9 @@ static void add_write(struct client_run *r)
 {
     struct cluster *c = r->cluster;
     uint32_t entries = chance(c, 25) ? (uint32_t)draw(c, 2, CLIENT_ENTRIES_MAX) : 1;
+    if (world_draw_chance(&c->world, STREAM_CLIENT, 500)) {
+        entries = (uint32_t)draw(c, 500, CLIENT_BULK_MAX);
+    }
     uint64_t how = draw(c, 0, 99);
     uint32_t write = 0;
     if (how < 25) {
@@ -272,6 +275,13 @@ uint64_t client_oldest_run_ns(const struct cluster *c, uint32_t node)
     return oldest;
 }
 
+void client_digest(struct cluster *c, uint32_t node)
+{
+    struct client_run *digest = client_run_new(c, NULL, node);
+    client_run_digest(digest, 0);
+    client_run_submit(digest);
+}
+
 void client_audit(struct cluster *c, uint32_t node)
 {
     struct client_run *counts = client_run_new(c, NULL, node);
@@ -287,9 +297,7 @@ void client_audit(struct cluster *c, uint32_t node)
         client_run_producer(counts, i + 1);
     }
     client_run_submit(counts);
-    struct client_run *digest = client_run_new(c, NULL, node);
-    client_run_digest(digest, 0);
-    client_run_submit(digest);
+    client_digest(c, node);
     struct client_run *status = client_run_new(c, NULL, node);
     client_run_status(status);
     client_run_submit(status);

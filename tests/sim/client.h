@@ -22,6 +22,8 @@ uint64_t client_oldest_run_ns(const struct cluster *c, uint32_t node);
 /* At the end: ask the node for everything the model can foretell. Answers come by and by;
  * client_audits_pending counts the missing ones. */
 void client_audit(struct cluster *c, uint32_t node);
+/* Ask for the digest of the moment only. */
+void client_digest(struct cluster *c, uint32_t node);
 uint32_t client_audits_pending(const struct cluster *c);
 
 #endif

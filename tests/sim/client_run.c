@@ -118,9 +118,10 @@ void client_run_write(struct client_run *r, uint32_t write)
 {
     struct model *m = &r->cluster->model;
     const struct model_write *w = &m->writes[write];
-    ASSERT(w->entry_count >= 1 && w->entry_count <= CLIENT_ENTRIES_MAX);
+    ASSERT(w->entry_count >= 1);
     if (is_full(r)) return;
-    struct tide_signal signals[CLIENT_ENTRIES_MAX];
+    struct tide_signal *signals = calloc(w->entry_count, sizeof(*signals));
+    ASSERT(signals != NULL);
     struct tide_write_options options;
     for (uint32_t i = 0; i < w->entry_count; i++) {
         signals[i] = take_signal(r, &m->entries[w->first_entry + i]);
@@ -135,6 +136,7 @@ void client_run_write(struct client_run *r, uint32_t write)
         options.key = (struct tide_bytes){0};
         index = tide_run_signal(r->run, &signals[0], &options);
     }
+    free(signals);
     take_slot(r, SLOT_WRITE, index)->write = write;
     model_sent(m, write);
 }

@@ -8,6 +8,7 @@
 
 #define CLIENT_SLOTS_MAX   320u
 #define CLIENT_ENTRIES_MAX 16u
+#define CLIENT_BULK_MAX    3000u /* entries of one record that fills a segment or two */
 #define CLIENT_RETRIES_MAX 4096u
 
 enum slot_kind {

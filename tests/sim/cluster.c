@@ -55,6 +55,7 @@ static void fill_options(const struct cluster *c, const struct cluster_node *n,
         .suspect_ms = p->heartbeat_ms * 4,
         .dead_ms = p->heartbeat_ms * 12,
         .memory_max = MEMORY_LIMIT,
+        .runs_max = p->runs_max,
     };
 }
 

@@ -66,6 +66,7 @@ struct cluster {
     bool is_quiet;           /* faults are over: everything must converge */
     bool is_damage_expected; /* a story damaged a file: a refused open is recorded, not failed */
     enum code open_failure;
+    char damage[192];     /* what the story did */
     struct disk backup;   /* a copy of some follower's disk, taken while it ran */
     uint32_t backup_node; /* WORLD_NO_NODE: none */
 };

@@ -42,6 +42,7 @@ void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed)
         .checkpoint_log_bytes = PICK(r, 4 * KIB, 16 * KIB, 64 * KIB, GIB),
         .tail_buffer = PICK(r, 64 * KIB, 64 * KIB, 256 * KIB, MIB),
         .heartbeat_ms = PICK(r, 50, 200, 500),
+        .runs_max = (uint32_t)PICK(r, 1, 2, 64, 65536),
         .is_honest_rates = random_below(r, 2) == 0,
     };
     for (uint32_t fault = 0; fault < FAULT_COUNT; fault++) {

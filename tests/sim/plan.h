@@ -49,6 +49,7 @@ struct plan {
     uint64_t checkpoint_log_bytes;
     uint64_t tail_buffer;
     uint64_t heartbeat_ms;
+    uint32_t runs_max;
     bool is_honest_rates; /* low failure rates: deaths and partitions dominate */
 };
 

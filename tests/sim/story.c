@@ -86,36 +86,82 @@ static const char *draw_path(struct cluster *c, const struct disk *d)
     return chosen;
 }
 
+/* Let the node die, damage one bit of one of its files, and let it come back. */
+static void flip_a_bit(struct cluster *c, uint32_t node)
+{
+    struct disk *d = &c->nodes[node].machine.disk;
+    cluster_kill(c, node, draw(c, 0, 1) == 0);
+    const char *path = draw_path(c, d);
+    ASSERT(path != NULL);
+    uint64_t size = disk_durable_size(d, path);
+    uint64_t offset = draw(c, 0, size - 1);
+    unsigned bit = (unsigned)draw(c, 0, 7);
+    snprintf(c->damage, sizeof(c->damage), "bit %u of byte %llu of %llu in %s", bit,
+             (unsigned long long)offset, (unsigned long long)size, path);
+    world_trace(&c->world, node, "%s", c->damage);
+    ASSERT(disk_flip_bit(d, path, offset, bit));
+    c->open_failure = OK;
+    c->is_damage_expected = true;
+}
+
+static void check_refusal(struct cluster *c)
+{
+    c->world.coverage.refused_opens++;
+    if (code_class(c->open_failure) == CLASS_CORRUPTION) return;
+    world_fail(&c->world, "open", "%s is called %s", c->damage, code_name(c->open_failure));
+}
+
 /* Damage is told, never cut off: the node opens with everything acknowledged, or refuses with an
  * error of the class corruption. */
 static void tell_rot(struct cluster *c)
 {
-    struct cluster_node *leader = &c->nodes[CLUSTER_LEADER];
     work_for(c, NS_PER_S / 2 + draw(c, 0, 2 * NS_PER_S));
     settle(c);
     if (c->world.failed_check != NULL) return;
-    cluster_kill(c, CLUSTER_LEADER, draw(c, 0, 1) == 0);
-    const char *path = draw_path(c, &leader->machine.disk);
-    ASSERT(path != NULL);
-    uint64_t size = disk_durable_size(&leader->machine.disk, path);
-    uint64_t offset = draw(c, 0, size - 1);
-    unsigned bit = (unsigned)draw(c, 0, 7);
-    world_trace(&c->world, CLUSTER_LEADER, "bit %u of byte %llu of %llu in %s", bit,
-                (unsigned long long)offset, (unsigned long long)size, path);
-    ASSERT(disk_flip_bit(&leader->machine.disk, path, offset, bit));
-    c->is_damage_expected = true;
+    flip_a_bit(c, CLUSTER_LEADER);
     play_for(c, 20 * NS_PER_S);
     if (c->world.failed_check != NULL) return;
-    if (leader->state == NODE_UP) { /* everything acknowledged is there: check_after_open */
+    if (c->nodes[CLUSTER_LEADER].state == NODE_UP) { /* check_after_open saw that all is there */
         settle(c);
         audit_all(c);
-        return;
+    } else {
+        check_refusal(c);
     }
-    c->world.coverage.refused_opens++;
-    if (code_class(c->open_failure) != CLASS_CORRUPTION) {
-        world_fail(&c->world, "open", "a flipped bit in %s is called %s", path,
-                   code_name(c->open_failure));
+}
+
+/* The same on a follower: it comes back with everything it had, or refuses; what it shows later is
+ * what its leader has. */
+static void tell_rot_follower(struct cluster *c)
+{
+    work_for(c, NS_PER_S / 2 + draw(c, 0, 2 * NS_PER_S));
+    settle(c);
+    if (c->world.failed_check != NULL) return;
+    flip_a_bit(c, 1);
+    work_for(c, 5 * NS_PER_S);
+    if (c->world.failed_check != NULL) return;
+    if (c->nodes[1].state == NODE_UP) {
+        settle(c);
+        audit_all(c);
+    } else if (c->nodes[1].state == NODE_DOWN) {
+        check_refusal(c);
     }
+}
+
+/* A bit of the leader's old segments, which a follower needs that lost its disk: it never takes
+ * other records for the leader's; whether it gets any is another question. */
+static void tell_rot_shipped(struct cluster *c)
+{
+    work_for(c, 2 * NS_PER_S);
+    settle(c);
+    if (c->world.failed_check != NULL) return;
+    flip_a_bit(c, CLUSTER_LEADER);
+    faults_wipe(c, 1);
+    work_for(c, 10 * NS_PER_S);
+    for (uint32_t i = 0; i < c->node_count && c->world.failed_check == NULL; i++) {
+        if (cluster_is_ready(c, i) && c->nodes[i].db->log != NULL) client_digest(c, i);
+    }
+    play_for(c, 5 * NS_PER_S);
+    if (c->nodes[CLUSTER_LEADER].state == NODE_DOWN) check_refusal(c);
 }
 
 /* --- wiped: a follower that lost its disk while its slot remembers more --- */
@@ -156,6 +202,8 @@ struct story {
 
 static const struct story stories[] = {
     {"rot", tell_rot, 1, 60},
+    {"rot-follower", tell_rot_follower, 2, 40},
+    {"rot-shipped", tell_rot_shipped, 2, 40},
     {"wiped", tell_wiped, 2, 5},
     {"older", tell_older, 2, 5},
 };
@@ -192,6 +240,7 @@ static void fill_plan(const struct story *story, struct plan *p)
         .checkpoint_log_bytes = 16 * KIB,
         .tail_buffer = 64 * KIB,
         .heartbeat_ms = 200,
+        .runs_max = 64,
     };
 }
 
