@@ -142,10 +142,11 @@ static void take_submitted(struct env_task *task)
 {
     struct tide_db *t = CONTAINER_OF(task, struct tide_db, take_task);
     struct tide_run *list = take_list(t);
-    if (t->db)
+    if (t->db) {
         db_submit_burst(t->db, list);
-    else
+    } else {
         refuse_list(list);
+    }
 }
 
 static void loop_main(void *arg)
@@ -236,8 +237,9 @@ enum tide_code tide_close(tide_db *db, uint64_t deadline_ms, struct tide_err *e)
      * has left. */
     struct env_event never;
     env_event_init(&never);
-    while (atomic_load_explicit(&db->callers, memory_order_seq_cst) > 0)
+    while (atomic_load_explicit(&db->callers, memory_order_seq_cst) > 0) {
         (void)env_event_wait_ms(&never, 1);
+    }
     refuse_list(take_list(db));
     env_uv_close(db->env);
     free(db);

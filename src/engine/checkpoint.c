@@ -112,8 +112,9 @@ static void free_waiters(struct op_waiter *w)
 static void forget_digest_job(struct checkpointer *c, struct digest_job *d)
 {
     struct digest_job **at = &c->digest_jobs;
-    while (*at != d)
+    while (*at != d) {
         at = &(*at)->next;
+    }
     *at = d->next;
     state_version_free(d->version);
     free(d);
@@ -129,8 +130,9 @@ void checkpointer_free(struct checkpointer *c)
     }
     state_version_free(c->next);
     state_version_free(c->newest);
-    while (c->digest_jobs)
+    while (c->digest_jobs) {
         forget_digest_job(c, c->digest_jobs);
+    }
     free_waiters(c->checkpoint_waiters);
     free_waiters(c->seal_waiters);
     checkpoint_contents_fini(&c->contents);
@@ -225,8 +227,9 @@ static void version_run(struct env_job *job)
     v->has_root = scratch && state_version_root(v->version, scratch, &v->root);
     free(scratch);
     v->code = v->has_root ? OK : ERR(&v->err, E_NOMEMORY, "no memory to hash the state");
-    if (v->code == OK && v->writes_files)
+    if (v->code == OK && v->writes_files) {
         v->code = checkpoint_write(&v->write, &v->written, &v->err);
+    }
 }
 
 static void start_next(struct checkpointer *c);
@@ -555,15 +558,16 @@ static bool digest_at_mark(struct checkpointer *c, struct tide_run *run, struct 
         return true;
     }
     struct err e = {.code = OK};
-    if (m && m->is_passed_over)
+    if (m && m->is_passed_over) {
         (void)ERR(&e, E_NOTFOUND, "mark %llu has no digest: marks came faster than they are hashed",
                   (unsigned long long)op->number);
-    else if (m)
+    } else if (m) {
         (void)ERR(&e, E_BUSY, "the digest of mark %llu is being computed; try again",
                   (unsigned long long)op->number);
-    else
+    } else {
         (void)ERR(&e, E_NOTFOUND, "%llu is not one of the %u recent marks",
                   (unsigned long long)op->number, MARKS_KEPT);
+    }
     read_fail(run, op, &e);
     return true;
 }

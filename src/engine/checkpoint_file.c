@@ -35,8 +35,9 @@ struct pack_writer {
 static const struct block_place *find_place(const struct checkpoint_contents *c, uint32_t *cursor,
                                             const struct block_entry *entry)
 {
-    while (*cursor < c->count && block_id_compare(c->blocks[*cursor].id, entry->id) < 0)
+    while (*cursor < c->count && block_id_compare(c->blocks[*cursor].id, entry->id) < 0) {
         (*cursor)++;
+    }
     if (*cursor == c->count) return NULL;
     const struct block_entry *known = &c->blocks[*cursor];
     if (block_id_compare(known->id, entry->id) != 0) return NULL;
@@ -84,10 +85,11 @@ static enum code write_blocks(const struct checkpoint_write *w, struct checkpoin
         entry->hash = state_version_block_hash(w->version, i, p.scratch);
         out->bytes += entry->size;
         const struct block_place *place = find_place(w->previous, &cursor, entry);
-        if (place)
+        if (place) {
             out->places[i] = *place;
-        else
+        } else {
             code = write_block(w, &p, i, entry->size, &out->places[i], e);
+        }
     }
     if (code == OK && p.file) code = w->env->v->sync(w->env, p.file, e);
     w->env->v->close(w->env, p.file);
@@ -255,8 +257,9 @@ static enum code load_blocks(struct loading *g, struct state *state, struct err 
     }
     g->scratch = malloc(size_max);
     if (!g->scratch) return ERR(e, E_NOMEMORY, "no memory to load a checkpoint");
-    for (uint32_t i = 0; i < g->manifest.block_count; i++)
+    for (uint32_t i = 0; i < g->manifest.block_count; i++) {
         TRY(load_block(g, i, state, e));
+    }
     return state_load_end(state, &g->manifest.position, g->manifest.leader_time, e);
 }
 
@@ -272,8 +275,9 @@ static enum code read_manifest(struct loading *g, const char *name, struct err *
         return ERR(e, E_WRONG_CLUSTER, "%s belongs to another cluster or stream", path);
     }
     struct hash256 root = state_root(m->blocks, m->block_count);
-    if (!hash256_equal(&root, &m->root))
+    if (!hash256_equal(&root, &m->root)) {
         return ERR(e, E_CORRUPT, "%s: its root does not verify", path);
+    }
     return OK;
 }
 
@@ -296,8 +300,9 @@ static enum code keep_results(struct loading *g, struct state *state, struct che
     memcpy(c.blocks, m->blocks, m->block_count * sizeof(*c.blocks));
     memcpy(c.places, m->places, m->block_count * sizeof(*c.places));
     memcpy(out->epochs, m->epochs, m->epoch_count * sizeof(*out->epochs));
-    for (uint32_t i = 0; i < c.count; i++)
+    for (uint32_t i = 0; i < c.count; i++) {
         c.bytes += c.blocks[i].size;
+    }
     out->epoch_count = m->epoch_count;
     out->contents = c;
     out->state = state;
@@ -319,8 +324,9 @@ static enum code load_one(const struct checkpoint_load *l, const char *name,
     if (code == OK) code = keep_results(&g, state, out, e);
     if (code != OK) state_free(state);
     l->env->v->close(l->env, g.pack_file);
-    for (size_t i = 0; i < g.memory_count; i++)
+    for (size_t i = 0; i < g.memory_count; i++) {
         free(g.memory[i]);
+    }
     free(g.bytes);
     free(g.scratch);
     return code;

@@ -43,8 +43,9 @@ void db_set_condition(struct db *db, enum db_condition condition, const struct e
     if (e) db->reason = *e;
     trace_add(&db->trace, db->env->v->now_mono_ns(db->env), "%s: %s", condition_name(condition),
               e ? e->text : "");
-    if (condition == DB_POISONED && db->queue)
+    if (condition == DB_POISONED && db->queue) {
         queue_fail_all(db->queue, E_POISONED, db->reason.text);
+    }
     if (condition == DB_HALTED && db->queue) queue_fail_all(db->queue, E_HALTED, db->reason.text);
 }
 
@@ -68,8 +69,9 @@ static void identity_was_saved(void *owner, void *arg, enum code code)
     }
     if (!request) return;
     struct save_request **at = &db->saves;
-    while (*at != request)
+    while (*at != request) {
         at = &(*at)->next;
+    }
     *at = request->next;
     request->done(db, request->arg, code);
     free(request);
@@ -358,8 +360,9 @@ static bool is_close_late(const struct db *db)
 
 static bool is_all_quiet(const struct db *db)
 {
-    if (db->log && (!log_is_quiet(db->log) || !checkpointer_is_quiet(db->checkpointer)))
+    if (db->log && (!log_is_quiet(db->log) || !checkpointer_is_quiet(db->checkpointer))) {
         return false;
+    }
     return identity_saver_is_idle(db->saver);
 }
 

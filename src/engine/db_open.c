@@ -38,8 +38,9 @@ static void random_bytes(struct env *env, uint8_t *out, size_t size)
 static uint64_t random_nonzero(struct env *env)
 {
     uint64_t v = 0;
-    while (v == 0)
+    while (v == 0) {
         v = env->v->random(env);
+    }
     return v;
 }
 
@@ -257,10 +258,11 @@ static enum code open_steps(struct db *db, struct err *e)
     if (!db->queue || !db->metrics) return ERR(e, E_NOMEMORY, "no memory to open");
     bool has_cluster = !id128_is_zero(&db->identity.cluster);
     if (has_cluster) TRY(recover(db, e));
-    if (db_is_leader(db))
+    if (db_is_leader(db)) {
         TRY(start_epoch(db, e));
-    else
+    } else {
         TRY(identity_save_now(env, &db->identity, e));
+    }
     db->saver = identity_saver_new(env, db);
     if (!db->saver) return ERR(e, E_NOMEMORY, "no memory to open");
     if (has_cluster) TRY(db_make_parts(db, e));

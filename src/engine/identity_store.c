@@ -207,8 +207,9 @@ void identity_saver_request(struct identity_saver *s, struct identity *id, ident
     w->done = done;
     w->arg = arg;
     struct saver_waiter **end = &s->later;
-    while (*end)
+    while (*end) {
         end = &(*end)->next;
+    }
     *end = w;
     id->version++;
     s->pending_size = identity_encode(id, s->pending);

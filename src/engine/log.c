@@ -5,14 +5,15 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "engine/log_internal.h"
 
 void log_path(uint64_t file_id, char out[LOG_PATH_SIZE])
 {
     char name[SEGMENT_NAME_SIZE];
     segment_name(file_id, name);
-    memcpy(out, "log/", 4);
-    memcpy(out + 4, name, strlen(name) + 1);
+    struct text t = text_of(out, LOG_PATH_SIZE);
+    text_add(&t, "log/%s", name);
 }
 
 struct log *log_new(struct env *env, const struct log_identity *id, const struct config *config,
@@ -79,8 +80,9 @@ void log_free(struct log *log)
     pool_free(log);
     log->env->v->close(log->env, log->active_file);
     log->env->v->close(log->env, log->mark_file);
-    for (uint32_t i = 0; i < log->segment_count; i++)
+    for (uint32_t i = 0; i < log->segment_count; i++) {
         free(log->segments[i].seeks);
+    }
     free(log->segments);
     piece_hasher_fini(&log->pieces);
     free(log);
@@ -143,10 +145,11 @@ const struct log_segment *log_segment_of(const struct log *log, seqno s)
     uint32_t high = log->segment_count;
     while (low < high) { /* first segment whose last >= s */
         uint32_t middle = low + (high - low) / 2;
-        if (log->segments[middle].last.v < s.v)
+        if (log->segments[middle].last.v < s.v) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     if (low == log->segment_count || log->segments[low].first.v > s.v) return NULL;
     return &log->segments[low];

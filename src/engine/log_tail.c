@@ -13,8 +13,9 @@
 static uint32_t class_of(size_t capacity)
 {
     uint32_t class = 0;
-    while (((size_t)1 << (POOL_CLASS_MIN_BITS + class)) < capacity)
+    while (((size_t)1 << (POOL_CLASS_MIN_BITS + class)) < capacity) {
         class ++;
+    }
     return class;
 }
 
@@ -117,8 +118,9 @@ static bool grow_tail(struct log *log)
     uint32_t capacity = log->tail_capacity ? log->tail_capacity * 2 : 64;
     struct log_chunk **tail = calloc(capacity, sizeof(struct log_chunk *));
     if (!tail) return false;
-    for (uint32_t i = 0; i < log->tail_count; i++)
+    for (uint32_t i = 0; i < log->tail_count; i++) {
         tail[i] = tail_at(log, i);
+    }
     free((void *)log->tail);
     log->tail = tail;
     log->tail_capacity = capacity;
@@ -139,22 +141,25 @@ void tail_add(struct log *log, struct log_chunk *chunk)
 {
     if (log->tail_count == log->tail_capacity && !grow_tail(log)) {
         /* Without memory the tail starts anew: followers read these batches from the disk. */
-        while (log->tail_count > 0)
+        while (log->tail_count > 0) {
             drop_oldest(log);
+        }
         if (log->tail_capacity == 0) return;
     }
     chunk_ref(chunk);
     log->tail[(log->tail_head + log->tail_count) & (log->tail_capacity - 1)] = chunk;
     log->tail_count++;
     log->tail_bytes += chunk->room;
-    while (log->tail_bytes > log->tail_bytes_max && log->tail_count > 1)
+    while (log->tail_bytes > log->tail_bytes_max && log->tail_count > 1) {
         drop_oldest(log);
+    }
 }
 
 void tail_free(struct log *log)
 {
-    while (log->tail_count > 0)
+    while (log->tail_count > 0) {
         drop_oldest(log);
+    }
     free((void *)log->tail);
     log->tail = NULL;
     log->tail_capacity = 0;
@@ -167,10 +172,11 @@ static uint32_t tail_index(const struct log *log, seqno s)
     uint32_t high = log->tail_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (tail_at(log, middle)->batches[0].header.first.v <= s.v)
+        if (tail_at(log, middle)->batches[0].header.first.v <= s.v) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return low == 0 ? log->tail_count : low - 1;
 }
@@ -184,10 +190,11 @@ struct log_chunk *log_tail_find(const struct log *log, seqno first, uint32_t *ou
     uint32_t high = chunk->batch_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (batch_last(&chunk->batches[middle].header).v < first.v)
+        if (batch_last(&chunk->batches[middle].header).v < first.v) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     if (low == chunk->batch_count || chunk->batches[low].header.first.v != first.v) return NULL;
     *out_index = low;

@@ -42,8 +42,9 @@ void metrics_free(struct metrics *m)
 static void observe(struct histogram *h, const double *bounds, size_t bound_count, double v)
 {
     size_t i = 0;
-    while (i < bound_count && v > bounds[i])
+    while (i < bound_count && v > bounds[i]) {
         i++;
+    }
     h->counts[i]++;
     h->sum += v;
     h->count++;
@@ -95,10 +96,11 @@ static void write_rows(struct text *t, const struct row *rows, size_t count)
     for (size_t i = 0; i < count; i++) {
         write_head(t, rows[i].name, rows[i].type, rows[i].help);
         text_add(t, "%s ", rows[i].name);
-        if (rows[i].is_seconds)
+        if (rows[i].is_seconds) {
             write_number(t, rows[i].seconds);
-        else
+        } else {
             text_add(t, "%llu", (unsigned long long)rows[i].integer);
+        }
         text_add(t, "\n");
     }
 }
@@ -279,10 +281,11 @@ static void write_follower_row(const struct follower_row *row, const struct tide
         text_add(t, "%s{follower=\"%s\",region=\"%u\",shard=\"%u\"} ", row->name, f->node_id,
                  f->region, f->shard);
     }
-    if (row->value == VALUE_LAG_SECONDS)
+    if (row->value == VALUE_LAG_SECONDS) {
         write_number(t, f->lag_seconds);
-    else
+    } else {
         text_add(t, "%llu", (unsigned long long)v);
+    }
     text_add(t, "\n");
 }
 
@@ -329,8 +332,9 @@ void metrics_write(const struct db *db, const struct tide_status *status, struct
                     &db->metrics->sync_seconds, sync_bounds, COUNT_OF(sync_bounds));
     write_histogram(t, "tidemark_log_group_records", "Records that shared one sync of the log.",
                     &db->metrics->group_records, group_bounds, COUNT_OF(group_bounds));
-    if (status->role == TIDE_ROLE_FOLLOWER)
+    if (status->role == TIDE_ROLE_FOLLOWER) {
         write_own_lag(status, t);
-    else
+    } else {
         write_followers(status, t);
+    }
 }

@@ -157,10 +157,11 @@ void overlay_applied(struct overlay *o, seqno applied)
         o->key_head++;
     }
     for (uint32_t i = 0; i < o->producer_count;) {
-        if (o->producers[i].seqno.v > applied.v)
+        if (o->producers[i].seqno.v > applied.v) {
             i++;
-        else
+        } else {
             o->producers[i] = o->producers[--o->producer_count];
+        }
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < o->type_count; i++) {

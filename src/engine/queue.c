@@ -162,10 +162,11 @@ static const char *write_obstacle(const struct db *db, enum code *out_code, char
     if (!db_is_leader(db)) {
         *out_code = E_READONLY;
         const char *leader = db->identity.leader_data_address;
-        if (leader[0])
+        if (leader[0]) {
             text_add(&t, "this node is a follower; write to the leader at %s", leader);
-        else
+        } else {
             text_add(&t, "this node is a follower and has not reached its leader yet");
+        }
         return text;
     }
     if (db->condition == DB_SERVING) return NULL;

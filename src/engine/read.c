@@ -181,14 +181,15 @@ static void describe_type(struct text *t, const struct signal_type *type)
     for (uint8_t i = 0; i < type->halflife_count; i++) {
         uint64_t ms = type->halflives_ms[i];
         const char *comma = i > 0 ? "," : "";
-        if (ms % 86400000 == 0)
+        if (ms % 86400000 == 0) {
             text_add(t, "%s%llud", comma, (unsigned long long)(ms / 86400000));
-        else if (ms % 3600000 == 0)
+        } else if (ms % 3600000 == 0) {
             text_add(t, "%s%lluh", comma, (unsigned long long)(ms / 3600000));
-        else if (ms % 1000 == 0)
+        } else if (ms % 1000 == 0) {
             text_add(t, "%s%llus", comma, (unsigned long long)(ms / 1000));
-        else
+        } else {
             text_add(t, "%s%llums", comma, (unsigned long long)ms);
+        }
     }
     text_add(t, " WINDOWS ");
     bool is_first = true;
@@ -208,8 +209,9 @@ static enum code do_schema_show(struct db *db, struct tide_run *run, struct op *
     char *bytes = run_take(run, capacity);
     if (!bytes) return no_memory(e);
     struct text t = text_of(bytes, capacity);
-    for (uint32_t id = 1; id <= count; id++)
+    for (uint32_t id = 1; id <= count; id++) {
         describe_type(&t, state_type_by_id(db->state, id));
+    }
     op->result.kind = TIDE_RESULT_TEXT;
     op->result.as.text = (struct tide_bytes){t.data, t.size};
     return OK;
@@ -262,11 +264,12 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
         code = ERR(&e, E_LOADING, "this follower has not reached its leader yet and holds nothing");
         break;
     default:
-        if (db->state)
+        if (db->state) {
             code = do_short(db, run, op, &e);
-        else
+        } else {
             code = ERR(&e, E_LOADING,
                        "this follower has not reached its leader yet and holds nothing");
+        }
     }
     if (code != OK) read_fail(run, op, &e);
     return true;

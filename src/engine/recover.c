@@ -50,10 +50,11 @@ static enum code read_footer(struct recovery *r, struct env_file *file, const st
             .seek_capacity = footer.seek_count,
         };
         out->seeks = malloc((footer.seek_count ? footer.seek_count : 1) * sizeof(*out->seeks));
-        if (out->seeks)
+        if (out->seeks) {
             memcpy(out->seeks, footer.seeks, footer.seek_count * sizeof(*out->seeks));
-        else
+        } else {
             code = ERR(e, E_NOMEMORY, "no memory for a seek index");
+        }
     }
     free(bytes);
     return code;
@@ -112,8 +113,9 @@ static void look_ahead(const struct recovery *r, size_t index, const struct posi
     *out_exists = false;
     for (size_t i = index + 1; i < r->found_count; i++) {
         const struct found *f = &r->found[i];
-        if (f->header.first.v == r->found[index].header.first.v)
+        if (f->header.first.v == r->found[index].header.first.v) {
             continue; /* its superseded source */
+        }
         *out_exists = true;
         if (f->header.first.v == end->seqno.v + 1 &&
             hash256_equal(&f->header.chain_at_start, &end->chain)) {
@@ -253,8 +255,9 @@ static enum code choose_copy(struct recovery *r, size_t *index, const struct fou
     size_t first = *index;
     size_t end = first + 1;
     size_t best = first;
-    while (end < r->found_count && r->found[end].header.first.v == r->found[first].header.first.v)
+    while (end < r->found_count && r->found[end].header.first.v == r->found[first].header.first.v) {
         end++;
+    }
     if (end - first > 1) TRY(find_best(r, first, end, &best, e));
     for (size_t i = first; i < end; i++) {
         if (i != best) TRY(drop_file(r, &r->found[i], e));
@@ -297,11 +300,9 @@ static enum code take_segments(struct recovery *r, struct err *e)
         }
         TRY(take_one(r, f, e));
     }
-    seqno end = log_durable(r->log).seqno;
-#if TIDEMARK_PLANTED_BUG == 3
-    return OK;
-#endif
+#if TIDEMARK_PLANTED_BUG != 3 /* 3: cut at the first bad record, whatever was acknowledged */
     TRY(recover_judge_headless(r, e));
+    seqno end = log_durable(r->log).seqno;
     if (r->has_mark && r->mark.durable.seqno.v > end.v) {
         return ERR(
             e, E_ROTTEN,
@@ -311,6 +312,7 @@ static enum code take_segments(struct recovery *r, struct err *e)
             (unsigned long long)end.v, (unsigned long long)r->mark.durable.seqno.v,
             (unsigned long long)r->mark.segment);
     }
+#endif
     return OK;
 }
 
@@ -344,9 +346,10 @@ out:
     free(r.found);
     free(r.headless);
     free(r.window);
-    if (code == OK)
+    if (code == OK) {
         *out = r.log;
-    else
+    } else {
         log_free(r.log);
+    }
     return code;
 }

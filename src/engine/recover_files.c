@@ -63,8 +63,9 @@ static enum code measure_content(struct recovery *r, struct env_file *file, uint
         TRY(r->env->v->pread(r->env, file, at, r->window, size, &got, e));
         if (got == 0) return OK;
         size_t used = got;
-        while (used > 0 && r->window[used - 1] == 0)
+        while (used > 0 && r->window[used - 1] == 0) {
             used--;
+        }
         if (used > 0) *out = at + used;
         at += got;
     }
@@ -122,8 +123,9 @@ static int compare_found(const void *a, const void *b)
 {
     const struct found *x = a;
     const struct found *y = b;
-    if (x->header.first.v != y->header.first.v)
+    if (x->header.first.v != y->header.first.v) {
         return x->header.first.v < y->header.first.v ? -1 : 1;
+    }
     return (x->file_id > y->file_id) - (x->file_id < y->file_id);
 }
 
@@ -224,8 +226,9 @@ enum code recover_judge_headless(struct recovery *r, struct err *e)
         if (h->content_size == 0) continue;
         TRY(read_evidence(r, h, r->identity->led, r->identity->led_count, &evidence, e));
         bool is_marked = r->has_mark && r->mark.durable.seqno.v > end.v;
-        if (!is_marked && evidence.durable_through.v <= end.v && !is_registered_newest(r, h))
+        if (!is_marked && evidence.durable_through.v <= end.v && !is_registered_newest(r, h)) {
             continue;
+        }
         return recover_rotten(r, h->file_id, 0, seqno_next(end), "its header does not verify", e);
     }
     return OK;

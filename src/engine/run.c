@@ -148,8 +148,9 @@ int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_
         free(entries);
         return -1;
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         take_signal(&entries[i], &signals[i]);
+    }
     op->more = entries;
     op->count = (uint32_t)n;
     take_options(op, options);

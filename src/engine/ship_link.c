@@ -313,8 +313,9 @@ static void join(struct ship_link *link)
     struct position from = link->last;
     uint32_t index = slots_find(&s->table, link->facts.node_id);
 #if TIDEMARK_PLANTED_BUG == 4 /* resume at max(requested, slot) */
-    if (index != SLOT_NONE && s->table.slots[index].stored.seqno.v > from.seqno.v)
+    if (index != SLOT_NONE && s->table.slots[index].stored.seqno.v > from.seqno.v) {
         from = s->table.slots[index].stored;
+    }
 #endif
     if (index != SLOT_NONE && s->by_slot[index] != NULL) {
         ship_link_end(s->by_slot[index], WIRE_END_CLOSING, "its node has a newer link");

@@ -155,12 +155,13 @@ static void json_string(struct text *t, const char *name, const char *value)
     text_add(t, "\"%s\":\"", name);
     for (const char *c = value; *c; c++) {
         unsigned char u = (unsigned char)*c;
-        if (u == '"' || u == '\\')
+        if (u == '"' || u == '\\') {
             text_add(t, "\\%c", u);
-        else if (u < 0x20 || u > 0x7e)
+        } else if (u < 0x20 || u > 0x7e) {
             text_add(t, "\\u%04x", u);
-        else
+        } else {
             text_add(t, "%c", u);
+        }
     }
     text_add(t, "\"");
 }

@@ -70,8 +70,9 @@ static bool take_scratch(struct write *w, uint32_t count)
 {
     if (count <= w->scratch_capacity) return true;
     uint32_t capacity = w->scratch_capacity ? w->scratch_capacity : 64;
-    while (capacity < count)
+    while (capacity < count) {
         capacity *= 2;
+    }
     struct signal_entry *scratch = realloc(w->scratch, capacity * sizeof(*scratch));
     if (!scratch) return false;
     w->scratch = scratch;
@@ -94,8 +95,9 @@ static bool is_key_in_scratch(const struct write *w, uint32_t count, const struc
 static struct growth growth_of(const struct write *w, uint32_t count)
 {
     struct growth growth = {.entries = count};
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         growth.key_bytes += w->scratch[i].item.size;
+    }
     return growth;
 }
 
@@ -262,14 +264,16 @@ static enum code do_signals(struct write *w, struct tide_run *run, struct op *op
     uint32_t count = 0;
     const struct op_entry *entries = op->more;
     if (op->count == 0) return ERR(e, E_INVALID, "a record needs at least one signal");
-    if (!take_scratch(w, op->count))
+    if (!take_scratch(w, op->count)) {
         return ERR(e, E_NOMEMORY, "no memory for %u signals", op->count);
+    }
     TRY(judge_envelope(w, op, &j, e));
     if (j.is_duplicate) return finish_duplicate(w, run, op, &j.envelope, j.waits, e);
     for (uint32_t i = 0; i < op->count; i++) {
         TRY(judge_entry(w, &entries[i], &count, &op->result, &j.is_duplicate, &j.waits, e));
-        if (j.is_duplicate)
+        if (j.is_duplicate) {
             return ERR(e, E_INVALID, "give the idempotency key of the whole record");
+        }
     }
     TRY(append_signals(w, &j.envelope, count, e));
     accept(run, op, w->assigned);
@@ -281,8 +285,9 @@ static enum code do_signals(struct write *w, struct tide_run *run, struct op *op
 static uint32_t group_end(const struct tide_run *run, uint32_t begin)
 {
     uint32_t i = begin + 1;
-    while (i < run->count && run->ops[i].kind != OP_GROUP_END)
+    while (i < run->count && run->ops[i].kind != OP_GROUP_END) {
         i++;
+    }
     return i;
 }
 
@@ -329,8 +334,9 @@ static enum code judge_member(struct write *w, struct op *op, uint32_t *count, s
     const struct op_entry *entries = op->more;
     for (uint32_t i = 0; i < op->count; i++) {
         TRY(judge_entry(w, &entries[i], count, &op->result, &is_duplicate, &waits, e));
-        if (is_duplicate)
+        if (is_duplicate) {
             return ERR(e, E_INVALID, "keys of single entries are not offered in SIGNALS");
+        }
     }
     return OK;
 }
@@ -356,10 +362,11 @@ static void accept_group(struct write *w, struct tide_run *run, uint32_t begin, 
 {
     for (uint32_t i = begin; i <= end; i++) {
         struct op *op = &run->ops[i];
-        if (op->result.is_duplicate)
+        if (op->result.is_duplicate) {
             accept_duplicate(run, op, op->is_waiting);
-        else if (is_appended)
+        } else if (is_appended) {
             accept(run, op, w->assigned);
+        }
     }
 }
 
@@ -399,15 +406,17 @@ static enum code write_group_record(struct write *w, struct tide_run *run, uint3
     uint32_t count = 0;
     *out_guilty = begin;
     TRY(count_group(run, begin, end, &entries, e));
-    if (!take_scratch(w, entries ? entries : 1))
+    if (!take_scratch(w, entries ? entries : 1)) {
         return ERR(e, E_NOMEMORY, "no memory for %u signals", entries);
+    }
     TRY(judge_envelope(w, &run->ops[begin], &j, e));
     if (j.is_duplicate) return repeat_group(w, run, begin, end, &j, e);
     TRY(judge_members(w, run, begin, end, &count, out_guilty, e));
-    if (count > 0)
+    if (count > 0) {
         TRY(append_signals(w, &j.envelope, count, e));
-    else
+    } else {
         TRY(append_producer(w, &j.envelope, e));
+    }
     accept_group(w, run, begin, end, count > 0 || (j.envelope.flags & ENVELOPE_PRODUCER));
     return OK;
 }
@@ -464,8 +473,9 @@ static enum code do_producer_skip(struct write *w, struct tide_run *run, struct 
                                   struct err *e)
 {
     struct judgement j;
-    if (op->producer.size == 0)
+    if (op->producer.size == 0) {
         return ERR(e, E_LIMIT, "the producer id has 0 bytes; 1 to 255 are allowed");
+    }
     TRY(judge_envelope(w, op, &j, e));
     if (j.is_duplicate) return finish_duplicate(w, run, op, &j.envelope, j.waits, e);
     TRY(append_producer(w, &j.envelope, e));
@@ -507,8 +517,9 @@ void write_refuse(struct tide_run *run, enum code code, const char *message)
         end = group_end(run, end);
         if (end == run->count) end--;
     }
-    for (; run->cursor <= end; run->cursor++)
+    for (; run->cursor <= end; run->cursor++) {
         refuse(run, &run->ops[run->cursor], &e);
+    }
 }
 
 bool write_op(struct write *w, struct tide_run *run)
@@ -592,8 +603,9 @@ void write_on_applied(struct write *w, seqno applied)
 {
     overlay_applied(&w->overlay, applied);
     uint32_t gone = 0;
-    while (gone < w->closed_growth_count && w->closed_growth[gone].last.v <= applied.v)
+    while (gone < w->closed_growth_count && w->closed_growth[gone].last.v <= applied.v) {
         gone++;
+    }
     w->closed_growth_count -= gone;
     memmove(w->closed_growth, w->closed_growth + gone,
             w->closed_growth_count * sizeof(w->closed_growth[0]));

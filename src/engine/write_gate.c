@@ -144,10 +144,11 @@ enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
     uint64_t last = 0;
     struct write_ref ref = {0};
     const struct pending_producer *pending = overlay_find_producer(&w->overlay, producer);
-    if (pending)
+    if (pending) {
         last = pending->number;
-    else
+    } else {
         (void)state_producer_find(w->db->state, producer, &last, &ref); /* unknown: last is 0 */
+    }
     if (number == last + 1) return OK;
     if (number > last + 1) {
         return ERR(e, E_GAP, "producer number %llu skips ahead; the next expected one is %llu",
@@ -217,8 +218,9 @@ enum code gate_schema(struct write *w, const struct tide_schema_signal *schema,
         return ERR(e, E_LIMIT, "a signal type's name has 1 to %u characters of A-Z a-z 0-9 . _ -",
                    SIGNAL_NAME_SIZE_MAX);
     }
-    if (out->mode > SIGNAL_MODE_LATEST)
+    if (out->mode > SIGNAL_MODE_LATEST) {
         return ERR(e, E_INVALID, "unknown signal mode %u", out->mode);
+    }
     memcpy(out->name, name.data, name.size);
     TRY(gate_halflives(schema, out, e));
     seqno pending;
