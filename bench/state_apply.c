@@ -128,7 +128,9 @@ int main(int argc, char **argv)
     struct state_log log;
     state_log_init(&log, 1700000000000);
     struct state *s = state_log_state(&log, &alloc);
-    state_log_type(&log, 1, "view", UINT64_C(7) * 24 * 3600 * 1000);
+    struct record type = state_log_type_record(1, "view", UINT64_C(7) * 24 * 3600 * 1000);
+    type.as.schema.windows = WINDOW_1H | WINDOW_24H | WINDOW_7D | WINDOW_ALL;
+    state_log_record(&log, &type);
     state_log_seal(&log);
     state_log_apply(&log, 0, 1, s);
 

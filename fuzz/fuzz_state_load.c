@@ -68,6 +68,9 @@ static void ask(const struct state *s, struct alloc *alloc)
     for (request.type_id = 1; request.type_id <= state_type_count(s); request.type_id++) {
         enum code code = retrieve_run(s, alloc, &request, rows, &count, NULL);
         must(code == OK || code == E_SCHEMA);
+        uint64_t hour = state_count_window(s, request.type_id, 0, WINDOW_1H);
+        uint64_t month = state_count_window(s, request.type_id, 0, WINDOW_30D);
+        must(hour <= UINT64_MAX / 2 && month <= UINT64_MAX / 2);
     }
 }
 

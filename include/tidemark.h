@@ -135,7 +135,8 @@ struct tide_options {
     uint64_t heartbeat_ms;           /* 500 */
     uint64_t suspect_ms;             /* 3 s */
     uint64_t dead_ms;                /* 10 s */
-    uint64_t clock_skew_max_ms;      /* 5 s: event times further ahead are clamped to arrival */
+    uint64_t clock_skew_max_ms;      /* 5 s, at most 1 h: event times further ahead are clamped to
+                                        arrival */
     uint64_t dedup_keys_max;         /* 4 M */
     uint64_t memory_max;             /* 80 % of memory */
     uint32_t runs_max;               /* runs in flight before TIDE_BUSY; 65,536 */

@@ -40,7 +40,9 @@
     X(BLOCK_COUNT, 5, "count", "one signal type's all-time counts of 4,096 items")       \
     X(BLOCK_DEDUP, 6, "dedup", "up to 4,096 idempotency keys of one minute of log time") \
     X(BLOCK_PRODUCERS, 7, "producers", "producer sequences, 1,024 producers")            \
-    X(BLOCK_MEMBERS, 8, "members", "members and voters")
+    X(BLOCK_MEMBERS, 8, "members", "members and voters")                                 \
+    X(BLOCK_WINDOW, 9, "window",                                                         \
+      "up to 4,096 items of one signal type, counted in one bucket of time")
 enum block_kind {
 #define X(constant, number, name, meaning) constant = number,
     BLOCK_TABLE(X)
@@ -51,7 +53,8 @@ const char *block_kind_name(uint32_t kind);
 struct block_id {
     uint32_t kind;
     /* Column and count: type id << 40 | halflife index << 36 | sign << 35 | item block; dedup:
-     * minute << 20 | part of the minute; keys and producers: 0, 1 ...; the others 0. */
+     * minute << 20 | part of the minute; window: (type id - 1) << 54 | ring << 52 | bucket << 19 |
+     * part of the bucket; keys and producers: 0, 1 ...; the others 0. */
     uint64_t number;
 };
 static inline int block_id_compare(struct block_id a, struct block_id b)

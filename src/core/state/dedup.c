@@ -249,6 +249,12 @@ bool dedup_add(struct dedup *d, uint64_t minute, const struct id128 *key,
     return true;
 }
 
+uint64_t dedup_due_ms(const struct dedup *d)
+{
+    if (d->live == d->end) return UINT64_MAX;
+    return (minute_of(*place_of(d, d->live)) + WINDOW_MINUTES + 1) * MINUTE_MS;
+}
+
 uint32_t dedup_part_count(const struct dedup *d)
 {
     return (uint32_t)(d->end - d->live);

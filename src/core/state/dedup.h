@@ -51,6 +51,8 @@ MUST_CHECK bool dedup_add(struct dedup *d, uint64_t minute, const struct id128 *
 bool dedup_find(const struct dedup *d, const struct id128 *key, struct write_ref *out);
 void dedup_prefetch(const struct dedup *d, const struct id128 *key);
 
+/* Leader time, ms, at which the oldest keys go; UINT64_MAX when there is none. */
+uint64_t dedup_due_ms(const struct dedup *d);
 uint32_t dedup_part_count(const struct dedup *d); /* live parts, ascending block numbers */
 struct block *dedup_part(const struct dedup *d, uint32_t i);
 /* Bytes that `entries` more keys can make this grow. */

@@ -11,6 +11,7 @@
 #include "core/state/producers.h"
 #include "core/state/schema.h"
 #include "core/state/state.h"
+#include "core/state/windows.h"
 
 /* Life of a state. A batch that failed half-way leaves it BROKEN: it can be questioned, but not
  * applied to, pinned or loaded any more. */
@@ -36,6 +37,7 @@ struct state {
     struct schema schema;
     struct keys items; /* rows: i64 created_at */
     struct columns columns;
+    struct windows windows;
     struct dedup dedup;
     struct keys producers;
     struct block *members; /* NULL until the first members record */

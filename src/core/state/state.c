@@ -22,6 +22,7 @@ struct state *state_new(struct alloc *alloc, struct id128 cluster, struct stream
     schema_init(&s->schema, alloc);
     keys_init(&s->items, alloc, items, seed);
     columns_init(&s->columns, alloc);
+    windows_init(&s->windows, alloc);
     dedup_init(&s->dedup, alloc, seed);
     producers_init(&s->producers, alloc, seed);
     return s;
@@ -33,6 +34,7 @@ void state_free(struct state *s)
     schema_fini(&s->schema);
     keys_fini(&s->items);
     columns_fini(&s->columns);
+    windows_fini(&s->windows);
     dedup_fini(&s->dedup);
     keys_fini(&s->producers);
     block_release(s->alloc, s->members);
@@ -126,6 +128,19 @@ uint64_t state_count_all(const struct state *s, uint32_t type_id, uint32_t item)
     return columns_count(&s->columns, type_id, item);
 }
 
+uint64_t state_count_window(const struct state *s, uint32_t type_id, uint32_t item, uint8_t window)
+{
+    if (window == WINDOW_ALL) return state_count_all(s, type_id, item);
+    return windows_count(&s->windows, type_id, item, window);
+}
+
+uint64_t state_next_due_ms(const struct state *s)
+{
+    uint64_t windows = s->windows.due_ms;
+    uint64_t keys = dedup_due_ms(&s->dedup);
+    return windows < keys ? windows : keys;
+}
+
 bool state_dedup_find(const struct state *s, const struct id128 *key, struct write_ref *out)
 {
     return dedup_find(&s->dedup, key, out);
@@ -149,7 +164,8 @@ bool state_producer_find(const struct state *s, struct slice producer, uint64_t 
 uint64_t state_bytes(const struct state *s)
 {
     return atomic_load_explicit(&s->alloc->used_bytes, memory_order_relaxed) +
-           map_bytes(&s->items.map) + map_bytes(&s->dedup.map) + map_bytes(&s->producers.map);
+           map_bytes(&s->items.map) + map_bytes(&s->dedup.map) + map_bytes(&s->producers.map) +
+           s->windows.map_bytes;
 }
 
 bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes)
@@ -161,7 +177,8 @@ bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes)
     uint64_t growth = keys_growth_max(&s->items, entries, key_bytes) +
                       keys_growth_max(&s->producers, entries, key_bytes) +
                       dedup_growth_max(&s->dedup, entries) +
-                      columns_growth_max(&s->schema, entries, item_blocks);
+                      columns_growth_max(&s->schema, entries, item_blocks) +
+                      windows_growth_max(&s->windows, entries, item_blocks);
     uint64_t used = state_bytes(s);
     return used <= limit && growth <= limit - used;
 }

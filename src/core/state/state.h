@@ -78,6 +78,12 @@ int64_t state_item_created_ms(const struct state *s, uint32_t item);
 double state_score(const struct state *s, uint32_t type_id, uint32_t item, uint32_t halflife,
                    int64_t at_ms);
 uint64_t state_count_all(const struct state *s, uint32_t type_id, uint32_t item);
+/* Events of the item in a window, one WINDOW_* bit: windows.h has the definition. 0 for a window
+ * that the type does not declare. */
+uint64_t state_count_window(const struct state *s, uint32_t type_id, uint32_t item, uint8_t window);
+/* Leader time, ms, at which something falls due: a bucket that holds something enters or leaves a
+ * window, or idempotency keys expire. UINT64_MAX: nothing will. */
+uint64_t state_next_due_ms(const struct state *s);
 
 /* Where a write with this key, or this producer's newest write, went. */
 struct write_ref {

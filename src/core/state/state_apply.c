@@ -52,6 +52,7 @@ static enum code entries_flush(struct apply *a)
 {
     struct keys *items = &a->state->items;
     struct columns *columns = &a->state->columns;
+    struct windows *windows = &a->state->windows;
     uint32_t count = a->entry_count;
     a->entry_count = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -68,10 +69,16 @@ static enum code entries_flush(struct apply *a)
         if (p->index == KEYS_NONE) p->index = keys_add(items, p->item, p->hash, &p->time_ms);
         if (p->index == KEYS_NONE) return no_memory(a);
         columns_prefetch(columns, p->type->id, p->index);
+        windows_prefetch_row(windows, p->type->id, p->index);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pending_entry *p = &a->entries[i];
+        windows_prefetch_entry(windows, p->type->id, p->index, p->time_ms);
     }
     for (uint32_t i = 0; i < count; i++) {
         const struct pending_entry *p = &a->entries[i];
         if (!columns_add(columns, p->type, p->index, p->weight, p->time_ms)) return no_memory(a);
+        if (!windows_add(windows, p->type->id, p->index, p->time_ms)) return no_memory(a);
     }
     a->state->entry_count += count;
     return OK;
@@ -128,7 +135,10 @@ static enum code apply_schema(struct apply *a, const struct record_schema *schem
     if (code != OK) {
         return ERR(a->e, code, "record %llu (schema): %s", (unsigned long long)a->at.v, why.text);
     }
-    if (!columns_add_type(&a->state->columns, a->state->schema.count)) return no_memory(a);
+    struct state *s = a->state;
+    uint32_t id = s->schema.count; /* the newest, or one that has its columns already */
+    if (!columns_add_type(&s->columns, id)) return no_memory(a);
+    if (!windows_add_type(&s->windows, schema_type(&s->schema, id))) return no_memory(a);
     return OK;
 }
 
@@ -290,7 +300,8 @@ enum code state_apply_batch(struct state *s, const struct batch_header *h, struc
     a.entry_count = 0;
     a.key_count = 0;
     dedup_advance(&s->dedup, a.minute);
-    enum code code = apply_payload(&a, payload);
+    bool has_advanced = windows_advance(&s->windows, hlc_ms(h->leader_time));
+    enum code code = has_advanced ? apply_payload(&a, payload) : no_memory(&a);
     if (code != OK) {
         s->life = STATE_BROKEN;
         return code;

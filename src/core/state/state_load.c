@@ -15,6 +15,8 @@ static enum code load_meta(struct state *s, struct block_id id, struct slice byt
     s->loaded_meta = m;
     s->feature_level = m.feature_level;
     s->entry_count = m.entry_count;
+    bool has_advanced = windows_advance(&s->windows, hlc_ms(m.leader_time));
+    ASSERT(has_advanced); /* nothing is in them yet */
     return OK;
 }
 
@@ -23,6 +25,10 @@ static enum code load_schema(struct state *s, struct block_id id, struct slice b
     TRY(schema_load(&s->schema, id, bytes, e));
     if (!columns_add_type(&s->columns, s->schema.count)) {
         return ERR(e, E_NOMEMORY, "no memory for the columns of %u types", s->schema.count);
+    }
+    for (uint32_t type = 1; type <= s->schema.count; type++) {
+        if (windows_add_type(&s->windows, schema_type(&s->schema, type))) continue;
+        return ERR(e, E_NOMEMORY, "no memory for the windows of type %u", type);
     }
     return OK;
 }
@@ -65,6 +71,7 @@ static enum code load_kind(struct state *s, struct block_id id, struct slice byt
     case BLOCK_PRODUCERS:
         return producers_load(&s->producers, s->loaded_meta.position.seqno, id, bytes, e);
     case BLOCK_MEMBERS: return load_members(s, id, bytes, e);
+    case BLOCK_WINDOW: return windows_load(&s->windows, s->items.count, id, bytes, e);
     default: return ERR(e, E_CORRUPT, "a block of unknown kind %u", id.kind);
     }
 }

@@ -33,7 +33,7 @@ static uint64_t count_blocks_max(const struct state *s)
     }
     uint64_t small = 3; /* meta, schema, members */
     return small + item_blocks + lists * item_blocks + dedup_part_count(&s->dedup) +
-           keys_block_count(&s->producers);
+           keys_block_count(&s->producers) + s->windows.parts;
 }
 
 static void add_held(struct state_version *v, struct block *b)
@@ -50,6 +50,11 @@ static void add(struct state_version *v, struct block *b)
     if (b == NULL) return;
     block_hold(b);
     add_held(v, b);
+}
+
+static void add_window(void *version, struct block *b)
+{
+    add(version, b);
 }
 
 static void add_list(struct state_version *v, const struct block_list *list, uint32_t count)
@@ -102,6 +107,7 @@ struct state_version *state_pin(struct state *s)
     }
     add_list(v, &s->producers.blocks, keys_block_count(&s->producers));
     add(v, s->members);
+    windows_each_block(&s->windows, add_window, v);
     return v;
 }
 
