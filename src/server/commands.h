@@ -67,7 +67,7 @@ void commands_dispatch(struct conn *c, struct turn *turn, const struct command *
 void commands_run_queued(struct turn *turn, size_t slot, const struct command *command,
                          const struct slice *words, size_t count);
 
-/* docs/COMMANDS.md. */
+/* The list at the end of docs/COMMANDS.md. */
 void commands_write_docs(struct out *o);
 
 /* --- for the functions behind the rows --- */

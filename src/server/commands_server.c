@@ -218,10 +218,6 @@ void commands_write_docs(struct out *o)
     size_t count = 0;
     const struct command *table = commands_table(&count);
     const char *group = "";
-    out_text(o, "# Commands\n\n"
-                "Every command of the data port, made from the table in src/server/commands.c. "
-                "Names and options are\nthe same in upper and lower case. HELP and COMMAND DOCS "
-                "show the same table on a running server.\n");
     for (size_t i = 0; i < count; i++) {
         const struct command *c = &table[i];
         if (strcmp(group, c->group) != 0) out_format(o, "\n## %s\n\n", c->group);

@@ -93,6 +93,7 @@ def broken_requests_get_one_line_and_an_end(world):
         (b"*1\r\n$4\r\nPINGxx", b"bulk string without its end"),
         (b"PING \"\r\n", b"unbalanced quotes"),
         (b"x" * 70000, b"too big inline request"),
+        (b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03", b"zero byte"),  # a TLS greeting
     ):
         with raw(node) as s:  # it must close by itself
             s.sendall(data)
@@ -111,7 +112,7 @@ def broken_requests_get_one_line_and_an_end(world):
     equal(node.call("COUNT", "view", "evil", "all"), 0)
     for cut in (b"*", b"*3\r\n$6\r\nSIGNAL\r\n$4\r\nview\r\n$4\r\nev", b"*2\r\n$4\r\nECHO\r\n$3\r\nabc", b"PIN"):
         equal(say(node, cut), b"")
-    equal(node.metrics().of("tidemark_commands_total", command="unknown", outcome="caller"), 10)
+    equal(node.metrics().of("tidemark_commands_total", command="unknown", outcome="caller"), 11)
 
 
 @test
@@ -236,6 +237,38 @@ def pages_tell_operators_what_they_need(world):
     equal(m.of("tidemark_build_info"), 1)
     names = [line.split()[2] for line in m.text.splitlines() if line.startswith("# TYPE ")]
     equal(len(names), len(set(names)), "names typed once")
+
+
+@test
+def a_follower_is_told_in_the_words_of_redis(world):
+    leader = world.start("n1")
+    follower = world.start("n2", follow=leader)
+    leader.call("SIGNAL", "view", "a")
+    tm.wait_equal(leader, follower)
+    until("the leader counts its ack", lambda: leader.call("WAIT", 1, 10) == 1)
+    info = leader.call("INFO", "replication")
+    port = tm.split_address(follower.data)[1]
+    contains(info, "role:master\r\nconnected_slaves:1\r\nslave0:ip=127.0.0.1,port=%d,state=online,offset=" % port)
+    contains(info, "master_repl_offset:%d\r\n" % leader.seqno())
+    until("the follower's link is up", lambda: "master_link_status:up" in follower.call("INFO", "replication"))
+    contains(follower.call("INFO"), "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:%d\r\n"
+             % tm.split_address(leader.data)[1], "slave_read_only:1\r\n", "loading:0\r\n")
+    equal(leader.call("ROLE")[0], "master")
+    equal(leader.call("ROLE")[2][0][:2], ["127.0.0.1", str(port)])
+    equal(follower.call("ROLE")[:2], ["slave", "127.0.0.1"])
+    contains(follower.error("SIGNAL", "view", "a"), "READONLY ", leader.data)
+    with follower.connect(3) as client:
+        equal(client.call("HELLO")["role"], "replica")
+        until("staleness has a bound", lambda: client.call("RETRIEVE", "top")["staleness_ms"] < 60000)
+    until("it is ready", lambda: follower.get("/readyz") == (200, "ready\n"))
+    follower.metrics().judge()
+    leader.metrics().judge()
+    slot = leader.call("SLOT.LIST")[0]
+    equal(tm.pairs(slot)["id"], "n2")
+    leader.kill()
+    until("the follower says so", lambda: "master_link_status:down" in follower.call("INFO", "replication"))
+    until("it is in the log", lambda: "not connected to the leader" in follower.log())
+    equal(follower.call("COUNT", "view", "a", "all"), 1)
 
 
 @test
