@@ -6,7 +6,7 @@
 #include "server/now.h"
 #include "server/turn.h"
 
-enum { IDLE_TURNS_MAX = 256, IDLE_INPUTS_MAX = 256 };
+enum { IDLE_TURNS_MAX = 128, IDLE_INPUTS_MAX = 256 };
 
 /* Bounds what clients can make the server hold: input, replies on their way, MULTI queues. */
 #define MEMORY_OF_CLIENTS_MAX GIB
@@ -47,7 +47,7 @@ struct turn *service_take_turn(struct service *service)
 
 void service_give_turn(struct service *service, struct turn *turn)
 {
-    if (service->idle_turn_count >= IDLE_TURNS_MAX) {
+    if (service->idle_turn_count >= IDLE_TURNS_MAX || turn_is_oversized(turn)) {
         turn_free(turn);
         return;
     }

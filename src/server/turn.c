@@ -10,7 +10,6 @@
 
 enum {
     SLOTS_AT_FIRST = 128,
-    SLOTS_KEPT_MAX = 2 * TURN_COMMANDS_MAX,
     OUT_KEPT_MAX = 64 * 1024,
 };
 
@@ -45,11 +44,6 @@ void turn_free(struct turn *turn)
 
 void turn_reset(struct turn *turn)
 {
-    if (turn->slot_capacity > SLOTS_KEPT_MAX) {
-        alloc_put(&turn->service->alloc, turn->slots, turn->slot_capacity * sizeof(*turn->slots));
-        turn->slots = NULL;
-        turn->slot_capacity = 0;
-    }
     tide_run_reset(turn->run);
     out_reset(&turn->ready, OUT_KEPT_MAX);
     out_reset(&turn->out, OUT_KEPT_MAX);

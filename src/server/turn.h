@@ -66,8 +66,13 @@ struct turn {
 /* NULL: no memory. */
 struct turn *turn_new(struct service *service);
 void turn_free(struct turn *turn);
-/* Empty it for another use, and give up what grew out of the ordinary. */
+/* Empty it for another use, and give up replies that grew out of the ordinary. */
 void turn_reset(struct turn *turn);
+/* Is it larger than what is worth keeping? A large MULTI made it so. */
+static inline bool turn_is_oversized(const struct turn *turn)
+{
+    return turn->slot_capacity > (size_t)2 * TURN_COMMANDS_MAX;
+}
 
 /* Append count empty slots; the index of the first, or -1: no memory. */
 MUST_CHECK int64_t turn_add_slots(struct turn *turn, size_t count);

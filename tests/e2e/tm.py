@@ -424,6 +424,12 @@ class World:
             print("--- %s, %s" % (node.name, "running" if node.is_running() else "not running"))
             print(node.log()[-SHOWN_LOG_SIZE:])
 
+    def judge_logs(self):
+        """A sanitizer's complaint fails the test, also when the node was killed in the end."""
+        for node in self.nodes:
+            if os.path.exists(node.log_path):
+                check("Sanitizer" not in node.log(), "a sanitizer complains in %s", node.name)
+
     def close(self):
         for node in self.nodes:
             with contextlib.suppress(OSError):
@@ -464,6 +470,7 @@ def run_one(function):
     started = time.monotonic()
     try:
         function(world)
+        world.judge_logs()
         print("ok      %s (%.1f s)" % (function.__name__, time.monotonic() - started))
     except Skip as e:
         print("skipped %s: %s" % (function.__name__, e))
