@@ -346,9 +346,9 @@ static void abort_group(struct tide_run *run, uint32_t begin, uint32_t end, uint
 {
     struct err other = *e;
     if (guilty != begin) {
-        other.code = E_INVALID;
-        (void)ERR(&other, E_INVALID,
-                  "nothing was written: another command of this MULTI was refused");
+        /* Some clients show only the first error of a transaction: it says what was wrong. */
+        (void)ERR(&other, E_INVALID, "nothing was written: command %u of this MULTI: %s",
+                  (unsigned)(guilty - begin), e->text);
     }
     for (uint32_t i = begin; i <= end && i < run->count; i++) {
         run->ops[i].is_waiting = false;

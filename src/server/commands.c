@@ -72,7 +72,8 @@ static const struct command table[] = {
     {"SLOT.LIST", NULL, 1, NODE, handle_slot_list, "Node", "",
      "The slot of every follower, as its leader sees it."},
     {"WAIT", NULL, 3, NODE | ALONE, handle_wait, "Node", "followers ms",
-     "Wait until so many followers stored this client's writes; answers how many did."},
+     "Wait until so many followers stored this client's writes, or everybody's if it wrote "
+     "nothing; answers how many did."},
     {"WAITAOF", NULL, 4, NODE | ALONE, handle_waitaof, "Node", "local followers ms",
      "Like WAIT; answers whether this node and how many followers stored them."},
     {"ROLE", NULL, 1, NODE, handle_role, "Node", "", "The role in the form that Redis has."},

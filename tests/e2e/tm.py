@@ -477,8 +477,8 @@ def run_one(function):
     except BaseException as e:
         print("FAILED  %s" % function.__name__)
         if isinstance(e, Failure):
-            print("    " + str(e))
-        traceback.print_exc(file=sys.stdout)
+            print("    " + str(e)[:SHOWN_LOG_SIZE])
+        print("".join(traceback.format_exception(e))[-SHOWN_LOG_SIZE:])
         world.show()
         if not isinstance(e, Exception):
             raise
