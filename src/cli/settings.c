@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "env/net_address.h"
 
 struct setting_row {
     const char *key;
@@ -41,6 +42,13 @@ static bool parse_switch(struct slice text, uint64_t *out)
     return false;
 }
 
+static bool is_address(const char *text)
+{
+    struct net_address address;
+    struct err e;
+    return net_address_parse(text, &address, &e) == OK && address.port > 0;
+}
+
 /* Parse one value by its kind. Returns NULL, or what would have been right. */
 static const char *parse_value(enum setting_kind kind, const char *value, uint64_t *out)
 {
@@ -48,6 +56,8 @@ static const char *parse_value(enum setting_kind kind, const char *value, uint64
     switch (kind) {
     case SETTING_TEXT:
         return text.size <= ADDRESS_SIZE_MAX ? NULL : "at most 255 bytes are possible";
+    case SETTING_ADDRESS:
+        return is_address(value) ? NULL : "HOST:PORT is needed, like 127.0.0.1:7402";
     case SETTING_NODE_ID:
         return is_node_id(text) ? NULL : "1 to 64 letters, digits, dots, _ or - are needed";
     case SETTING_SWITCH: return parse_switch(text, out) ? NULL : "yes or no is needed";

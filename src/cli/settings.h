@@ -18,6 +18,7 @@
 
 enum setting_kind {
     SETTING_TEXT,
+    SETTING_ADDRESS, /* HOST:PORT of another node or of this one as others see it */
     SETTING_NODE_ID,
     SETTING_SWITCH,     /* yes or no; as a flag without a value */
     SETTING_LOG_FORMAT, /* logfmt or json */
@@ -31,7 +32,7 @@ enum setting_kind {
 /* X(constant, key, flag, kind, default, value name, help) */
 #define SETTINGS_TABLE(X)                                                                          \
     X(DIR, "dir", "dir", SETTING_TEXT, "./tidemark-data", "DIR", "data directory, made if absent") \
-    X(FOLLOW, "follow", "follow", SETTING_TEXT, "", "HOST:7402",                                   \
+    X(FOLLOW, "follow", "follow", SETTING_ADDRESS, "", "HOST:7402",                                \
       "follow the leader at this replication address; without it a new directory leads and an "    \
       "existing one does what its identity says")                                                  \
     X(ID, "id", "id", SETTING_NODE_ID, "", "NAME",                                                 \
@@ -40,7 +41,7 @@ enum setting_kind {
     X(SHARD, "shard", "shard", SETTING_U16, "0", "N", "shard of the stream")                       \
     X(BIND, "bind", "bind", SETTING_TEXT, "127.0.0.1", "ADDRESS",                                  \
       "address to listen on; other than loopback needs --insecure in this version")                \
-    X(ADVERTISE, "advertise", "advertise", SETTING_TEXT, "", "HOST:PORT",                          \
+    X(ADVERTISE, "advertise", "advertise", SETTING_ADDRESS, "", "HOST:PORT",                       \
       "data address as others reach it; HTTP and replication: same host, own ports")               \
     X(PORT, "port", "port", SETTING_U16, "7400", "N", "data port (RESP); 0 picks a free one")      \
     X(HTTP_PORT, "http_port", "http-port", SETTING_U16, "7401", "N", "HTTP port; 0 picks one")     \

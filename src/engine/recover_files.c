@@ -87,7 +87,8 @@ static enum code add_segment(struct recovery *r, const struct found *f, struct e
     if (!id128_equal(&f->header.cluster, &r->id.cluster) ||
         !stream_equal(f->header.stream, r->id.stream) || f->header.log_key != r->id.log_key) {
         return ERR(e, E_WRONG_CLUSTER,
-                   "log/%016llx.seg belongs to another cluster or stream than identity says",
+                   "log/%016llx.seg belongs to another cluster or stream than identity says; "
+                   "move it out of the directory",
                    (unsigned long long)f->file_id);
     }
     if (f->file_id > r->segment_id_max) r->segment_id_max = f->file_id;

@@ -155,6 +155,13 @@ static enum code sync_parent(const char *dir, int dir_fd, struct err *e)
     return ERR(e, E_IO, "data directory %s: cannot sync its parent: %s", dir, os.text);
 }
 
+/* What rights forbid is the administrator's to change; nothing is wrong with the disk. */
+static enum code refusal_of(int error, const struct os_error *os)
+{
+    bool is_forbidden = error == EACCES || error == EPERM || error == EROFS;
+    return is_forbidden ? E_NOPERM : os->code;
+}
+
 static enum code check_dir(const char *dir, int fd, struct err *e)
 {
     struct stat st;
@@ -163,15 +170,20 @@ static enum code check_dir(const char *dir, int fd, struct err *e)
         return ERR(e, E_IO, "data directory %s: cannot ask for its owner: %s", dir, os.text);
     }
     if (st.st_uid != geteuid()) {
-        return ERR(e, E_IO,
+        return ERR(e, E_NOPERM,
                    "data directory %s: belongs to user %u and this process runs as user %u; run it "
                    "as user %u or give the directory to %u with chown -R",
                    dir, st.st_uid, geteuid(), st.st_uid, geteuid());
     }
     if ((st.st_mode & S_IWOTH) != 0) {
-        return ERR(e, E_IO,
+        return ERR(e, E_NOPERM,
                    "data directory %s: every user may write to it (mode %04o); chmod 700 it", dir,
                    st.st_mode & 07777u);
+    }
+    if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) != 0 && errno == EACCES) {
+        return ERR(e, E_NOPERM,
+                   "data directory %s: its owner may not write to it (mode %04o); chmod 700 it",
+                   dir, st.st_mode & 07777u);
     }
     return OK;
 }
@@ -196,19 +208,21 @@ static enum code open_or_make(const char *dir, int *out_fd, bool *out_is_new, st
             return ERR(e, E_NOTFOUND,
                        "data directory %s: its parent does not exist; create that first", dir);
         } else if (errno != EEXIST) {
-            struct os_error os = os_error_of(errno);
-            return ERR(e, os.code, "data directory %s: cannot create it: %s; create it by hand",
-                       dir, os.text);
+            int error = errno;
+            struct os_error os = os_error_of(error);
+            return ERR(e, refusal_of(error, &os),
+                       "data directory %s: cannot create it: %s; create it by hand", dir, os.text);
         }
         fd = open(dir, flags);
     }
     if (fd < 0 && errno == ENOTDIR) {
-        return ERR(e, E_IO, "data directory %s: is no directory; name a directory", dir);
+        return ERR(e, E_INVALID, "data directory %s: it is a file; name a directory", dir);
     }
     if (fd < 0) {
-        struct os_error os = os_error_of(errno);
-        return ERR(e, os.code, "data directory %s: cannot open it: %s; see its permissions", dir,
-                   os.text);
+        int error = errno;
+        struct os_error os = os_error_of(error);
+        return ERR(e, refusal_of(error, &os),
+                   "data directory %s: cannot open it: %s; see its permissions", dir, os.text);
     }
     *out_fd = fd;
     return OK;

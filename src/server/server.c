@@ -100,6 +100,19 @@ static const char *role_name(enum tide_role role)
     return "unknown";
 }
 
+static void print_recovery(const struct tide_open_report *r)
+{
+    (void)printf("recovered in %.3f s: ", (double)r->seconds_micro / 1e6);
+    if (r->checkpoint_seqno > 0) {
+        (void)printf("checkpoint at record %" PRIu64 ", then ", r->checkpoint_seqno);
+    }
+    (void)printf("%" PRIu64 " records replayed", r->records_replayed);
+    if (r->discarded_bytes > 0) {
+        (void)printf("; %" PRIu64 " bytes of a torn tail moved to quarantine", r->discarded_bytes);
+    }
+    (void)printf("\n");
+}
+
 /* A closed stdout does not stop a server. */
 static void print_banner(const struct server *s)
 {
@@ -109,10 +122,7 @@ static void print_banner(const struct server *s)
     (void)printf("tidemark %s: %s%s, epoch %" PRIu64 ", position %.*s\n", tide_version(),
                  r->is_new ? "new " : "", role_name(r->role), r->position.epoch, token_size, token);
     (void)printf("directory %s; %s\n", s->database_options.dir, r->backend);
-    (void)printf("recovered in %.3f s: checkpoint at %" PRIu64 ", %" PRIu64
-                 " records replayed, %" PRIu64 " bytes of torn tail set aside\n",
-                 (double)r->seconds_micro / 1e6, r->checkpoint_seqno, r->records_replayed,
-                 r->discarded_bytes);
+    if (!r->is_new) print_recovery(r);
     if (r->notes[0] != '\0') (void)printf("%s\n", r->notes);
     (void)printf("ready data=%s http=%s replication=%s\n", s->service.data_address,
                  s->service.http_address,
@@ -162,6 +172,7 @@ static void take_database(struct server *s)
         LOG_U64("epoch", s->report.position.epoch), LOG_U64("seqno", s->report.position.seqno),
         LOG_U64("replayed", s->report.records_replayed),
         LOG_U64("discarded_bytes", s->report.discarded_bytes));
+    if (s->report.notes[0] != '\0') logger_write(LOG_WARN, s->report.notes, NULL, 0);
     print_banner(s);
 }
 

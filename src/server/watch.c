@@ -62,8 +62,7 @@ static void look_at_link(struct watch *w, const struct tide_status *s)
     if (!s->is_link_up && (is_news || is_due)) {
         w->complained_ns = now_ns;
         LOG(LOG_WARN, "not connected to the leader",
-            LOG_TEXT("leader", s->leader_replication_address), LOG_TEXT("link", s->link_state),
-            LOG_TEXT("reason", s->reason));
+            LOG_TEXT("leader", s->leader_replication_address), LOG_TEXT("link", s->link_state));
     }
     w->was_link_up = s->is_link_up;
 }

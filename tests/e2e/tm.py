@@ -408,9 +408,9 @@ class World:
     def start(self, name, *flags, follow=None):
         return self.node(name, *flags, follow=follow).start()
 
-    def run(self, *words, code=None, **more):
+    def run(self, *words, code=None, program=PROGRAM, **more):
         """The program with these words; code: the exit status it must end with."""
-        r = subprocess.run([PROGRAM, *map(str, words)], text=True, capture_output=True, cwd=self.dir,
+        r = subprocess.run([program, *map(str, words)], text=True, capture_output=True, cwd=self.dir,
                            timeout=2 * PATIENCE_S, stdin=subprocess.DEVNULL, **more)
         if code is not None:
             check(r.returncode == code, "%s ended with %d, wanted %d: %s%s", " ".join(map(str, words)),

@@ -64,6 +64,10 @@ static void mistakes_are_named_with_line_reason_and_nearest_match(void **state)
     assert_refused("id = a b", "letters");
     assert_refused("log_format = xml", "logfmt or json");
     assert_refused("connections_max = 0", "at least 1");
+    assert_refused("follow = localhost", "HOST:PORT");
+    assert_refused("follow = :7402", "HOST:PORT");
+    assert_refused("follow = localhost:0", "HOST:PORT");
+    assert_refused("advertise = db1:99999", "HOST:PORT");
     assert_refused("completely_other = 1", "print-config");
 }
 

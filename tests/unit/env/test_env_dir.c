@@ -68,7 +68,7 @@ static void file_in_the_place_of_the_directory_is_refused(void **state)
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0);
     assert_int_equal(close(fd), 0);
-    assert_refused(path, E_IO, "is no directory");
+    assert_refused(path, E_INVALID, "it is a file");
 }
 
 static void world_writable_directory_is_refused_and_left_empty(void **state)
@@ -77,9 +77,9 @@ static void world_writable_directory_is_refused_and_left_empty(void **state)
     const char *dir = below("open");
     assert_int_equal(mkdir(dir, 0700), 0);
     assert_int_equal(chmod(dir, 0777), 0);
-    assert_refused(dir, E_IO, "0777); chmod 700 it");
+    assert_refused(dir, E_NOPERM, "0777); chmod 700 it");
     assert_int_equal(chmod(dir, 01777), 0); /* like /tmp */
-    assert_refused(dir, E_IO, "every user may write");
+    assert_refused(dir, E_NOPERM, "every user may write");
     assert_int_equal(rmdir(dir), 0); /* nothing was created in it */
 }
 
@@ -93,7 +93,7 @@ static void foreign_directory_is_refused(void **state)
     const char *dir = below("foreign");
     assert_int_equal(mkdir(dir, 0700), 0);
     assert_int_equal(chown(dir, 12345, 12345), 0);
-    assert_refused(dir, E_IO, "belongs to user 12345 and this process runs as user 0");
+    assert_refused(dir, E_NOPERM, "belongs to user 12345 and this process runs as user 0");
 }
 
 /* The administrator's own link to another disk is followed; links below the directory are not. */
@@ -137,7 +137,7 @@ static void read_only_file_system_is_told(void **state)
     enum code new_code = env_uv_open(&options, &env, &new_e);
     assert_int_equal(umount2(below("ro"), MNT_DETACH), 0);
     assert_error(lock_code, E_IO, &e, "lock", "Read-only file system");
-    assert_error(new_code, E_IO, &new_e, "cannot create it", "Read-only file system");
+    assert_error(new_code, E_NOPERM, &new_e, "cannot create it", "Read-only file system");
 }
 
 static void directory_without_permission_is_told(void **state)
@@ -148,7 +148,8 @@ static void directory_without_permission_is_told(void **state)
         skip();
     }
     assert_int_equal(mkdir(below("locked"), 0500), 0);
-    assert_refused(below("locked/new"), E_IO, "Permission denied");
+    assert_refused(below("locked/new"), E_NOPERM, "Permission denied");
+    assert_refused(below("locked"), E_NOPERM, "mode 0500");
 }
 
 /* A process that opens dir, locks it, says so, and dies when it is told to. Made before this
