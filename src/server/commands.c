@@ -329,6 +329,24 @@ bool commands_is_alone(const struct conn *c, const struct command *command)
     return command != NULL && (command->flags & COMMAND_ALONE) != 0 && !c->multi.is_open;
 }
 
+/* Names that belong to the interface and not to this version: whoever knows them from the docs of a
+ * later one is told so, instead of being sent to a command with a similar name. */
+static bool is_of_later_version(struct slice name)
+{
+    static const char *const later[] = {
+        "ITEM.PUT",      "ITEM.GET",     "ITEM.DEL",       "ITEM.EMBED",  "USER.PUT",
+        "USER.GET",      "USER.EMBED",   "CREATOR.PUT",    "CREATOR.GET", "CREATOR.EMBED",
+        "REL.ADD",       "REL.DEL",      "REL.LIST",       "RATE",        "TREND",
+        "SESSION.OPEN",  "SESSION.INFO", "SESSION.CLOSE",  "SEARCH",      "SIMILAR",
+        "SCHEMA.VECTOR", "SCHEMA.FIELD", "SCHEMA.PROFILE", "TAIL",        "SLOT.DROP",
+        "PLAN",          "PROMOTE",      "HANDOVER",       "TOPOLOGY",    "CLOCK",
+    };
+    for (size_t i = 0; i < COUNT_OF(later); i++) {
+        if (text_equal_nocase(name, later[i])) return true;
+    }
+    return false;
+}
+
 static void fail_unknown(struct call *call)
 {
     char shown[SHOWN_SIZE];
@@ -344,6 +362,11 @@ static void fail_unknown(struct call *call)
         call_fail(call, TIDE_INVALID, "unknown subcommand '%s' of %s; %s %s", call_show(shown, sub),
                   first->name, nearest != NULL ? "did you mean" : "HELP knows",
                   nearest != NULL ? nearest : first->name);
+        return;
+    }
+    if (is_of_later_version(call->words[0])) {
+        call_fail(call, TIDE_UNSUPPORTED, "%s is not in this version",
+                  call_show(shown, call->words[0]));
         return;
     }
     for (size_t i = 0; i < COUNT_OF(table); i++) {
