@@ -10,6 +10,8 @@
 #include "engine/write.h"
 
 #define MARKS_KEPT 64u
+/* What waits for a seal waits for no mark: any number that is one. */
+#define SEAL_MARK seqno_of(1)
 
 enum { MARK_BY_INTERVAL = 1, MARK_BY_COMMAND = 2 };
 
@@ -163,24 +165,31 @@ static struct tide_position position_out(const struct position *p)
     return out;
 }
 
-/* Answer all waiters whose mark is at or below `mark`. */
-static void answer_waiters(struct checkpointer *c, struct op_waiter **list, seqno mark,
-                           const struct position *at, const struct err *e)
+/* Take the waiters whose mark lies in (above, mark] off the list. */
+static struct op_waiter *take_waiters(struct op_waiter **list, seqno above, seqno mark)
 {
-    struct op_waiter *ready = NULL;
+    struct op_waiter *taken = NULL;
     for (struct op_waiter **link = list; *link;) {
         struct op_waiter *w = *link;
-        if (w->mark.v > mark.v) {
+        if (w->mark.v > mark.v || w->mark.v <= above.v) {
             link = &w->next;
             continue;
         }
         *link = w->next;
-        w->next = ready;
-        ready = w;
+        w->next = taken;
+        taken = w;
     }
-    while (ready) {
-        struct op_waiter *w = ready;
-        ready = w->next;
+    return taken;
+}
+
+/* Answer them: the position, or the error where there is one. They are off every list, because
+ * what follows in a run may wait again. */
+static void answer_taken(struct checkpointer *c, struct op_waiter *taken, const struct position *at,
+                         const struct err *e)
+{
+    while (taken) {
+        struct op_waiter *w = taken;
+        taken = w->next;
         struct op *op = &w->run->ops[w->run->cursor];
         if (e) {
             read_fail(w->run, op, e);
@@ -191,6 +200,13 @@ static void answer_waiters(struct checkpointer *c, struct op_waiter **list, seqn
         queue_resume(c->db->queue, w->run);
         free(w);
     }
+}
+
+/* Answer all waiters whose mark is at or below `mark`. A seal's waiters have the mark 1. */
+static void answer_waiters(struct checkpointer *c, struct op_waiter **list, seqno mark,
+                           const struct position *at, const struct err *e)
+{
+    answer_taken(c, take_waiters(list, SEQNO_NONE, mark), at, e);
 }
 
 /* --- comparing roots --- */
@@ -463,7 +479,7 @@ static void seal_done(void *arg, struct log_chunk *chunk, enum code code, const 
     c->is_sealing = false;
     struct position at = log_durable(c->db->log);
     if (code != OK) db_set_condition(c->db, DB_POISONED, e);
-    answer_waiters(c, &c->seal_waiters, SEQNO_NONE, &at, code == OK ? NULL : e);
+    answer_waiters(c, &c->seal_waiters, SEAL_MARK, &at, code == OK ? NULL : e);
     if (c->db->write) write_flush(c->db->write);
     db_on_durable(c->db);
 }
@@ -474,6 +490,17 @@ bool checkpointer_start_seal(struct checkpointer *c)
     c->is_sealing = true;
     log_seal(c->db->log, seal_done, c);
     return log_is_writing(c->db->log);
+}
+
+void checkpointer_fail(struct checkpointer *c, const struct err *e)
+{
+    seqno applied = state_position(c->db->state).seqno;
+    struct position none = {0};
+    c->is_mark_wanted = false;
+    struct op_waiter *lost = take_waiters(&c->checkpoint_waiters, applied, seqno_of(UINT64_MAX));
+    answer_taken(c, lost, &none, e);
+    if (log_is_poisoned(c->db->log) && !c->is_sealing)
+        answer_waiters(c, &c->seal_waiters, SEAL_MARK, &none, e);
 }
 
 void checkpointer_poll(struct checkpointer *c)
@@ -607,7 +634,11 @@ static bool checkpoint_now(struct checkpointer *c, struct tide_run *run, struct 
 
 static bool seal_now(struct checkpointer *c, struct tide_run *run, struct op *op)
 {
-    if (!add_waiter(&c->seal_waiters, run, SEQNO_NONE)) {
+    if (log_is_poisoned(c->db->log)) {
+        read_fail(run, op, log_poison_reason(c->db->log));
+        return true;
+    }
+    if (!add_waiter(&c->seal_waiters, run, SEAL_MARK)) {
         struct err e = {.code = OK};
         (void)ERR(&e, E_NOMEMORY, "no memory to seal");
         read_fail(run, op, &e);

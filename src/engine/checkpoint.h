@@ -24,6 +24,9 @@ void checkpointer_on_batch(struct checkpointer *c, const struct batch_header *he
                            const struct state_outcome *outcome);
 /* From the loop after a sync: retry what had no room, seal if asked. */
 void checkpointer_poll(struct checkpointer *c);
+/* The node became poisoned or halted: operations that wait for a mark which will never be applied,
+ * or for a seal that will never begin, are answered with e. */
+void checkpointer_fail(struct checkpointer *c, const struct err *e);
 /* A seal was asked for and the log is idle: start it (true) and be polled again at its end. */
 bool checkpointer_start_seal(struct checkpointer *c);
 

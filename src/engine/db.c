@@ -47,6 +47,8 @@ void db_set_condition(struct db *db, enum db_condition condition, const struct e
         queue_fail_all(db->queue, E_POISONED, db->reason.text);
     }
     if (condition == DB_HALTED && db->queue) queue_fail_all(db->queue, E_HALTED, db->reason.text);
+    bool is_stopped = condition == DB_POISONED || condition == DB_HALTED;
+    if (is_stopped && db->checkpointer) checkpointer_fail(db->checkpointer, &db->reason);
 }
 
 /* --- identity --- */
@@ -182,6 +184,7 @@ static void chunk_was_written(void *arg, struct log_chunk *chunk, enum code code
         struct err why = {.code = OK};
         (void)ERR(&why, code, "a log write failed (%s); restart recovers", e->text);
         db_set_condition(db, DB_POISONED, &why);
+        checkpointer_fail(db->checkpointer, &why); /* also when it was halted before */
         db_on_durable(db);
         return;
     }
