@@ -12,8 +12,11 @@
 #include "engine/write.h"
 #include "format/slotfile.h"
 
-#define JSON_SIZE                 (4 * KIB)
-#define JSON_SIZE_PER_FOLLOWER    (2 * KIB)
+/* Names and figures, and texts of which every byte may need six. */
+#define ESCAPED_MAX(size)         (6 * (size))
+#define JSON_TEXTS_MAX            (2 * ERR_TEXT_SIZE + 3 * ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX)
+#define JSON_SIZE                 (3 * KIB + ESCAPED_MAX(JSON_TEXTS_MAX))
+#define JSON_SIZE_PER_FOLLOWER    (KIB + ESCAPED_MAX(ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX))
 #define METRICS_SIZE              (24 * KIB)
 #define METRICS_SIZE_PER_FOLLOWER (4 * KIB)
 
