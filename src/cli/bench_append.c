@@ -14,6 +14,7 @@
 #define OUTSTANDING        64
 #define OUTSTANDING_WRITES 200000
 #define EDGE_RECORDS       100000
+#define MOOD_WRITES        100
 
 struct append {
     const char *verb;
@@ -112,23 +113,39 @@ static enum code timed_fill(struct append *a, uint64_t count, uint64_t *out_ns, 
     return OK;
 }
 
-/* The first and the last records of a log that grows to `records`. */
-static enum code grow(struct append *a, uint64_t records, struct err *e)
+/* The floor's median of the moment: the disk's mood at one end of the log. */
+static enum code mood(struct append *a, uint64_t *out_ns, struct err *e)
 {
-    char texts[4][CLI_COUNT_SIZE];
+    samples_clear(&a->floor.samples);
+    TRY(floor_run(&a->floor, MOOD_WRITES, e));
+    *out_ns = samples_percentile(&a->floor.samples, 50);
+    return OK;
+}
+
+/* The first and the last records of a log that grows to `records`. A disk that became slow in
+ * between says nothing about the log. */
+static enum code grow(struct append *a, uint64_t records, int *out_status, struct err *e)
+{
+    char texts[6][CLI_COUNT_SIZE];
     uint64_t first_ns = 0;
     uint64_t middle_ns = 0;
     uint64_t last_ns = 0;
+    uint64_t moods[2] = {0};
     uint64_t edge = records / 2 < EDGE_RECORDS ? records / 2 : EDGE_RECORDS;
+    TRY(mood(a, &moods[0], e));
     TRY(timed_fill(a, edge, &first_ns, e));
     if (records > 2 * edge) TRY(timed_fill(a, records - 2 * edge, &middle_ns, e));
     TRY(timed_fill(a, edge, &last_ns, e));
-    printf("flatness         %s records: first %s at %s/s, last at %s/s: ratio %.2f\n",
+    TRY(mood(a, &moods[1], e));
+    printf("growth           %s records: first %s at %s/s (floor %s), last at %s/s (floor %s)\n",
            cli_count(records, texts[0]), cli_count(edge, texts[1]),
-           bench_rate(edge, first_ns, texts[2]), bench_rate(edge, last_ns, texts[3]),
-           (double)first_ns / (double)last_ns);
+           bench_rate(edge, first_ns, texts[2]), bench_time(moods[0], texts[3]),
+           bench_rate(edge, last_ns, texts[4]), bench_time(moods[1], texts[5]));
     printf("                 all of them: %s records/s, durable and visible\n",
            bench_rate(records, first_ns + middle_ns + last_ns, texts[0]));
+    *out_status = floor_judge(&a->floor, a->verb);
+    if (*out_status != CLI_DONE) return OK;
+    printf("flatness         last over first: ratio %.2f\n", (double)first_ns / (double)last_ns);
     return OK;
 }
 
@@ -153,7 +170,7 @@ static enum code measure(struct append *a, const char *parent, uint64_t records,
     if (*out_status != CLI_DONE) return OK;
     report_writes(a);
     TRY(share(a, e));
-    return grow(a, records, e);
+    return grow(a, records, out_status, e);
 }
 
 int bench_append(const struct cli_args *args)
