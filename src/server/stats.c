@@ -71,12 +71,14 @@ static void write_seconds(struct out *o, double v)
     out_bytes(o, text, format_f64(text, v));
 }
 
+static const char seconds_name[] = "tidemark_command_seconds";
+
 static void write_histogram(const struct stats_command *c, struct out *o, const char *label)
 {
     uint64_t count = 0;
     for (size_t i = 0; i < STATS_BUCKETS; i++) {
         count += stats_get(&c->buckets[i]);
-        out_format(o, "tidemark_command_seconds_bucket{command=\"%s\",le=\"", label);
+        out_format(o, "%s_bucket{command=\"%s\",le=\"", seconds_name, label);
         if (i < COUNT_OF(bounds_ns)) {
             write_seconds(o, (double)bounds_ns[i] / 1e9);
         } else {
@@ -84,9 +86,9 @@ static void write_histogram(const struct stats_command *c, struct out *o, const 
         }
         out_format(o, "\"} %" PRIu64 "\n", count);
     }
-    out_format(o, "tidemark_command_seconds_sum{command=\"%s\"} ", label);
+    out_format(o, "%s_sum{command=\"%s\"} ", seconds_name, label);
     write_seconds(o, (double)stats_get(&c->sum_ns) / 1e9);
-    out_format(o, "\ntidemark_command_seconds_count{command=\"%s\"} %" PRIu64 "\n", label, count);
+    out_format(o, "\n%s_count{command=\"%s\"} %" PRIu64 "\n", seconds_name, label, count);
 }
 
 void stats_write_metrics(const struct stats *s, struct out *o, const char *const *labels,
