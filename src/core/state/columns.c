@@ -206,6 +206,12 @@ uint64_t count_block_get(const struct block *counts, uint32_t entry)
     return load_u64(entries + (size_t)entry * WIDE);
 }
 
+const uint32_t *count_block_narrow(const struct block *counts)
+{
+    if (load_u32(counts->payload) != NARROW) return NULL;
+    return (const uint32_t *)(const void *)(counts->payload + COUNT_HEAD);
+}
+
 void count_block_add(const struct block *counts, uint64_t totals[BLOCK_ENTRIES])
 {
     const uint8_t *entries = counts->payload + COUNT_HEAD;

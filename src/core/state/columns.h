@@ -76,6 +76,9 @@ struct net_sum column_view_net(const struct column_view *view, uint32_t entry);
 /* Entry of a count block. */
 uint64_t count_block_get(const struct block *counts, uint32_t entry);
 
+/* The entries of a count block whose entries have 4 bytes; NULL of a wide one. */
+const uint32_t *count_block_narrow(const struct block *counts);
+
 /* Add every entry of a count block to the total of the same index. */
 void count_block_add(const struct block *counts, uint64_t totals[BLOCK_ENTRIES]);
 

@@ -1,0 +1,204 @@
+/* scan: see scan.h. Per block of 4,096 items: add up the counts of the order's types, column by
+ * column; compute each score; offer what is not below the worst of the best so far. Logarithms of
+ * small numbers of votes, which most items have, come from a table that is filled once per scan by
+ * the same function. Later items are looked at first: they tend to be newer, so that the bar is
+ * high early. */
+#include "core/query/scan.h"
+
+#include <float.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "core/query/score.h"
+#include "core/state/inside.h"
+
+enum { VOTES_KNOWN = 1024 };
+
+struct scan {
+    struct pick *pick;
+    const struct state *state;
+    enum retrieve_order order;
+    uint32_t type_id;
+    uint64_t positive[BLOCK_ENTRIES]; /* also: the count of one type */
+    uint64_t negative[BLOCK_ENTRIES];
+    int64_t created_ms[BLOCK_ENTRIES];
+    double votes[VOTES_KNOWN]; /* of that many more positive events than negative ones */
+};
+
+static bool needs_negative(enum retrieve_order order)
+{
+    return order == RETRIEVE_HOT || order == RETRIEVE_CONTROVERSIAL || order == RETRIEVE_BEST;
+}
+
+/* Counts and times of one block. */
+
+/* Blocks of narrow counts, nearly all there are, in a loop that compilers turn into vectors. */
+static void counts_add(const struct block *counts, uint64_t *restrict totals)
+{
+    const uint32_t *restrict narrow = count_block_narrow(counts);
+    if (narrow == NULL) {
+        count_block_add(counts, totals);
+        return;
+    }
+    for (uint32_t i = 0; i < BLOCK_ENTRIES; i++) {
+        totals[i] += narrow[i];
+    }
+}
+
+static void block_count(struct scan *scan, uint32_t block)
+{
+    const struct state *s = scan->state;
+    bool is_split = needs_negative(scan->order);
+    memset(scan->positive, 0, sizeof(scan->positive));
+    if (is_split) memset(scan->negative, 0, sizeof(scan->negative));
+    for (uint32_t t = 0; t < s->schema.count; t++) {
+        const struct signal_type *type = &s->schema.types[t];
+        bool is_positive = type->polarity == POLARITY_POSITIVE;
+        if (scan->order == RETRIEVE_COUNT ? type->id != scan->type_id : !is_positive && !is_split) {
+            continue;
+        }
+        struct column_view view = columns_view(&s->columns, type->id, 0, block);
+        if (view.counts == NULL) continue;
+        bool is_counted_up = is_positive || scan->order == RETRIEVE_COUNT;
+        counts_add(view.counts, is_counted_up ? scan->positive : scan->negative);
+    }
+}
+
+static void block_times(struct scan *scan, uint32_t block, uint32_t entry_count)
+{
+    const struct keys *items = &scan->state->items;
+    const uint8_t *row = keys_row(items, block * BLOCK_ENTRIES); /* rows of a block lie together */
+    for (uint32_t i = 0; i < entry_count; i++) {
+        scan->created_ms[i] = (int64_t)load_u64(row + (size_t)i * items->shape.row_size);
+    }
+}
+
+/* Orders of counts: compared as whole numbers. */
+static void offer_counts(struct scan *scan, uint32_t first_item, uint32_t entry_count)
+{
+    const struct candidate *full = pick_worst(scan->pick);
+    uint64_t bar = full != NULL ? full->rank.low : 1;
+    for (uint32_t i = 0; i < entry_count; i++) {
+        uint64_t count = scan->positive[i];
+        if (count < bar) continue;
+        struct candidate c = {
+            .rank = rank_of_count(count), .net = {.value = (double)count}, .item = first_item + i};
+        (void)pick_offer(scan->pick, &c); /* the bar is read again either way */
+        const struct candidate *worst = pick_worst(scan->pick);
+        if (worst != NULL) bar = worst->rank.low;
+    }
+}
+
+static double votes_of(const struct scan *scan, uint64_t positive, uint64_t negative)
+{
+    uint64_t surplus = positive - negative; /* huge when negative */
+    return surplus < VOTES_KNOWN ? scan->votes[surplus] : score_votes(positive, negative);
+}
+
+static inline double score_of(const struct scan *scan, uint32_t i)
+{
+    double terms[SCORE_TERMS_MAX];
+    uint64_t positive = scan->positive[i];
+    uint64_t negative = scan->negative[i];
+    switch (scan->order) {
+    case RETRIEVE_NEW: return (double)scan->created_ms[i];
+    case RETRIEVE_HOT:
+        return score_hot(votes_of(scan, positive, negative), scan->created_ms[i], terms);
+    case RETRIEVE_CONTROVERSIAL: return score_controversial(positive, negative);
+    case RETRIEVE_BEST: return score_best(positive, negative, SCORE_BEST_Z, terms);
+    case RETRIEVE_DECAYED:
+    case RETRIEVE_TOP:
+    case RETRIEVE_COUNT: break;
+    }
+    UNREACHABLE();
+}
+
+/* Is this entry's score below the bar for sure? Asked before the score is computed. */
+static inline bool is_hopeless(const struct scan *scan, uint32_t i, double bar)
+{
+    uint64_t positive = scan->positive[i];
+    uint64_t negative = scan->negative[i];
+    switch (scan->order) {
+    case RETRIEVE_HOT:
+        return score_hot_bound(votes_of(scan, positive, negative), scan->created_ms[i]) < bar;
+    case RETRIEVE_CONTROVERSIAL:
+        return bar > 1.0 && score_controversial_is_below(positive, negative, bar);
+    case RETRIEVE_BEST:
+        return bar > 0.0 && score_best_is_below(positive, negative, SCORE_BEST_Z, bar);
+    case RETRIEVE_NEW:
+    case RETRIEVE_DECAYED:
+    case RETRIEVE_TOP:
+    case RETRIEVE_COUNT: break;
+    }
+    return false;
+}
+
+/* Orders of computed scores. */
+static void offer_scores(struct scan *scan, uint32_t first_item, uint32_t entry_count)
+{
+    bool needs_event = scan->order == RETRIEVE_CONTROVERSIAL || scan->order == RETRIEVE_BEST;
+    const struct candidate *full = pick_worst(scan->pick);
+    double bar = full != NULL ? full->net.value : -DBL_MAX;
+    for (uint32_t i = 0; i < entry_count; i++) {
+        if (is_hopeless(scan, i, bar)) continue;
+        if (needs_event && (scan->positive[i] | scan->negative[i]) == 0) continue;
+        double score = score_of(scan, i);
+        if (score < bar) continue;
+        struct candidate c = {.net = {.value = score}, .item = first_item + i};
+        c.rank = rank_of_sum(c.net);
+        (void)pick_offer(scan->pick, &c); /* the bar is read again either way */
+        const struct candidate *worst = pick_worst(scan->pick);
+        if (worst != NULL) bar = worst->net.value;
+    }
+}
+
+static void scan_block(struct scan *scan, uint32_t block)
+{
+    const struct state *s = scan->state;
+    uint32_t first_item = block * BLOCK_ENTRIES;
+    uint32_t left = s->items.count - first_item;
+    uint32_t entry_count = left < BLOCK_ENTRIES ? left : BLOCK_ENTRIES;
+    if (scan->order != RETRIEVE_NEW) block_count(scan, block);
+    if (scan->order == RETRIEVE_TOP || scan->order == RETRIEVE_COUNT) {
+        offer_counts(scan, first_item, entry_count);
+        return;
+    }
+    bool needs_times = scan->order == RETRIEVE_NEW || scan->order == RETRIEVE_HOT;
+    if (needs_times) block_times(scan, block, entry_count);
+    offer_scores(scan, first_item, entry_count);
+}
+
+bool scan_run(struct pick *pick, const struct retrieve_request *request)
+{
+    ASSERT(request->order != RETRIEVE_DECAYED);
+    struct scan *scan = alloc_get(pick->alloc, sizeof(*scan));
+    if (scan == NULL) return false;
+    scan->pick = pick;
+    scan->state = pick->state;
+    scan->order = request->order;
+    scan->type_id = request->type_id;
+    memset(scan->negative, 0, sizeof(scan->negative));
+    for (uint32_t i = 0; request->order == RETRIEVE_HOT && i < VOTES_KNOWN; i++) {
+        scan->votes[i] = score_votes(i, 0);
+    }
+    for (uint32_t block = keys_block_count(&pick->state->items); block > 0; block--) {
+        scan_block(scan, block - 1);
+    }
+    alloc_put(pick->alloc, scan, sizeof(*scan));
+    return true;
+}
+
+struct scan_counts scan_counts_of(const struct state *s, uint32_t item)
+{
+    struct scan_counts counts = {0};
+    for (uint32_t t = 0; t < s->schema.count; t++) {
+        const struct signal_type *type = &s->schema.types[t];
+        uint64_t count = columns_count(&s->columns, type->id, item);
+        if (type->polarity == POLARITY_POSITIVE) {
+            counts.positive += count;
+        } else {
+            counts.negative += count;
+        }
+    }
+    return counts;
+}
