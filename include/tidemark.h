@@ -198,11 +198,19 @@ struct tide_schema_signal {
 };
 
 struct tide_retrieve {
-    struct tide_bytes profile; /* "top", "decayed:view" */
+    struct tide_bytes profile; /* "new" "top" "hot" "best" "controversial" "most_viewed"
+                                  "decayed:view" */
     uint32_t limit;            /* 0: 10; at most 1000 */
-    int64_t now_ms;            /* 0: this node's clock */
+    int64_t now_ms;            /* 0: this node's clock; with a cursor: the cursor's */
     const struct tide_bytes *excludes;
     uint32_t exclude_count;
+    bool is_explain; /* items come with the terms of their scores */
+    /* What the page before answered; size 0: the first page. No item comes twice; none is missed
+     * but those whose place in the order changed since the first page. TIDE_INVALID: damaged or of
+     * another profile; TIDE_STALE: this node has not applied what the page before showed;
+     * TIDE_LOST: what it showed was given up in a change of epoch; TIDE_LIMIT: in an order where
+     * items can fall a listing ends after 16,384 items. */
+    struct tide_bytes cursor;
 };
 
 /* Adding to a run returns the operation's index, or -1 when memory or the limit of 65,536
@@ -258,16 +266,24 @@ enum tide_result_kind {
     TIDE_RESULT_STATUS = 7,
 };
 
+/* A part of a score. Added in their order, from the first on, they give the score bit for bit. */
+struct tide_term {
+    const char *name;
+    double value;
+};
 struct tide_item {
     struct tide_bytes key;
     double score;
+    const struct tide_term *terms; /* is_explain only */
+    uint32_t term_count;
 };
 struct tide_items {
     const struct tide_item *items;
     uint32_t count;
     bool is_exact;
     struct tide_position position;
-    double staleness_ms; /* +Inf: never synced; 0 on a leader */
+    double staleness_ms;      /* +Inf: never synced; 0 on a leader */
+    struct tide_bytes cursor; /* text for the next page; size 0: this was the last */
 };
 struct tide_digest {
     uint64_t seqno;

@@ -5,9 +5,8 @@
 
 #include "base/assert.h"
 #include "base/text.h"
-#include "core/query/retrieve.h"
 #include "engine/checkpoint.h"
-#include "engine/receiver.h"
+#include "engine/read_items.h"
 #include "engine/status.h"
 
 void read_fail(struct tide_run *run, struct op *op, const struct err *e)
@@ -26,14 +25,14 @@ static enum code no_memory(struct err *e)
     return ERR(e, E_NOMEMORY, "no memory for the answer");
 }
 
-static struct tide_position position_out(const struct position *p)
+struct tide_position read_position(const struct position *p)
 {
     struct tide_position out = {.epoch = p->epoch, .seqno = p->seqno.v};
     memcpy(out.chain4, p->chain.bytes, sizeof(out.chain4));
     return out;
 }
 
-static int64_t time_or_now(const struct db *db, int64_t at_ms)
+int64_t read_time_or_now(const struct db *db, int64_t at_ms)
 {
     return at_ms != 0 ? at_ms : db->env->v->now_wall_ms(db->env);
 }
@@ -62,7 +61,7 @@ static enum code do_score(struct db *db, struct op *op, struct err *e)
     TRY(find_type(db, op->entry.type, &type, e));
     TRY(check_item(op->entry.item, e));
     uint32_t item = state_item_find(db->state, op->entry.item);
-    int64_t at_ms = time_or_now(db, op->entry.at_ms);
+    int64_t at_ms = read_time_or_now(db, op->entry.at_ms);
     op->result.kind = TIDE_RESULT_DOUBLE;
     op->result.as.number = item == ITEM_NONE ? 0 : state_score(db->state, type->id, item, 0, at_ms);
     return OK;
@@ -84,81 +83,6 @@ static enum code do_count(struct db *db, struct op *op, struct err *e)
     op->result.kind = TIDE_RESULT_INTEGER;
     op->result.as.integer = item == ITEM_NONE ? 0 : state_count_all(db->state, type->id, item);
     return OK;
-}
-
-static enum code parse_profile(const struct db *db, struct slice profile,
-                               struct retrieve_request *out, struct err *e)
-{
-    static const char decayed[] = "decayed:";
-    size_t prefix = sizeof(decayed) - 1;
-    if (text_equal_nocase(profile, "top")) {
-        out->order = RETRIEVE_TOP;
-        return OK;
-    }
-    if (profile.size > prefix && text_equal_nocase(slice_of(profile.data, prefix), decayed)) {
-        const struct signal_type *type;
-        TRY(find_type(db, slice_of(profile.data + prefix, profile.size - prefix), &type, e));
-        out->order = RETRIEVE_DECAYED;
-        out->type_id = type->id;
-        return OK;
-    }
-    char shown[80];
-    struct text t = text_of(shown, sizeof(shown));
-    text_add_escaped(&t, profile, 40);
-    return ERR(e, E_SCHEMA, "profile \"%s\" is not in this version; it has: top, decayed:<type>",
-               shown);
-}
-
-static double staleness_ms(const struct db *db)
-{
-    if (!db->receiver) return 0;
-    struct receiver_status status;
-    receiver_status(db->receiver, &status);
-    return status.lag_seconds * 1000.0;
-}
-
-static enum code copy_items(struct db *db, struct tide_run *run, const struct retrieve_row *rows,
-                            uint32_t count, struct tide_items *out, struct err *e)
-{
-    struct tide_item *items = run_take(run, (count ? count : 1) * sizeof(*items));
-    if (!items) return no_memory(e);
-    for (uint32_t i = 0; i < count; i++) {
-        struct slice key = state_item_key(db->state, rows[i].item);
-        uint8_t *copy = run_take(run, key.size);
-        if (!copy) return no_memory(e);
-        memcpy(copy, key.data, key.size);
-        items[i] = (struct tide_item){.key = {copy, key.size}, .score = rows[i].score};
-    }
-    struct position at = state_position(db->state);
-    *out = (struct tide_items){
-        .items = items,
-        .count = count,
-        .is_exact = true,
-        .position = position_out(&at),
-        .staleness_ms = staleness_ms(db),
-    };
-    return OK;
-}
-
-static enum code do_retrieve(struct db *db, struct tide_run *run, struct op *op, struct err *e)
-{
-    struct retrieve_request request = {
-        .limit = op->number ? (uint32_t)(op->number < UINT32_MAX ? op->number : UINT32_MAX) : 10,
-        .now_ms = time_or_now(db, op->entry.at_ms),
-        .excludes = op->more,
-        .exclude_count = op->count,
-    };
-    if (request.limit > RETRIEVE_LIMIT_MAX) {
-        return ERR(e, E_LIMIT, "LIMIT is %llu; at most %u are allowed",
-                   (unsigned long long)op->number, RETRIEVE_LIMIT_MAX);
-    }
-    TRY(parse_profile(db, op->entry.type, &request, e));
-    struct retrieve_row *rows = run_take(run, request.limit * sizeof(*rows));
-    if (!rows) return no_memory(e);
-    uint32_t count = 0;
-    TRY(retrieve_run(db->state, db->alloc, &request, rows, &count, e));
-    op->result.kind = TIDE_RESULT_ITEMS;
-    return copy_items(db, run, rows, count, &op->result.as.items, e);
 }
 
 static const char *mode_text(uint8_t mode)
@@ -233,12 +157,12 @@ static enum code do_short(struct db *db, struct tide_run *run, struct op *op, st
     switch ((enum op_kind)op->kind) {
     case OP_SCORE: return do_score(db, op, e);
     case OP_COUNT: return do_count(db, op, e);
-    case OP_RETRIEVE: return do_retrieve(db, run, op, e);
+    case OP_RETRIEVE: return read_items(db, run, op, e);
     case OP_SCHEMA_SHOW: return do_schema_show(db, run, op, e);
     case OP_PRODUCER: do_producer(db, op); return OK;
     case OP_POSITION:
         op->result.kind = TIDE_RESULT_POSITION;
-        op->result.as.position = position_out(&at);
+        op->result.as.position = read_position(&at);
         return OK;
     case OP_ITEMS:
         op->result.kind = TIDE_RESULT_INTEGER;

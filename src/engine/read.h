@@ -11,4 +11,8 @@ MUST_CHECK bool read_op(struct db *db, struct tide_run *run, struct op *op);
 /* Put an error into an operation's result, the message copied into the run's memory. */
 void read_fail(struct tide_run *run, struct op *op, const struct err *e);
 
+struct tide_position read_position(const struct position *p);
+/* The moment a question is about: what it says, or this node's clock. */
+int64_t read_time_or_now(const struct db *db, int64_t at_ms);
+
 #endif

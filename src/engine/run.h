@@ -46,10 +46,11 @@ struct op_entry {
 
 struct op {
     uint8_t kind;    /* enum op_kind */
+    bool is_explain; /* of a retrieve */
     bool is_waiting; /* a write whose position is filled in when it is applied */
     uint32_t count;  /* entries; followers to wait for; excludes */
     struct op_entry entry;
-    struct slice record_key; /* covers the whole record */
+    struct slice record_key; /* covers the whole record; also: cursor */
     struct slice producer;
     uint64_t number; /* producer number; seqno; limit */
     void *more;      /* entries, excludes or schema: malloc'ed, freed at reset */

@@ -36,8 +36,10 @@ static const struct command table[] = {
     {"COUNT", NULL, -4, READ, handle_count, "Signals", "type item window",
      "How many signals an item got in a window; this version has the window all."},
     {"RETRIEVE", NULL, -2, READ, handle_retrieve, "Signals",
-     "profile [LIMIT n] [NOW ms] [EXCLUDE n key ...]",
-     "The best items of a profile: top, or decayed:<type>."},
+     "profile [LIMIT n] [NOW ms] [EXCLUDE n key ...] [CURSOR c] [EXPLAIN]",
+     "The best items of a profile: new, top, hot, best, controversial, most_viewed, "
+     "decayed:<type>; "
+     "CURSOR goes on where a page ended, EXPLAIN adds the terms of each score."},
     /* schema and producers */
     {"SCHEMA.SIGNAL", NULL, -2, WRITE | COMMAND_NOT_IN_MULTI, handle_schema_signal, "Schema",
      "name [HALFLIFE d[,d]] [WINDOWS 1h,24h,7d,30d,all] [MODE count|once|latest] "

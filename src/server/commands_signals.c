@@ -215,6 +215,8 @@ void handle_retrieve(struct call *call)
         .profile = bytes_of(call->words[1]),
         .limit = o.limit,
         .now_ms = o.now_ms,
+        .is_explain = o.is_explain,
+        .cursor = bytes_of(o.cursor),
     };
     if (!copy_excludes(call, &o, &request)) return;
     struct out *ready = call_out(call);

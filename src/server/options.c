@@ -288,6 +288,16 @@ static bool parse_limit(struct call *call, size_t word, struct options *o)
     return true;
 }
 
+static bool parse_cursor(struct call *call, struct slice cursor, struct options *o)
+{
+    if (cursor.size == 0) {
+        call_fail(call, TIDE_INVALID, "CURSOR is empty: leave it out for the first page");
+        return false;
+    }
+    o->cursor = cursor;
+    return true;
+}
+
 /* EXCLUDE n key ...: the only option with as many words as it says. */
 static bool parse_exclude(struct call *call, size_t word, struct options *o, size_t *used)
 {
@@ -321,6 +331,8 @@ static bool parse_value(struct call *call, enum option option, size_t word, stru
     case OPTION_READ: return parse_read(call, value);
     case OPTION_LIMIT: return parse_limit(call, word, o);
     case OPTION_EXCLUDE: return parse_exclude(call, word, o, used);
+    case OPTION_CURSOR: return parse_cursor(call, value, o);
+    case OPTION_EXPLAIN: o->is_explain = true; return true;
     case OPTION_HALFLIFE: return parse_halflife(call, value, o);
     case OPTION_WINDOWS: return parse_windows(call, value, o);
     case OPTION_MODE: return parse_mode(call, value, o);
@@ -334,9 +346,7 @@ static bool parse_value(struct call *call, enum option option, size_t word, stru
     case OPTION_MAXPER:
     case OPTION_MMR:
     case OPTION_EXPLORE:
-    case OPTION_SEED:
-    case OPTION_CURSOR:
-    case OPTION_EXPLAIN: return fail_not_built(call, option);
+    case OPTION_SEED: return fail_not_built(call, option);
     case OPTION_COUNT: break;
     }
     UNREACHABLE();

@@ -57,6 +57,8 @@ struct options {
     int64_t at_ms;
     int64_t now_ms;
     uint32_t limit;
+    bool is_explain;
+    struct slice cursor;
     struct slice user;
     const struct slice *excludes;
     size_t exclude_count;

@@ -207,6 +207,16 @@ void render_digest(struct turn *turn, const struct slot *slot, const struct tide
     out_bulk(o, slice_of(room, t.size));
 }
 
+/* EXPLAIN: names and values in turn; the values add up to the score. */
+static void render_terms(const struct tide_item *item, enum proto proto, struct out *o)
+{
+    out_array(o, 2 * (size_t)item->term_count);
+    for (uint32_t i = 0; i < item->term_count; i++) {
+        out_bulk_text(o, item->terms[i].name);
+        out_double(o, proto, item->terms[i].value);
+    }
+}
+
 void render_items(struct turn *turn, const struct slot *slot, const struct tide_result *result,
                   struct out *o)
 {
@@ -215,12 +225,18 @@ void render_items(struct turn *turn, const struct slot *slot, const struct tide_
     out_bulk_text(o, "items");
     out_array(o, items->count);
     for (uint32_t i = 0; i < items->count; i++) {
-        out_array(o, 2);
-        out_bulk(o, slice_of(items->items[i].key.data, items->items[i].key.size));
-        out_double(o, slot->proto, items->items[i].score);
+        const struct tide_item *item = &items->items[i];
+        out_array(o, item->terms != NULL ? 3 : 2);
+        out_bulk(o, slice_of(item->key.data, item->key.size));
+        out_double(o, slot->proto, item->score);
+        if (item->terms != NULL) render_terms(item, slot->proto, o);
     }
     out_bulk_text(o, "cursor");
-    out_nil(o, slot->proto);
+    if (items->cursor.size > 0) {
+        out_bulk(o, slice_of(items->cursor.data, items->cursor.size));
+    } else {
+        out_nil(o, slot->proto);
+    }
     out_bulk_text(o, "position");
     write_token(&items->position, o);
     out_bulk_text(o, "staleness_ms");

@@ -388,9 +388,15 @@ static void do_retrieve(struct fake_op *op)
         op->items[i].score = item_name != NULL ? 0.5 : db.counters[i].sum;
         count++;
     }
+    static const struct tide_term terms[] = {{"one", 0.5}, {"two", 0.5}};
+    for (uint32_t i = 0; op->more != 0 && i < count; i++) {
+        op->items[i].terms = terms;
+        op->items[i].term_count = 2;
+    }
     op->result.kind = TIDE_RESULT_ITEMS;
     op->result.as.items = (struct tide_items){
         .items = op->items, .count = count, .is_exact = true, .position = here()};
+    if (op->item.size > 0) op->result.as.items.cursor = (struct tide_bytes){"next", 4};
 }
 
 static void do_digest(struct fake_op *op)
@@ -788,11 +794,15 @@ int32_t tide_run_retrieve(tide_run *run, const struct tide_retrieve *request)
     struct fake_op *op = add(run, FAKE_RETRIEVE);
     op->type = request->profile;
     op->number = request->limit;
-    op->line = line_of("retrieve %.*s limit=%u now=%" PRId64 " excludes=%u%s%.*s",
+    op->more = request->is_explain;
+    op->item = request->cursor;
+    op->line = line_of("retrieve %.*s limit=%u now=%" PRId64 " excludes=%u%s%.*s%s%.*s%s",
                        SHOW(request->profile), request->limit, request->now_ms,
                        request->exclude_count, request->exclude_count > 0 ? " first=" : "",
                        request->exclude_count > 0 ? (int)request->excludes[0].size : 0,
-                       request->exclude_count > 0 ? (const char *)request->excludes[0].data : "");
+                       request->exclude_count > 0 ? (const char *)request->excludes[0].data : "",
+                       request->cursor.size > 0 ? " cursor=" : "", SHOW(request->cursor),
+                       request->is_explain ? " explain" : "");
     return index_of(run);
 }
 

@@ -93,7 +93,7 @@ static void bad_names_and_sizes_are_refused_by_name(void **state)
         assert_int_equal(r->code, codes[i]);
         if (strstr(r->message, words[i]) == NULL) fail_msg("\"%s\"", r->message);
     }
-    assert_int_equal(retrieve(f, "hot", 0)->code, TIDE_SCHEMA);
+    assert_int_equal(retrieve(f, "cold", 0)->code, TIDE_SCHEMA);
     assert_int_equal(retrieve(f, "decayed:wink", 0)->code, TIDE_SCHEMA);
     assert_int_equal(retrieve(f, "decayed:", 0)->code, TIDE_SCHEMA);
     assert_int_equal(retrieve(f, "", 0)->code, TIDE_SCHEMA);

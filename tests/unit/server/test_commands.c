@@ -169,8 +169,6 @@ static void what_is_not_built_is_refused_by_name(void **state)
         {"RETRIEVE top MMR 0.5\r\n", "-ERR option MMR is not in this version\r\n", ""},
         {"RETRIEVE top EXPLORE 0.1\r\n", "-ERR option EXPLORE is not in this version\r\n", ""},
         {"RETRIEVE top SEED 1\r\n", "-ERR option SEED is not in this version\r\n", ""},
-        {"RETRIEVE top CURSOR c\r\n", "-ERR option CURSOR is not in this version\r\n", ""},
-        {"RETRIEVE top EXPLAIN\r\n", "-ERR option EXPLAIN is not in this version\r\n", ""},
         {"COUNT view a 24h\r\n", "-ERR window 24h is not in this version: only all\r\n", ""},
         {"UNSIGNAL view a USER u KEY k\r\n",
          "-ERR options KEY and PRODUCER of UNSIGNAL are not in this version\r\n", ""},
@@ -222,6 +220,14 @@ static void signals_and_reads_answer(void **state)
          "$12\r\nstaleness_ms\r\n$1\r\n0\r\n$5\r\nexact\r\n:1\r\n$7\r\nprofile\r\n"
          "$12\r\ndecayed:view\r\n",
          "run\nretrieve decayed:view limit=0 now=0 excludes=0\n"},
+        {"RETRIEVE top LIMIT 1 CURSOR abc EXPLAIN\r\n",
+         "*12\r\n$5\r\nitems\r\n*1\r\n*3\r\n$1\r\na\r\n$1\r\n1\r\n*4\r\n$3\r\none\r\n$3\r\n0.5\r\n"
+         "$3\r\ntwo\r\n$3\r\n0.5\r\n$6\r\ncursor\r\n$4\r\nnext\r\n$8\r\nposition\r\n"
+         "$12\r\n1-1-9f3a21bc\r\n$12\r\nstaleness_ms\r\n$1\r\n0\r\n$5\r\nexact\r\n:1\r\n"
+         "$7\r\nprofile\r\n$3\r\ntop\r\n",
+         "run\nretrieve top limit=1 now=0 excludes=0 cursor=abc explain\n"},
+        {"RETRIEVE top CURSOR \"\"\r\n",
+         "-ERR CURSOR is empty: leave it out for the first page\r\n", ""},
         {"RETRIEVE nothing\r\n", "-SCHEMA unknown profile\r\n", NULL},
         {"SCHEMA.SIGNAL poke HALFLIFE 1h,7d WINDOWS 1h,all MODE once POLARITY -\r\n",
          "$12\r\n1-2-9f3a21bc\r\n",
