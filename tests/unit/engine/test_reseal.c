@@ -72,11 +72,10 @@ static void a_scan_ends_behind_the_last_whole_batch(void **state)
     assert_int_equal(f->scan.segment.batch_count, SIGNALS + 2);
     assert_int_equal(f->scan.stop, STOP_ZEROS);
     assert_true(f->scan.segment.seek_count >= 1);
-    bool is_zero;
-    bool has_missing;
+    struct scan_damage damage;
     struct err e;
-    assert_int_equal(scan_after(&f->scan, &is_zero, &has_missing, &e), OK);
-    assert_true(is_zero);
+    assert_int_equal(scan_after(&f->scan, &damage, &e), OK);
+    assert_true(damage.is_zero);
 }
 
 static void what_follows_the_last_batch_is_looked_at(void **state)
@@ -85,23 +84,22 @@ static void what_follows_the_last_batch_is_looked_at(void **state)
     scan(f);
     uint64_t end = f->scan.segment.data_end;
     scan_fini(&f->scan);
-    bool is_zero;
-    bool has_missing;
+    struct scan_damage damage;
     struct err e;
     file_flip(f->dir, f->name, end + 3000, 1); /* junk far behind, a whole sector missing before */
     scan(f);
     assert_int_equal(f->scan.segment.data_end, end);
-    assert_int_equal(scan_after(&f->scan, &is_zero, &has_missing, &e), OK);
-    assert_false(is_zero);
-    assert_true(has_missing);
+    assert_int_equal(scan_after(&f->scan, &damage, &e), OK);
+    assert_false(damage.is_zero);
+    assert_true(damage.has_missing_sector);
     scan_fini(&f->scan);
     uint8_t footer[8];
     memcpy(footer, SEGMENT_FOOTER_MAGIC, sizeof(footer));
     for (size_t i = 0; i < sizeof(footer); i++)
         file_flip(f->dir, f->name, end + i, footer[i]);
     scan(f); /* a footer is begun only when every batch before it was synced */
-    assert_int_equal(scan_after(&f->scan, &is_zero, &has_missing, &e), OK);
-    assert_true(is_zero);
+    assert_int_equal(scan_after(&f->scan, &damage, &e), OK);
+    assert_true(damage.is_zero);
 }
 
 static void the_copy_holds_the_same_batches_under_a_footer(void **state)
