@@ -307,7 +307,8 @@ static void write_own_lag(const struct tide_status *s, struct text *t)
         .region = s->region,
         .shard = s->shard,
         .is_connected = s->is_link_up,
-        .was_synced = s->was_synced,
+        /* Without a link nobody knows how far the leader is by now: absent, and seconds grow. */
+        .was_synced = s->was_synced && s->is_link_up,
         .stored = s->durable.seqno,
         .applied = s->applied.seqno,
         .lag_records = s->lag_records,

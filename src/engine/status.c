@@ -93,6 +93,11 @@ static void fill_follower_view(const struct db *db, struct tide_run *run, struct
     s->lag_records = r.lag_records;
     s->lag_bytes = r.lag_bytes;
     s->lag_seconds = r.lag_seconds;
+    if (db->condition != DB_SERVING || r.was_synced) return;
+    char reason[ERR_TEXT_SIZE];
+    struct text t = text_of(reason, sizeof(reason));
+    text_add(&t, "it has not caught up with its leader since it started; link: %s", r.link_state);
+    s->reason = copy_text(run, reason);
 }
 
 static enum code fill_followers(const struct db *db, struct tide_run *run, struct tide_status *s,
@@ -253,6 +258,17 @@ static void json_positions(struct text *t, const struct tide_status *s)
     json_u64(t, "uptime_ms", s->uptime_ms);
 }
 
+/* Without a link nobody knows how far the leader is by now. */
+static void json_own_lag(struct text *t, const struct tide_status *s)
+{
+    if (s->was_synced && s->is_link_up) {
+        json_u64(t, "lag_records", s->lag_records);
+        json_u64(t, "lag_bytes", s->lag_bytes);
+    } else {
+        text_add(t, ",\"lag_records\":null,\"lag_bytes\":null");
+    }
+}
+
 static const char *role_text(enum tide_role role)
 {
     if (role == TIDE_ROLE_FOLLOWER) return "follower";
@@ -291,8 +307,7 @@ static enum code write_json(struct tide_run *run, struct tide_status *s, struct 
         json_string(&t, "link", s->link_state);
         json_bool(&t, "link_up", s->is_link_up);
         json_bool(&t, "synced", s->was_synced);
-        json_u64(&t, "lag_records", s->lag_records);
-        json_u64(&t, "lag_bytes", s->lag_bytes);
+        json_own_lag(&t, s);
         json_seconds(&t, "lag_seconds", s->lag_seconds);
     }
     text_add(&t, ",\"followers\":[");
