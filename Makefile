@@ -33,7 +33,7 @@ tidy: ## the checkers, with clang-tidy
 fmt: ## format the sources in place
 	@tools/format.sh
 bench: all
-	@build/tidemark bench $(T)
+	@build/tidemark bench $(or $(T),append)
 demo: all ## a leader, two followers, real input, a crash
 	@build/tidemark demo
 install: all

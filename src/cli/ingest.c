@@ -13,6 +13,7 @@
 #define PAUSE_MIN_MS       50
 #define PAUSE_MAX_MS       2000
 #define ATTEMPTS_MAX       2
+#define SEND_LIMIT_MIN     16
 
 static const size_t entries_bytes = INGEST_WINDOW_COUNT * sizeof(struct ingest_entry);
 
@@ -146,7 +147,7 @@ static void attach(struct ingest *g)
 static bool send_window(struct ingest *g)
 {
     bool has_sent = false;
-    while (g->sent < g->last) {
+    while (g->sent < g->last && g->sent - g->acked < g->send_limit) {
         const struct ingest_entry *entry = entry_of(g, g->sent + 1);
         bool is_queued = false;
         if (entry->is_refused) {
@@ -213,6 +214,8 @@ static enum code take_error(struct ingest *g, struct slice text, struct err *e)
     err_fill(&g->trouble, code, NULL, "%.*s", (int)text.size, (const char *)text.data);
     if (is_about_element) {
         head->attempts++;
+        /* Everything behind it is sent again: where bad elements are many, let that be little. */
+        g->send_limit = g->send_limit / 4 > SEND_LIMIT_MIN ? g->send_limit / 4 : SEND_LIMIT_MIN;
         ask(g);
     } else {
         g->void_replies = g->client.unanswered;
@@ -240,6 +243,7 @@ static enum code take_reply(struct ingest *g, const struct resp_value *reply, st
     ASSERT(g->acked < g->sent);
     if (reply->kind == RESP_ERROR) return take_error(g, reply->text, e);
     g->acked++;
+    if (g->send_limit < INGEST_WINDOW_COUNT) g->send_limit++;
     g->progress_ns = host_mono_ns();
     g->pause_ms = PAUSE_MIN_MS;
     return OK;
@@ -270,7 +274,8 @@ static enum code take_replies(struct ingest *g, bool *out_any, struct err *e)
 enum code ingest_open(struct ingest *g, const struct ingest_options *options, uint64_t *out_last,
                       struct err *e)
 {
-    *g = (struct ingest){.options = *options, .pause_ms = PAUSE_MIN_MS};
+    *g = (struct ingest){
+        .options = *options, .pause_ms = PAUSE_MIN_MS, .send_limit = INGEST_WINDOW_COUNT};
     if (g->options.patience_ms == 0) g->options.patience_ms = INGEST_PATIENCE_MS;
     resp_client_init(&g->client, options->address);
     g->entries = cli_take(entries_bytes);

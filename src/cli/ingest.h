@@ -64,6 +64,7 @@ struct ingest {
     struct ingest_entry *entries; /* ring, by number modulo INGEST_WINDOW_COUNT */
     uint8_t *bytes;               /* ring of whole commands */
     size_t bytes_end;
+    uint64_t send_limit;   /* elements with the server at once; small after a refusal */
     uint64_t void_replies; /* replies to ignore before the next one counts */
     struct err trouble;    /* what went wrong last, for the final sentence */
     uint64_t wake_ns;      /* RESTING, DETACHED: when to go on */

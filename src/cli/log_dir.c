@@ -104,6 +104,20 @@ static enum code look_at_trailer(struct log_file *file, int fd, uint64_t log_key
     return OK;
 }
 
+static enum code measure_content(struct log_file *file, int fd, struct err *e)
+{
+    static uint8_t piece[256 * KIB];
+    for (uint64_t at = 0; at < file->size; at += sizeof(piece)) {
+        size_t got = 0;
+        TRY(host_pread(fd, at, piece, sizeof(piece), &got, e));
+        while (got > 0 && piece[got - 1] == 0) {
+            got--;
+        }
+        if (got > 0) file->content_size = at + got;
+    }
+    return OK;
+}
+
 static enum code look_at_file(const struct log_dir *dir, struct log_file *file, struct err *e)
 {
     char name[LOG_NAME_SIZE];
@@ -116,10 +130,10 @@ static enum code look_at_file(const struct log_dir *dir, struct log_file *file, 
     if (code == OK) code = host_pread(fd, 0, bytes, sizeof(bytes), &size, e);
     if (code == OK) {
         file->verdict = segment_header_decode(bytes, &file->header);
-        /* A recycled file whose new header was never written is a spare. */
         bool is_own = file->verdict != SEGMENT_OK || file->header.file_id == file->file_id;
-        if (!is_own) file->verdict = SEGMENT_EMPTY;
+        if (!is_own) file->verdict = SEGMENT_BAD;
     }
+    if (code == OK && file->verdict != SEGMENT_OK) code = measure_content(file, fd, e);
     if (code == OK && file->verdict == SEGMENT_OK) {
         code = look_at_trailer(file, fd, log_dir_identity(dir, file).log_key, e);
     }

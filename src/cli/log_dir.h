@@ -15,7 +15,8 @@
 struct log_file {
     uint64_t file_id;
     uint64_t size;
-    enum segment_verdict verdict;
+    enum segment_verdict verdict; /* SEGMENT_BAD also for a header of another file id */
+    uint64_t content_size; /* without a good header: offset behind the last byte that is not zero */
     struct segment_header header; /* when verdict is SEGMENT_OK */
     bool is_sealed;               /* ends in a trailer that verifies */
     uint64_t footer_offset;       /* when sealed */

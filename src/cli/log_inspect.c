@@ -181,9 +181,9 @@ static void print_other(const struct inspect *inspect, const struct log_file *fi
     char name[LOG_NAME_SIZE];
     char size[CLI_COUNT_SIZE];
     log_file_name(file, name);
-    const char *state = file->verdict == SEGMENT_EMPTY ? "spare"
-                        : file->verdict == SEGMENT_BAD ? "its header does not verify"
-                                                       : "of a newer format";
+    const char *state = file->verdict == SEGMENT_NEWER ? "of a newer format"
+                        : file->content_size > 0       ? "its header does not verify"
+                                                       : "spare";
     if (inspect->options->wants_json) {
         printf("{\"segment\":\"%s\",\"bytes\":%llu,\"state\":\"%s\"}\n", name,
                (unsigned long long)file->size, state);

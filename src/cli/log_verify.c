@@ -298,8 +298,37 @@ static enum code check_segment(struct log_check *check, const struct log_file *f
     return log_check_tail(check, file, fd, &w.reader, w.stop, e);
 }
 
+/* Files without a good header: spares, segments whose header a crash cut off, damage. */
+static bool has_content(const struct log_file *file)
+{
+    return file->verdict != SEGMENT_OK && file->content_size > 0;
+}
+
+/* Records are missing: is it a segment whose header is damaged that held them? */
+static enum code blame_headless(struct log_check *check, struct err *e)
+{
+    const struct log_dir *dir = check->dir;
+    for (size_t i = dir->segment_count; i < dir->file_count; i++) {
+        const struct log_file *file = &dir->files[i];
+        struct reader_evidence evidence = {0};
+        char name[LOG_NAME_SIZE];
+        int fd = -1;
+        if (!has_content(file)) continue;
+        log_file_name(file, name);
+        TRY(log_dir_open_file(dir, name, &fd, e));
+        struct log_place place = {.file = file, .fd = fd, .offset = SEGMENT_HEADER_SIZE};
+        enum code code = log_find_evidence(check, &place, false, &evidence, e);
+        host_close(fd);
+        if (code != OK) return code;
+        if (evidence.count == 0) continue;
+        return log_found_at(check, name, 0, seqno_next(check->at.seqno),
+                            "its header does not verify");
+    }
+    return OK;
+}
+
 /* Does this segment go on where the ones before it ended? */
-static enum code check_start(struct log_check *check, const struct log_file *file)
+static enum code check_start(struct log_check *check, const struct log_file *file, struct err *e)
 {
     char name[LOG_NAME_SIZE];
     log_file_name(file, name);
@@ -312,6 +341,7 @@ static enum code check_start(struct log_check *check, const struct log_file *fil
     }
     seqno expected = seqno_next(check->at.seqno);
     if (h->first.v > expected.v) {
+        TRY(blame_headless(check, e));
         return log_found_at(check, name, 0, expected, "the records before %llu are missing",
                             (unsigned long long)h->first.v);
     }
@@ -328,7 +358,7 @@ static enum code take_segment(struct log_check *check, const struct log_file *fi
     int fd = -1;
     struct footer_room room = {0};
     log_file_name(file, name);
-    TRY(check_start(check, file));
+    TRY(check_start(check, file, e));
     TRY(log_dir_open_file(check->dir, name, &fd, e));
     enum code code = check_segment(check, file, fd, &room, e);
     if (room.bytes != NULL) cli_put(room.bytes, room.size);
@@ -336,25 +366,72 @@ static enum code take_segment(struct log_check *check, const struct log_file *fi
     return code;
 }
 
-/* Files that hold no segment: spares, and headers that do not verify. */
+/* Is it the newest segment, registered because its first batch was synced? */
+static bool is_registered_newest(const struct log_dir *dir, const struct log_file *file)
+{
+    for (size_t i = 0; i < dir->segment_count; i++) {
+        if (dir->files[i].file_id > file->file_id) return false;
+    }
+    return file->file_id == dir->identity.last_segment;
+}
+
+/* A file with content and without a good header, behind the end of the log. */
+static enum code check_headless(struct log_check *check, const struct log_file *file, struct err *e)
+{
+    const struct log_dir *dir = check->dir;
+    struct reader_evidence evidence = {0};
+    char name[LOG_NAME_SIZE];
+    int fd = -1;
+    log_file_name(file, name);
+    TRY(log_dir_open_file(dir, name, &fd, e));
+    struct log_place place = {.file = file, .fd = fd, .offset = SEGMENT_HEADER_SIZE};
+    enum code code = log_find_evidence(check, &place, true, &evidence, e);
+    host_close(fd);
+    if (code != OK) return code;
+    uint64_t end = check->at.seqno.v;
+    bool is_marked = dir->has_mark && dir->mark.durable.seqno.v > end;
+    if (is_marked || evidence.durable_through.v > end || is_registered_newest(dir, file)) {
+        return log_found_at(check, name, 0, seqno_next(check->at.seqno),
+                            "its header does not verify");
+    }
+    log_note(check,
+             "%s was begun and never used: a crash cut its header off; the next start puts it "
+             "aside",
+             name);
+    return OK;
+}
+
 static enum code check_others(struct log_check *check, struct err *e)
 {
     const struct log_dir *dir = check->dir;
     for (size_t i = dir->segment_count; i < dir->file_count; i++) {
+        const struct log_file *file = &dir->files[i];
         char name[LOG_NAME_SIZE];
-        log_file_name(&dir->files[i], name);
-        if (dir->files[i].verdict == SEGMENT_NEWER) {
+        log_file_name(file, name);
+        if (file->verdict == SEGMENT_NEWER) {
             return ERR(e, E_FORMAT,
                        "%s has a newer format than this build reads (%d); use a newer build", name,
                        FORMAT_VERSION);
         }
-        if (dir->files[i].verdict == SEGMENT_BAD) {
-            return log_found_at(check, name, 0, seqno_next(check->at.seqno),
-                                "its header does not verify");
-        }
-        check->report->spares++;
+        if (has_content(file) && !dir->is_in_use) TRY(check_headless(check, file, e));
+        if (!has_content(file)) check->report->spares++;
     }
     return OK;
+}
+
+/* Without a mark, what identity registered must be there; with one, its records are counted. */
+static enum code check_registered(struct log_check *check)
+{
+    const struct log_dir *dir = check->dir;
+    uint64_t registered = dir->identity.last_segment;
+    if (dir->has_mark || registered == 0) return OK;
+    for (size_t i = 0; i < dir->file_count; i++) {
+        const struct log_file *file = &dir->files[i];
+        bool is_used = file->verdict == SEGMENT_OK || has_content(file);
+        if (is_used && file->file_id >= registered) return OK;
+    }
+    return log_found(check, "log", "segment file %016llx is registered in identity and missing",
+                     (unsigned long long)registered);
 }
 
 static enum code check_segments(struct log_check *check, struct err *e)
@@ -382,13 +459,7 @@ static enum code check_segments(struct log_check *check, struct err *e)
     }
     check->report->end = check->at;
     TRY(check_others(check, e));
-    uint64_t registered = dir->identity.last_segment;
-    for (size_t i = 0; registered > 0 && i < dir->file_count; i++) {
-        if (dir->files[i].file_id >= registered) return OK;
-    }
-    if (registered == 0) return OK;
-    return log_found(check, "log", "segment file %016llx is registered in identity and missing",
-                     (unsigned long long)registered);
+    return check_registered(check);
 }
 
 enum code log_verify(const struct log_dir *dir, struct log_report *report,

@@ -3,8 +3,9 @@
  *
  * Wrong is what cannot come from a crash. A log that was cut by kill -9 or by a power failure ends
  * in zeros or in a torn batch that nobody was told about; the same evidence as at a start decides
- * (docs/FORMAT.md): the node's own mark, and what later batches of its own leadership say was
- * durable before them. While a server runs on the directory, what it writes meanwhile is left out.
+ * (log_verify_tail.c): the node's own mark, what later batches of its own leadership say was
+ * durable before them, and what the damage looks like. While a server runs on the directory, what
+ * it writes meanwhile is left out.
  */
 #ifndef TIDEMARK_CLI_LOG_VERIFY_H
 #define TIDEMARK_CLI_LOG_VERIFY_H
@@ -72,6 +73,17 @@ void log_note(struct log_check *check, const char *format, ...) PRINTF_LIKE(2, 3
 MUST_CHECK enum code log_check_tail(struct log_check *check, const struct log_file *file, int fd,
                                     const struct reader *reader, enum reader_stop stop,
                                     struct err *e);
+/* A place in an open segment file. */
+struct log_place {
+    const struct log_file *file;
+    int fd;
+    uint64_t offset;
+};
+/* What batches behind a place prove beyond check->at: of this node's own leaderships only, or of
+ * any. */
+MUST_CHECK enum code log_find_evidence(struct log_check *check, const struct log_place *place,
+                                       bool is_own_only, struct reader_evidence *out,
+                                       struct err *e);
 /* Manifests are read in two steps: their positions before the log, their blocks after it. */
 MUST_CHECK enum code log_check_manifests(struct log_check *check, struct err *e);
 MUST_CHECK enum code log_check_blocks(struct log_check *check, struct err *e);

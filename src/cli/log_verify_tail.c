@@ -1,13 +1,15 @@
 /* log_verify_tail: what stands behind the last whole batch of a segment without a footer. The rows
- * are those by which a start decides between a torn tail and a rotten record, so that verify says
- * before a start what the start will say:
+ * are those by which a start decides between a torn tail and a rotten record (docs/FORMAT.md), so
+ * that verify says before a start what the start will say:
  *
- *     the stop is at or below what was acknowledged            damage
- *     a later segment exists that does not go on here          damage
- *     only zeros follow                                        the end
- *     a mark is there, or later batches that count, or whole
- *     sectors of the last write are missing                    torn: nobody was told about it
- *     none of these                                            damage: it cannot be told apart
+ *     the stop is at or below what was acknowledged               damage
+ *     a later segment exists that does not go on here             damage
+ *     only zeros follow, or the beginning of a footer             the end
+ *     whole sectors of the damaged batch are missing              torn
+ *     the damaged batch ends in zeros, or the file ends in it     torn
+ *     it is all there and does not verify                         damage: it cannot be told apart
+ *
+ * Torn means that a crash cut a write off whose end nobody was told about.
  */
 #include <stdio.h>
 
@@ -16,69 +18,80 @@
 
 #define PIECE_SIZE  (64 * KIB)
 #define SECTOR_SIZE 512u
+#define HEADER_ROOM 32u /* at the end of a batch header, zero in this version */
 
 struct tail {
     const struct log_file *file;
     int fd;
     uint64_t offset;      /* of the stop */
-    uint64_t end;         /* behind the last byte that is not zero; offset: all are zero */
-    bool has_zero_sector; /* between offset and end */
+    uint64_t content_end; /* behind the last byte that is not zero; offset: all are zero */
+    uint64_t damage_end;  /* where the damaged batch's last bytes that need not be zero end */
+    uint64_t batch_end;   /* where the damaged batch ends */
+    bool is_footer;       /* a footer begins here */
+    bool has_zero_sector; /* in the damaged batch */
 };
 
-static size_t zeros_at(const uint8_t *bytes, size_t size)
+static bool is_all_zero(const uint8_t *bytes, size_t size)
 {
-    size_t i = 0;
-    while (i < size && bytes[i] == 0) {
-        i++;
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != 0) return false;
     }
-    return i;
+    return true;
 }
 
-/* Look at every byte behind the stop. */
-static enum code look(struct log_check *check, struct tail *tail, struct err *e)
+static enum code find_content_end(struct log_check *check, struct tail *tail, struct err *e)
 {
-    tail->end = tail->offset;
-    uint64_t zero_from = tail->offset / SECTOR_SIZE * SECTOR_SIZE;
-    uint64_t first_zero_sector = UINT64_MAX;
-    for (uint64_t at = zero_from; at < tail->file->size; at += SECTOR_SIZE) {
-        uint64_t piece = (at - zero_from) % PIECE_SIZE;
-        if (piece == 0) {
-            size_t got = 0;
-            TRY(host_pread(tail->fd, at, check->window, PIECE_SIZE, &got, e));
-            memset(check->window + got, 0, PIECE_SIZE - got);
-            if (at < tail->offset) memset(check->window, 0, (size_t)(tail->offset - at));
+    tail->content_end = tail->offset;
+    for (uint64_t at = tail->offset; at < tail->file->size; at += PIECE_SIZE) {
+        size_t got = 0;
+        TRY(host_pread(tail->fd, at, check->window, PIECE_SIZE, &got, e));
+        while (got > 0 && check->window[got - 1] == 0) {
+            got--;
         }
-        const uint8_t *sector = check->window + piece;
-        if (zeros_at(sector, SECTOR_SIZE) == SECTOR_SIZE) {
-            if (first_zero_sector == UINT64_MAX && at >= tail->offset) first_zero_sector = at;
-            continue;
-        }
-        size_t last = SECTOR_SIZE;
-        while (sector[last - 1] == 0) {
-            last--;
-        }
-        tail->end = at + last;
+        if (got > 0) tail->content_end = at + got;
     }
-    tail->has_zero_sector = first_zero_sector < tail->end;
+    return OK;
+}
+
+/* How far the damaged batch reaches: as its header says, else only the header is known. */
+static enum code find_damage(struct log_check *check, struct tail *tail, struct err *e)
+{
+    uint8_t bytes[BATCH_HEADER_SIZE];
+    struct batch_header header;
+    struct log_identity id = log_dir_identity(check->dir, tail->file);
+    size_t got = 0;
+    tail->damage_end = tail->offset + BATCH_HEADER_SIZE - HEADER_ROOM;
+    tail->batch_end = tail->offset + BATCH_HEADER_SIZE;
+    TRY(host_pread(tail->fd, tail->offset, bytes, sizeof(bytes), &got, e));
+    if (got == sizeof(bytes) && batch_header_decode(bytes, &id, &header) == BATCH_OK) {
+        tail->damage_end = tail->offset + BATCH_HEADER_SIZE + header.payload_size;
+        tail->batch_end = tail->damage_end;
+    }
+    uint64_t sector = tail->offset / SECTOR_SIZE * SECTOR_SIZE;
+    for (; sector < tail->damage_end; sector += SECTOR_SIZE) {
+        uint8_t piece[SECTOR_SIZE];
+        uint64_t from = sector < tail->offset ? tail->offset : sector;
+        TRY(host_pread(tail->fd, from, piece, (size_t)(sector + SECTOR_SIZE - from), &got, e));
+        if (is_all_zero(piece, got)) tail->has_zero_sector = true;
+    }
     return OK;
 }
 
 /* A footer stands here although the file is not sealed by it. Sealing writes the footer, then cuts
  * the file to it: a file that is cut was sealed whole, so its footer is damaged. */
-static enum code check_remains(struct log_check *check, const struct tail *tail,
-                               bool *out_is_footer, struct err *e)
+static enum code check_remains(struct log_check *check, struct tail *tail, struct err *e)
 {
     char name[LOG_NAME_SIZE];
     uint8_t start[16] = {0}; /* magic, size with trailer */
     size_t size = 0;
     log_file_name(tail->file, name);
     TRY(host_pread(tail->fd, tail->offset, start, sizeof(start), &size, e));
-    *out_is_footer = memcmp(start, SEGMENT_FOOTER_MAGIC, 8) == 0;
+    tail->is_footer = memcmp(start, SEGMENT_FOOTER_MAGIC, 8) == 0;
     uint8_t trailer[SEGMENT_TRAILER_SIZE] = {0};
     TRY(host_pread(tail->fd, tail->file->size - sizeof(trailer), trailer, sizeof(trailer), &size,
                    e));
     bool has_trailer = memcmp(trailer + 48, "TIDEEND2", 8) == 0;
-    bool is_cut = *out_is_footer && load_u32(start + 8) == tail->file->size - tail->offset;
+    bool is_cut = tail->is_footer && load_u32(start + 8) == tail->file->size - tail->offset;
     if (!has_trailer && !is_cut) return OK;
     return log_found_at(check, name, tail->offset, SEQNO_NONE,
                         "the segment was sealed, but its footer does not verify");
@@ -98,28 +111,23 @@ static void look_ahead(const struct log_check *check, const struct log_file *fil
     }
 }
 
-/* The highest record behind the stop that a later batch of this node's own leadership proves to
- * have been durable. */
-static enum code find_evidence(struct log_check *check, const struct tail *tail, seqno *out_durable,
-                               uint64_t *out_count, struct err *e)
+enum code log_find_evidence(struct log_check *check, const struct log_place *place,
+                            bool is_own_only, struct reader_evidence *out, struct err *e)
 {
-    const struct log_dir *dir = check->dir;
-    int fd = tail->fd;
+    int fd = place->fd;
+    const struct identity *identity = &check->dir->identity;
     struct reader_input input = {
         .source = log_fd_source,
         .context = &fd,
-        .id = log_dir_identity(dir, tail->file),
+        .id = log_dir_identity(check->dir, place->file),
         .start = check->at,
-        .offset = tail->offset,
-        .limit = tail->file->size,
+        .offset = place->offset,
+        .limit = place->file->size,
         .buffer = check->window,
         .buffer_size = LOG_WINDOW_SIZE,
     };
-    struct reader_evidence evidence = {0};
-    TRY(reader_find_evidence(&input, dir->identity.led, dir->identity.led_count, &evidence, e));
-    *out_durable = evidence.durable_through;
-    *out_count = evidence.count;
-    return OK;
+    const uint64_t *epochs = is_own_only ? identity->led : NULL;
+    return reader_find_evidence(&input, epochs, identity->led_count, out, e);
 }
 
 static void note_torn(struct log_check *check, const struct tail *tail, const char *name)
@@ -128,22 +136,25 @@ static void note_torn(struct log_check *check, const struct tail *tail, const ch
     log_note(check,
              "%s ends in %llu torn bytes after record %llu: a write that a crash cut off and that "
              "was never acknowledged; the next start puts them aside",
-             name, (unsigned long long)(tail->end - tail->offset),
+             name, (unsigned long long)(tail->content_end - tail->offset),
              (unsigned long long)check->at.seqno.v);
 }
 
-static enum code judge(struct log_check *check, const struct tail *tail, enum reader_stop stop,
-                       struct err *e)
+static enum code judge_stop(struct log_check *check, const struct tail *tail, enum reader_stop stop,
+                            struct err *e)
 {
     char name[LOG_NAME_SIZE];
     log_file_name(tail->file, name);
     const struct log_dir *dir = check->dir;
     seqno first_gone = seqno_next(check->at.seqno);
-    seqno durable = SEQNO_NONE;
-    uint64_t later = 0;
+    struct reader_evidence evidence = {0};
     /* A running server appends behind the stop: only what it acknowledged before we looked counts.
      */
-    if (!dir->is_in_use) TRY(find_evidence(check, tail, &durable, &later, e));
+    if (!dir->is_in_use) {
+        struct log_place place = {.file = tail->file, .fd = tail->fd, .offset = tail->offset};
+        TRY(log_find_evidence(check, &place, true, &evidence, e));
+    }
+    seqno durable = evidence.durable_through;
     if (dir->has_mark) durable = seqno_max(durable, dir->mark.durable.seqno);
     if (first_gone.v <= durable.v) {
         return log_found_at(check, name, tail->offset, first_gone,
@@ -151,12 +162,14 @@ static enum code judge(struct log_check *check, const struct tail *tail, enum re
                             reader_stop_text(stop), (unsigned long long)durable.v);
     }
     if (dir->is_in_use) return OK;
-    if (dir->has_mark || later > 0 || tail->has_zero_sector) {
+    bool is_cut_short = tail->content_end < tail->damage_end || tail->file->size < tail->batch_end;
+    if (tail->has_zero_sector || is_cut_short) {
         note_torn(check, tail, name);
         return OK;
     }
     return log_found_at(check, name, tail->offset, first_gone,
-                        "%s; whether it was acknowledged cannot be told without a mark",
+                        "%s; it does not look like a torn write, so whether it was acknowledged "
+                        "cannot be told",
                         reader_stop_text(stop));
 }
 
@@ -165,25 +178,26 @@ enum code log_check_tail(struct log_check *check, const struct log_file *file, i
 {
     char name[LOG_NAME_SIZE];
     struct tail tail = {.file = file, .fd = fd, .offset = reader->offset};
-    bool is_footer = false;
     bool continues = false;
     bool has_later = false;
     log_file_name(file, name);
-    if (!check->dir->is_in_use) TRY(check_remains(check, &tail, &is_footer, e));
+    if (!check->dir->is_in_use) TRY(check_remains(check, &tail, e));
     look_ahead(check, file, &continues, &has_later);
     if (continues) return OK; /* the next start seals it */
-    TRY(look(check, &tail, e));
     seqno first_gone = seqno_next(check->at.seqno);
     if (has_later) {
         return log_found_at(check, name, tail.offset, first_gone,
                             "%s, and a later segment does not go on here", reader_stop_text(stop));
     }
-    bool is_clean = is_footer || tail.end == tail.offset;
+    TRY(find_content_end(check, &tail, e));
+    TRY(find_damage(check, &tail, e));
+    bool is_clean = tail.is_footer || tail.content_end == tail.offset;
     bool is_acknowledged = check->dir->has_mark && first_gone.v <= check->dir->mark.durable.seqno.v;
-    if (!is_clean || is_acknowledged) return judge(check, &tail, stop, e);
+    if (!is_clean || is_acknowledged) return judge_stop(check, &tail, stop, e);
     check->report->is_tail_cut = true;
     log_note(check, "%s is not sealed: its last batch ends at offset %llu, %s", name,
              (unsigned long long)tail.offset,
-             is_footer ? "behind it stands a footer that a crash cut off" : "only zeros follow");
+             tail.is_footer ? "behind it stands a footer that a crash cut off"
+                            : "only zeros follow");
     return OK;
 }

@@ -102,7 +102,9 @@ static enum code start(struct nodes *nodes, struct node *node, struct err *e)
                            node == leader ? NULL : "--follow",
                            leader->replication,
                            NULL};
-    struct host_spawn how = {.words = words, .error_path = node->log_path, .wants_output = true};
+    /* Settings of the user's own environment are meant for other nodes. */
+    struct host_spawn how = {
+        .words = words, .error_path = node->log_path, .without = "TIDEMARK_", .wants_output = true};
     TRY(host_spawn(&how, &node->child, e));
     TRY(wait_ready(node, e));
     if (node->client.out == NULL) resp_client_init(&node->client, node->data);

@@ -110,6 +110,7 @@ struct host_child {
 struct host_spawn {
     const char *const *words; /* NULL-terminated; words[0] is looked up in PATH */
     const char *error_path;   /* its stderr is appended here; NULL: discarded */
+    const char *without;      /* variables that start so are not passed on; NULL: all are */
     bool wants_output;        /* its stdout is readable at stdout_fd; else discarded */
 };
 

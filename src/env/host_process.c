@@ -12,6 +12,16 @@
 
 #define EXEC_FAILED 127 /* as shells do */
 
+/* Forget variables whose name starts with prefix. */
+static void forget_variables(const char *prefix)
+{
+    size_t kept = 0;
+    for (size_t i = 0; environ[i] != NULL; i++) {
+        if (strncmp(environ[i], prefix, strlen(prefix)) != 0) environ[kept++] = environ[i];
+    }
+    environ[kept] = NULL;
+}
+
 /* In the child, between fork and exec: only calls that are safe there. */
 static _Noreturn void become(const struct host_spawn *how, int output, int64_t parent)
 {
@@ -24,6 +34,7 @@ static _Noreturn void become(const struct host_spawn *how, int output, int64_t p
     int input = open("/dev/null", O_RDONLY);
     int errors = open(error_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (output < 0) output = open("/dev/null", O_WRONLY);
+    if (how->without != NULL && environ != NULL) forget_variables(how->without);
     if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(errors, 2) < 0) _exit(EXEC_FAILED);
     execvp(how->words[0], (char *const *)(void *)how->words);
     _exit(EXEC_FAILED);

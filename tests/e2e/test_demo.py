@@ -86,7 +86,7 @@ def twenty_commits_with_odd_ones_among_them(world):
 def some_thousand_commits_and_one_follower(world):
     repo = world.path("repo")
     make_repository(repo, 3000)
-    done = demo(world, "--followers", "1", repo=repo)
+    done = demo(world, "--followers", "1", repo=repo, TIDEMARK_FOLLOW="127.0.0.1:1")
     check_story(world, done)
     tm.contains(done.stdout, "3,000 commits gave")
 

@@ -124,6 +124,23 @@ static void child_gives_its_output_and_exit_code(void **state)
     tm_dir_remove(dir);
 }
 
+static void child_does_not_see_variables_that_are_kept_back(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"sh", "-c",
+                                        "test -z \"$KEPT_A$KEPT_B\" && test -n \"$PATH\"", NULL};
+    struct host_child child = {0};
+    struct err e;
+    assert_int_equal(setenv("KEPT_A", "1", 1), 0);
+    assert_int_equal(setenv("KEPT_B", "1", 1), 0);
+    struct host_spawn how = {.words = words, .without = "KEPT_"};
+    assert_int_equal(host_spawn(&how, &child, &e), OK);
+    assert_true(host_child_wait(&child, 5000));
+    assert_int_equal(child.exit_code, 0);
+    assert_string_equal(host_environment("KEPT_A"), "1");
+    host_child_kill(&child);
+}
+
 static void program_that_is_absent_ends_with_127(void **state)
 {
     (void)state;
@@ -189,6 +206,7 @@ int main(void)
         cmocka_unit_test(directory_lists_files_only),
         cmocka_unit_test(lock_of_another_process_is_seen),
         cmocka_unit_test(child_gives_its_output_and_exit_code),
+        cmocka_unit_test(child_does_not_see_variables_that_are_kept_back),
         cmocka_unit_test(program_that_is_absent_ends_with_127),
         cmocka_unit_test(bad_addresses_are_refused_in_words),
         cmocka_unit_test(zeroed_file_has_its_size_and_takes_synced_writes),
