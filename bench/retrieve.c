@@ -27,6 +27,7 @@ static void types_make(struct state_log *l)
     static const char *const names[] = {"view", "click", "share", "skip", "dislike"};
     for (uint32_t i = 0; i < COUNT_OF(names); i++) {
         struct record r = state_log_type_record(i + 1, names[i], UINT64_C(604800000));
+        r.as.schema.windows = WINDOW_1H | WINDOW_24H | WINDOW_ALL;
         if (i >= 3) r.as.schema.polarity = POLARITY_NEGATIVE;
         state_log_record(l, &r);
     }
@@ -74,17 +75,18 @@ static void measure(const struct state *s, struct alloc *alloc, const char *name
                                        .limit = PAGE,
                                        .now_ms = INT64_C(1700000000000)};
     struct retrieve_after after = {0};
-    double best_us[2];
+    double best_us[2] = {0};
     for (int page = 0; page < 2; page++) {
         uint64_t best = UINT64_MAX;
         uint32_t count = 0;
         for (int i = 0; i < ROUNDS; i++) {
             uint64_t start = now_ns();
-            if (retrieve_run(s, alloc, &request, rows, &count, &e) != OK || count == 0) abort();
+            if (retrieve_run(s, alloc, &request, rows, &count, &e) != OK) abort();
             uint64_t took = now_ns() - start;
             if (took < best) best = took;
         }
         best_us[page] = (double)best / 1e3;
+        if (count == 0) break; /* nothing rises that was created long before the events */
         const struct retrieve_row *last = &rows[count - 1];
         after.place = (struct pick_place){.rank = last->rank,
                                           .created_ms = state_item_created_ms(s, last->item),
@@ -109,8 +111,9 @@ int main(int argc, char **argv)
     events_make(&log, items, &r);
     state_log_apply(&log, 0, log.batch_count, s);
     printf("%u items\n", state_item_count(s));
-    static const char *const names[] = {"new",           "top",  "most_viewed", "hot",
-                                        "controversial", "best", "decayed:view"};
+    static const char *const names[] = {"new",          "top",           "most_viewed",
+                                        "hot",          "controversial", "best",
+                                        "decayed:view", "trending",      "rising"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         measure(s, &alloc, names[i]);
     }

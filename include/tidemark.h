@@ -198,8 +198,8 @@ struct tide_schema_signal {
 };
 
 struct tide_retrieve {
-    struct tide_bytes profile; /* "new" "top" "hot" "best" "controversial" "most_viewed"
-                                  "decayed:view" */
+    struct tide_bytes profile; /* "new" "top" "hot" "best" "controversial" "trending"
+                                  "rising" "most_viewed" "decayed:view" */
     uint32_t limit;            /* 0: 10; at most 1000 */
     int64_t now_ms;            /* 0: this node's clock; with a cursor: the cursor's */
     const struct tide_bytes *excludes;

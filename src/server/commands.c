@@ -37,9 +37,9 @@ static const struct command table[] = {
      "How many signals an item got in a window; this version has the window all."},
     {"RETRIEVE", NULL, -2, READ, handle_retrieve, "Signals",
      "profile [LIMIT n] [NOW ms] [EXCLUDE n key ...] [CURSOR c] [EXPLAIN]",
-     "The best items of a profile: new, top, hot, best, controversial, most_viewed, "
-     "decayed:<type>; "
-     "CURSOR goes on where a page ended, EXPLAIN adds the terms of each score."},
+     "The best items of a profile: new, top, hot, best, controversial, trending, rising, "
+     "most_viewed, "
+     "decayed:<type>; CURSOR goes on where a page ended, EXPLAIN adds the terms of each score."},
     /* schema and producers */
     {"SCHEMA.SIGNAL", NULL, -2, WRITE | COMMAND_NOT_IN_MULTI, handle_schema_signal, "Schema",
      "name [HALFLIFE d[,d]] [WINDOWS 1h,24h,7d,30d,all] [MODE count|once|latest] "

@@ -9,6 +9,7 @@ from tm import check, contains, equal, test
 PAST_MS = 1_780_000_000_000  # of events
 NOW_MS = 1_900_000_000_000  # of reads, the same for all nodes
 PROFILES = ["new", "top", "hot", "best", "controversial", "most_viewed", "decayed:view", "decayed:share"]
+TRENDS = ["trending", "rising"]  # of the last hour
 TYPES = ["view", "view", "view", "click", "share", "skip"]
 
 
@@ -40,7 +41,16 @@ def every_profile_answers_alike_on_every_node(world):
     followers = [world.start("f%d" % i, follow=leader) for i in (1, 2)]
     rng = random.Random(tm.seed(1))
     load(leader, rng, 3000)
+    now = int(tm.time.time() * 1000)
+    for i in range(30):
+        leader.call("SIGNALS", str(i + 1), *(["view", "trend:%d" % i, "1"] * (i + 1)))
     tm.wait_equal(leader, *followers)
+    for profile in TRENDS:
+        words = ["RETRIEVE", profile, "NOW", str(now), "EXPLAIN"]
+        wanted = tm.pairs(leader.call(*words))["items"]
+        equal([row[0] for row in wanted[:3]], ["trend:29", "trend:28", "trend:27"], profile)
+        for f in followers:
+            equal(tm.pairs(f.call(*words))["items"], wanted, "%s on %s" % (profile, f.name))
     for profile in PROFILES:
         words = ["RETRIEVE", profile, "LIMIT", "100", "NOW", str(NOW_MS), "EXCLUDE", "1", "item:3", "EXPLAIN"]
         wanted = tm.pairs(leader.call(*words))

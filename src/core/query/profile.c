@@ -14,14 +14,15 @@ struct builtin {
 };
 
 static const struct builtin builtins[] = {
-    {"new", RETRIEVE_NEW, 1, NULL},   {"top", RETRIEVE_TOP, 1, NULL},
-    {"hot", RETRIEVE_HOT, 1, NULL},   {"controversial", RETRIEVE_CONTROVERSIAL, 1, NULL},
-    {"best", RETRIEVE_BEST, 1, NULL}, {"most_viewed", RETRIEVE_COUNT, 1, "view"},
+    {"new", RETRIEVE_NEW, 1, NULL},           {"top", RETRIEVE_TOP, 1, NULL},
+    {"hot", RETRIEVE_HOT, 1, NULL},           {"controversial", RETRIEVE_CONTROVERSIAL, 1, NULL},
+    {"best", RETRIEVE_BEST, 1, NULL},         {"most_viewed", RETRIEVE_COUNT, 1, "view"},
+    {"trending", RETRIEVE_TRENDING, 1, NULL}, {"rising", RETRIEVE_RISING, 1, NULL},
 };
 
 /* Promised by the interface, not built yet: refused by name. */
 static const char *const later[] = {
-    "trending", "rising", "hidden_gems", "shuffle", "related", "following", "for_you",
+    "hidden_gems", "shuffle", "related", "following", "for_you",
 };
 
 #define DECAYED_PREFIX "decayed:"
@@ -92,7 +93,7 @@ enum code profile_find(const struct state *s, struct slice name, struct profile 
     struct text t = text_of(shown, sizeof(shown));
     text_add_escaped(&t, name, 40);
     return ERR(e, E_SCHEMA,
-               "unknown profile \"%s\"; there are new, top, hot, controversial, best, "
-               "most_viewed and decayed:<type>",
+               "unknown profile \"%s\"; there are new, top, hot, controversial, best, trending, "
+               "rising, most_viewed and decayed:<type>",
                shown);
 }

@@ -207,7 +207,9 @@ bool retrieve_can_fall(const struct state *s, const struct retrieve_request *req
     case RETRIEVE_COUNT: return false;
     case RETRIEVE_HOT:
     case RETRIEVE_CONTROVERSIAL:
-    case RETRIEVE_BEST: return true;
+    case RETRIEVE_BEST:
+    case RETRIEVE_TRENDING:
+    case RETRIEVE_RISING: return true;
     case RETRIEVE_DECAYED: break;
     }
     for (uint32_t i = keys_block_count(&s->items); i > 0; i--) {
@@ -236,13 +238,28 @@ static uint32_t terms_of_counts(const struct state *s, uint32_t item, struct ret
     return count;
 }
 
-static uint32_t name_terms(const char *const names[SCORE_TERMS_MAX],
+static uint32_t name_terms(const char *const *names, uint32_t count,
                            const double values[SCORE_TERMS_MAX], struct retrieve_term *terms)
 {
-    for (uint32_t i = 0; i < SCORE_TERMS_MAX; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         terms[i] = (struct retrieve_term){.name = names[i], .value = values[i]};
     }
-    return SCORE_TERMS_MAX;
+    return count;
+}
+
+static uint32_t terms_of_trend(const struct state *s, const struct retrieve_request *request,
+                               uint32_t item, struct retrieve_term *terms)
+{
+    static const char *const names[] = {"pace", "usual"};
+    double values[SCORE_TERMS_MAX];
+    uint64_t hour = scan_window_of(s, item, WINDOW_1H);
+    uint64_t day = scan_window_of(s, item, WINDOW_24H);
+    if (request->order == RETRIEVE_TRENDING) {
+        (void)score_trending(hour, day, values); /* the row has the score */
+    } else {
+        (void)score_rising(hour, day, scan_age_ms(s, item, request->now_ms), values);
+    }
+    return name_terms(names, COUNT_OF(names), values, terms);
 }
 
 uint32_t retrieve_terms(const struct state *s, const struct retrieve_request *request,
@@ -258,10 +275,12 @@ uint32_t retrieve_terms(const struct state *s, const struct retrieve_request *re
     case RETRIEVE_HOT:
         (void)score_hot(score_votes(counts.positive, counts.negative),
                         state_item_created_ms(s, row->item), values);
-        return name_terms(of_hot, values, terms);
+        return name_terms(of_hot, COUNT_OF(of_hot), values, terms);
     case RETRIEVE_BEST:
         (void)score_best(counts.positive, counts.negative, SCORE_BEST_Z, values);
-        return name_terms(of_best, values, terms);
+        return name_terms(of_best, COUNT_OF(of_best), values, terms);
+    case RETRIEVE_TRENDING:
+    case RETRIEVE_RISING: return terms_of_trend(s, request, row->item, terms);
     case RETRIEVE_NEW: terms->name = "created_at"; return 1;
     case RETRIEVE_CONTROVERSIAL: terms->name = "controversy"; return 1;
     case RETRIEVE_DECAYED:

@@ -25,6 +25,8 @@ enum retrieve_order {
     RETRIEVE_HOT,           /* score_hot of p, n and created_at */
     RETRIEVE_CONTROVERSIAL, /* score_controversial of p and n */
     RETRIEVE_BEST,          /* score_best of p and n */
+    RETRIEVE_TRENDING,      /* score_trending of the windows 1h and 24h over positive types */
+    RETRIEVE_RISING,        /* score_rising of the same and the age at now */
 };
 
 struct retrieve_after {

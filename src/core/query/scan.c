@@ -14,12 +14,21 @@
 
 enum { VOTES_KNOWN = 1024 };
 
+int64_t scan_age_ms(const struct state *s, uint32_t item, int64_t now_ms)
+{
+    int64_t created_ms = state_item_created_ms(s, item);
+    if (created_ms >= now_ms) return 0;
+    uint64_t age_ms = (uint64_t)now_ms - (uint64_t)created_ms; /* may exceed what is signed */
+    return age_ms > (uint64_t)SCORE_RISING_AGE_MAX_MS ? SCORE_RISING_AGE_MAX_MS : (int64_t)age_ms;
+}
+
 struct scan {
     struct pick *pick;
     const struct state *state;
     enum retrieve_order order;
     uint32_t type_id;
-    uint64_t positive[BLOCK_ENTRIES]; /* also: the count of one type */
+    int64_t now_ms;
+    uint64_t positive[BLOCK_ENTRIES]; /* also: the count of one type, events of the last hour */
     uint64_t negative[BLOCK_ENTRIES];
     int64_t created_ms[BLOCK_ENTRIES];
     double votes[VOTES_KNOWN]; /* of that many more positive events than negative ones */
@@ -108,7 +117,9 @@ static inline double score_of(const struct scan *scan, uint32_t i)
     case RETRIEVE_BEST: return score_best(positive, negative, SCORE_BEST_Z, terms);
     case RETRIEVE_DECAYED:
     case RETRIEVE_TOP:
-    case RETRIEVE_COUNT: break;
+    case RETRIEVE_COUNT:
+    case RETRIEVE_TRENDING:
+    case RETRIEVE_RISING: break; /* not computed here */
     }
     UNREACHABLE();
 }
@@ -128,7 +139,9 @@ static inline bool is_hopeless(const struct scan *scan, uint32_t i, double bar)
     case RETRIEVE_NEW:
     case RETRIEVE_DECAYED:
     case RETRIEVE_TOP:
-    case RETRIEVE_COUNT: break;
+    case RETRIEVE_COUNT:
+    case RETRIEVE_TRENDING:
+    case RETRIEVE_RISING: break;
     }
     return false;
 }
@@ -152,12 +165,65 @@ static void offer_scores(struct scan *scan, uint32_t first_item, uint32_t entry_
     }
 }
 
+/* Orders of windows. */
+
+/* Does the type say what is positive, and keep the windows that a trend is made of? */
+static bool has_trend(const struct signal_type *type)
+{
+    const uint8_t both = WINDOW_1H | WINDOW_24H;
+    return type->polarity == POLARITY_POSITIVE && (type->windows & both) == both;
+}
+
+/* Add up the last hour of every entry; false when nothing of the block is in a window. */
+static bool block_hours(struct scan *scan, uint32_t block, uint32_t entry_count)
+{
+    const struct state *s = scan->state;
+    bool has_any = false;
+    for (uint32_t t = 0; t < s->schema.count; t++) {
+        const struct signal_type *type = &s->schema.types[t];
+        if (!has_trend(type)) continue;
+        const struct type_windows *windows = s->windows.types[type->id - 1];
+        if (block >= windows->block_capacity || windows->blocks[block].rows == NULL) continue;
+        if (!has_any) memset(scan->positive, 0, sizeof(scan->positive));
+        has_any = true;
+        for (uint32_t i = 0; i < entry_count; i++) {
+            scan->positive[i] +=
+                windows_count(&s->windows, type->id, block * BLOCK_ENTRIES + i, WINDOW_1H);
+        }
+    }
+    return has_any;
+}
+
+static void offer_trends(struct scan *scan, uint32_t first_item, uint32_t entry_count)
+{
+    double terms[SCORE_TERMS_MAX];
+    bool is_rising = scan->order == RETRIEVE_RISING;
+    if (!block_hours(scan, first_item / BLOCK_ENTRIES, entry_count)) return;
+    for (uint32_t i = 0; i < entry_count; i++) {
+        uint64_t hour = scan->positive[i];
+        if (hour < SCORE_TREND_EVENTS) continue;
+        uint32_t item = first_item + i;
+        int64_t age_ms = is_rising ? scan_age_ms(scan->state, item, scan->now_ms) : 0;
+        if (age_ms >= SCORE_RISING_AGE_MAX_MS) continue;
+        uint64_t day = scan_window_of(scan->state, item, WINDOW_24H);
+        double score =
+            is_rising ? score_rising(hour, day, age_ms, terms) : score_trending(hour, day, terms);
+        struct candidate c = {.net = {.value = score}, .item = item};
+        c.rank = rank_of_sum(c.net);
+        (void)pick_offer(scan->pick, &c); /* nothing here depends on whether it was taken */
+    }
+}
+
 static void scan_block(struct scan *scan, uint32_t block)
 {
     const struct state *s = scan->state;
     uint32_t first_item = block * BLOCK_ENTRIES;
     uint32_t left = s->items.count - first_item;
     uint32_t entry_count = left < BLOCK_ENTRIES ? left : BLOCK_ENTRIES;
+    if (scan->order == RETRIEVE_TRENDING || scan->order == RETRIEVE_RISING) {
+        offer_trends(scan, first_item, entry_count);
+        return;
+    }
     if (scan->order != RETRIEVE_NEW) block_count(scan, block);
     if (scan->order == RETRIEVE_TOP || scan->order == RETRIEVE_COUNT) {
         offer_counts(scan, first_item, entry_count);
@@ -166,6 +232,16 @@ static void scan_block(struct scan *scan, uint32_t block)
     bool needs_times = scan->order == RETRIEVE_NEW || scan->order == RETRIEVE_HOT;
     if (needs_times) block_times(scan, block, entry_count);
     offer_scores(scan, first_item, entry_count);
+}
+
+uint64_t scan_window_of(const struct state *s, uint32_t item, uint8_t window)
+{
+    uint64_t events = 0;
+    for (uint32_t t = 0; t < s->schema.count; t++) {
+        const struct signal_type *type = &s->schema.types[t];
+        if (has_trend(type)) events += windows_count(&s->windows, type->id, item, window);
+    }
+    return events;
 }
 
 bool scan_run(struct pick *pick, const struct retrieve_request *request)
@@ -177,6 +253,7 @@ bool scan_run(struct pick *pick, const struct retrieve_request *request)
     scan->state = pick->state;
     scan->order = request->order;
     scan->type_id = request->type_id;
+    scan->now_ms = request->now_ms;
     memset(scan->negative, 0, sizeof(scan->negative));
     for (uint32_t i = 0; request->order == RETRIEVE_HOT && i < VOTES_KNOWN; i++) {
         scan->votes[i] = score_votes(i, 0);

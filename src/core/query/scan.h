@@ -14,5 +14,9 @@ struct scan_counts {
     uint64_t negative;
 };
 struct scan_counts scan_counts_of(const struct state *s, uint32_t item);
+/* Events of positive types in a window (WINDOW_1H, WINDOW_24H), of the types that keep both. */
+uint64_t scan_window_of(const struct state *s, uint32_t item, uint8_t window);
+/* Age of an item, at least 0, at most SCORE_RISING_AGE_MAX_MS. */
+int64_t scan_age_ms(const struct state *s, uint32_t item, int64_t now_ms);
 
 #endif

@@ -4,7 +4,8 @@
 
 #include "core/query/math.h"
 
-#define HOT_PRECISION 1e7
+#define RISING_HALFLIFE_MS (6.0 * 3600.0 * 1000.0)
+#define HOT_PRECISION      1e7
 
 double score_votes(uint64_t positive, uint64_t negative)
 {
@@ -54,4 +55,24 @@ double score_best(uint64_t positive, uint64_t negative, double z, double terms[S
     terms[1] = square * 0.5 / whole;
     terms[2] = 0.0 - z * root / whole;
     return terms[0] + terms[1] + terms[2];
+}
+
+double score_trending(uint64_t hour, uint64_t day, double terms[SCORE_TERMS_MAX])
+{
+    double usual = (double)(day - hour) / 23.0;
+    double deviation = math_sqrt(usual + 1.0);
+    terms[0] = (double)hour / deviation;
+    terms[1] = 0.0 - usual / deviation;
+    return terms[0] + terms[1];
+}
+
+double score_rising(uint64_t hour, uint64_t day, int64_t age_ms, double terms[SCORE_TERMS_MAX])
+{
+    (void)score_trending(hour, day, terms); /* its terms are what is wanted */
+    if (age_ms < 0) age_ms = 0;
+    if (age_ms > SCORE_RISING_AGE_MAX_MS) age_ms = SCORE_RISING_AGE_MAX_MS;
+    double fresh = math_exp2(0.0 - (double)age_ms / RISING_HALFLIFE_MS);
+    terms[0] *= fresh;
+    terms[1] *= fresh;
+    return terms[0] + terms[1];
 }

@@ -31,6 +31,18 @@ double score_controversial(uint64_t positive, uint64_t negative);
  * the interval in standard deviations. Terms: share, prior, doubt (negative). */
 double score_best(uint64_t positive, uint64_t negative, double z, double terms[SCORE_TERMS_MAX]);
 
+/* Trending: by how many standard deviations the last hour differs from the usual hour of the 23
+ * before it: (hour - usual) / sqrt(usual + 1), usual = (day - hour) / 23; hour <= day. Fewer than
+ * SCORE_TREND_EVENTS in the hour are no trend: the caller leaves such items out. Two terms: pace,
+ * usual (negative). */
+#define SCORE_TREND_EVENTS 3u
+double score_trending(uint64_t hour, uint64_t day, double terms[SCORE_TERMS_MAX]);
+
+/* Rising: trending * 2^(-age / 6 h) of items younger than a day; an age below 0 is 0. The same two
+ * terms. */
+#define SCORE_RISING_AGE_MAX_MS (INT64_C(24) * 3600 * 1000)
+double score_rising(uint64_t hour, uint64_t day, int64_t age_ms, double terms[SCORE_TERMS_MAX]);
+
 /* Cheap numbers that a score never exceeds, so that a scan computes few scores in full. Counts
  * below 2^62, which signed conversion, the fast one, can take. */
 static inline double score_hot_bound(double votes, int64_t created_ms)

@@ -47,6 +47,8 @@ static void names_stand_for_orders(void **state)
         {"hot", RETRIEVE_HOT, 0},
         {"Controversial", RETRIEVE_CONTROVERSIAL, 0},
         {"best", RETRIEVE_BEST, 0},
+        {"trending", RETRIEVE_TRENDING, 0},
+        {"rising", RETRIEVE_RISING, 0},
         {"most_viewed", RETRIEVE_COUNT, 1},
         {"decayed:share", RETRIEVE_DECAYED, 2},
         {"DECAYED:view", RETRIEVE_DECAYED, 1},

@@ -113,6 +113,8 @@ static double model_score(const struct model_item *m, enum retrieve_order order)
         return score_hot(score_votes(m->positive, m->negative), m->created_ms, terms);
     case RETRIEVE_CONTROVERSIAL: return score_controversial(m->positive, m->negative);
     case RETRIEVE_BEST: return score_best(m->positive, m->negative, SCORE_BEST_Z, terms);
+    case RETRIEVE_TRENDING:
+    case RETRIEVE_RISING:
     case RETRIEVE_DECAYED: break;
     }
     abort();
@@ -302,6 +304,46 @@ static void a_decayed_listing_survives_negative_weights(void **state)
     }
 }
 
+/* Item i has i events in the last hour and 5 in each hour before; the first ten are older than a
+ * day. */
+static void trends_are_what_the_windows_say(void **state)
+{
+    struct world *w = *state;
+    struct record poke = state_log_type_record(4, "poke", (uint64_t)HOUR_MS);
+    poke.as.schema.windows = WINDOW_1H | WINDOW_24H | WINDOW_ALL;
+    state_log_record(&w->log, &poke);
+    enum { COUNT = 30 };
+    for (uint32_t i = 0; i < COUNT; i++) {
+        int64_t first = i < 10 ? START_MS - 25 * HOUR_MS : START_MS - 2 * HOUR_MS;
+        event(w, 4, i, first);
+        for (uint32_t k = 0; k < 115; k++)
+            event(w, 4, i, START_MS - 90 * 60000);
+        for (uint32_t k = 0; k < i; k++)
+            event(w, 4, i, START_MS - 60000);
+    }
+    apply(w);
+    struct retrieve_row rows[COUNT];
+    for (int rising = 0; rising <= 1; rising++) {
+        struct retrieve_request request = {.order = rising ? RETRIEVE_RISING : RETRIEVE_TRENDING,
+                                           .limit = COUNT,
+                                           .now_ms = START_MS};
+        uint32_t count = 0;
+        struct err e;
+        assert_int_equal(retrieve_run(w->s, &w->alloc, &request, rows, &count, &e), OK);
+        assert_int_equal(count, rising ? COUNT - 10 : COUNT - SCORE_TREND_EVENTS);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t item = COUNT - 1 - i; /* created in order of number */
+            double terms[SCORE_TERMS_MAX];
+            uint64_t day = 115u + item + (item < 10 ? 0 : 1);
+            assert_int_equal(rows[i].item, item);
+            assert_same_double(rows[i].score, rising ? score_rising(item, day, 2 * HOUR_MS, terms)
+                                                     : score_trending(item, day, terms));
+            check_terms(w, &request, &rows[i]);
+        }
+        assert_true(retrieve_can_fall(w->s, &request));
+    }
+}
+
 static void refused_memory_is_an_answer(void **state)
 {
     struct world *w = *state;
@@ -327,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_thousand_pages_while_writing_repeat_and_miss_nothing,
                                         begin, end),
         cmocka_unit_test_setup_teardown(a_decayed_listing_survives_negative_weights, begin, end),
+        cmocka_unit_test_setup_teardown(trends_are_what_the_windows_say, begin, end),
         cmocka_unit_test_setup_teardown(refused_memory_is_an_answer, begin, end),
     };
     return cmocka_run_group_tests_name("core/query/scan", tests, NULL, NULL);

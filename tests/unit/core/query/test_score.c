@@ -66,6 +66,23 @@ static void best_gives_the_known_answers(void **state)
     assert_near(best(0, 5, SCORE_BEST_Z) + 1.0, 1.0); /* nothing positive: 0 but for rounding */
 }
 
+static void trending_and_rising_give_the_known_answers(void **state)
+{
+    (void)state;
+    double terms[SCORE_TERMS_MAX];
+    assert_near(score_trending(10, 10, terms), 10.0);
+    assert_near(score_trending(9, 78, terms), 3.0); /* usual 3: (9 - 3) / 2 */
+    assert_same_double(terms[0] + terms[1], score_trending(9, 78, terms));
+    assert_near(terms[0], 4.5);
+    assert_near(terms[1], -1.5);
+    assert_near(score_trending(3, 187, terms), -1.6666666666666667); /* usual 8 */
+    assert_near(score_rising(9, 78, 0, terms), 3.0);
+    assert_near(score_rising(9, 78, -5, terms), 3.0);
+    assert_near(score_rising(9, 78, 6 * 3600000, terms), 1.5);
+    assert_near(score_rising(9, 78, 3 * 3600000, terms), 2.1213203435596424);
+    assert_same_double(terms[0] + terms[1], score_rising(9, 78, 3 * 3600000, terms));
+}
+
 static void terms_add_up_to_the_score_for_any_numbers(void **state)
 {
     (void)state;
@@ -90,6 +107,7 @@ int main(void)
         cmocka_unit_test(hot_gives_the_known_answers),
         cmocka_unit_test(controversial_gives_the_known_answers),
         cmocka_unit_test(best_gives_the_known_answers),
+        cmocka_unit_test(trending_and_rising_give_the_known_answers),
         cmocka_unit_test(terms_add_up_to_the_score_for_any_numbers),
     };
     return cmocka_run_group_tests_name("core/query/score", tests, NULL, NULL);
