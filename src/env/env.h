@@ -154,7 +154,8 @@ struct env {
  * temp, sync, rename, sync directory. Blocks. dir is the part of path before the last '/'. */
 MUST_CHECK enum code env_write_file_durably(struct env *env, const char *path, struct slice bytes,
                                             struct err *e);
-/* Read a whole file of at most size_max bytes. *out malloc'ed, given. E_NOTFOUND, E_LIMIT, E_IO. */
+/* Read a whole file of at most size_max bytes, past the page cache: after a failed sync the cache
+ * shows bytes that are not on disk. *out malloc'ed, given. E_NOTFOUND, E_LIMIT, E_IO. */
 MUST_CHECK enum code env_read_file(struct env *env, const char *path, size_t size_max,
                                    uint8_t **out, size_t *out_size, struct err *e);
 

@@ -74,7 +74,7 @@ enum code env_read_file(struct env *env, const char *path, size_t size_max, uint
                         size_t *out_size, struct err *e)
 {
     struct env_file *file = NULL;
-    TRY(env->v->open(env, path, ENV_READ, &file, e));
+    TRY(env->v->open(env, path, ENV_READ | ENV_UNCACHED, &file, e));
     uint64_t size = 0;
     enum code code = env->v->size(env, file, &size, e);
     if (code == OK && size > size_max) {
