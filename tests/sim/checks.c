@@ -58,6 +58,13 @@ void check_after_open(struct cluster *c, uint32_t node)
                    "the leader came back with %" PRIu64 " records, %" PRIu64 " were acknowledged",
                    durable, c->model.acked_max);
     }
+    if (node == CLUSTER_LEADER) {
+        if (n->db->epoch.number <= n->epoch_peak) {
+            world_fail(&c->world, "epoch", "the leader starts epoch %" PRIu64 " after %" PRIu64,
+                       n->db->epoch.number, n->epoch_peak);
+        }
+        n->epoch_peak = n->db->epoch.number;
+    }
     check_node(c, node);
 }
 

@@ -9,6 +9,7 @@
  *   token      a position in an answer is wrong
  *   history    one record number, two histories
  *   digest     two nodes differ in the state after one record
+ *   epoch      a start as leader did not begin a new epoch
  *   marks      durable or applied went back without a new history id
  *   lag        a lag figure is below the truth
  *   wait       WAIT counted a follower that has not stored the writes

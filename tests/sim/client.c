@@ -9,6 +9,7 @@
 
 #define CLIENTS_MAX 8u
 /* Event times lie before anything that a wall clock set back by a day shows. */
+#define CLIENT_AUDIT_MS     (MACHINE_WALL_START_MS + 3600000)
 #define CLIENT_EVENT_AGE_MS INT64_C(90000000)
 
 void clients_init(struct cluster *c)
@@ -124,6 +125,7 @@ static void add_write(struct client_run *r)
     if (how < 25) {
         uint64_t number = ++r->client->producer_number;
         write = model_write_new(&c->model, false, r->client->index + 1, number, 0);
+        if (chance(c, 5)) entries = 0;
     } else {
         write = model_write_new(&c->model, how < 90, 0, 0, 0);
     }
@@ -179,7 +181,7 @@ static void fill_leader_run(struct client_run *r)
     } else if (what < 98) {
         client_run_status(r);
     } else {
-        client_run_retrieve(r, 0, 5);
+        client_run_retrieve(r, 0, 5, MACHINE_WALL_START_MS);
         client_run_other(r, OTHER_METRICS);
         client_run_other(r, OTHER_SCHEMA);
         client_run_other(r, OTHER_ITEMS);
@@ -207,7 +209,7 @@ static void fill_follower_run(struct client_run *r)
     } else if (what < 95) {
         client_run_forbidden(r);
     } else {
-        client_run_retrieve(r, 1, 5);
+        client_run_retrieve(r, 1, 5, MACHINE_WALL_START_MS);
         client_run_other(r, OTHER_METRICS);
     }
 }
@@ -289,8 +291,9 @@ void client_audit(struct cluster *c, uint32_t node)
     for (uint8_t type = 0; type < MODEL_TYPES; type++) {
         for (uint8_t item = 0; item < MODEL_ITEMS; item++) {
             client_run_count(counts, type, item);
-            client_run_score(counts, type, item, MACHINE_WALL_START_MS + 3600000);
+            client_run_score(counts, type, item, CLIENT_AUDIT_MS);
         }
+        client_run_retrieve(counts, type, MODEL_ITEMS, CLIENT_AUDIT_MS);
     }
     client_run_position(counts);
     for (uint32_t i = 0; i < c->client_count; i++) {

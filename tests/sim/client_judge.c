@@ -156,18 +156,63 @@ static void judge_producer(struct client_run *r, const struct client_slot *slot,
                r->node, slot->number, number, b.low, b.high);
 }
 
-static void judge_items(struct client_run *r, const struct tide_items *items)
+/* The score that this run was told for an item; false: it did not ask. */
+static bool find_score(const struct client_run *r, uint8_t type, const struct tide_bytes *key,
+                       int64_t at_ms, double *out)
 {
-    for (uint32_t i = 1; i < items->count; i++) {
-        const struct tide_item *a = &items->items[i - 1];
+    char name[MODEL_KEY_SIZE];
+    for (uint32_t i = 0; i < r->slot_count; i++) {
+        const struct client_slot *slot = &r->slots[i];
+        const struct tide_result *result = tide_run_result(r->run, i);
+        if (slot->kind != SLOT_SCORE || slot->type != type || slot->at_ms != at_ms) continue;
+        size_t size = model_item(slot->item, name);
+        if (size != key->size || memcmp(name, key->data, size) != 0) continue;
+        *out = result->as.number;
+        return result->code == TIDE_OK;
+    }
+    return false;
+}
+
+/* A ranking is in order, names nothing twice, and gives each item the score that SCORE gives it,
+ * bit for bit. */
+static void judge_items(struct client_run *r, const struct client_slot *slot,
+                        const struct tide_items *items)
+{
+    for (uint32_t i = 0; i < items->count; i++) {
         const struct tide_item *b = &items->items[i];
-        bool is_tie = !(a->score < b->score) && !(b->score < a->score);
+        double score = 0;
+        if (find_score(r, slot->type, &b->key, slot->at_ms, &score) &&
+            memcmp(&score, &b->score, sizeof(score)) != 0) {
+            world_fail(world_of(r), "order", "node %u ranks by %.17g and scores %.17g", r->node,
+                       b->score, score);
+        }
+        if (i == 0) continue;
+        const struct tide_item *a = &items->items[i - 1];
         bool is_same =
             a->key.size == b->key.size && memcmp(a->key.data, b->key.data, a->key.size) == 0;
-        if (a->score < b->score || (is_tie && is_same)) {
+        if (a->score < b->score || is_same) {
             world_fail(world_of(r), "order", "node %u ranks %.17g before %.17g", r->node, a->score,
                        b->score);
         }
+    }
+}
+
+/* An audit asks for as many items as there are: those with a count, no others. */
+static void judge_completeness(struct client_run *r)
+{
+    for (uint32_t i = 0; i < r->slot_count; i++) {
+        const struct client_slot *slot = &r->slots[i];
+        const struct tide_result *result = tide_run_result(r->run, i);
+        if (slot->kind != SLOT_RETRIEVE || result->code != TIDE_OK) continue;
+        uint32_t counted = 0;
+        for (uint32_t k = 0; k < r->slot_count; k++) {
+            const struct tide_result *count = tide_run_result(r->run, k);
+            bool is_mine = r->slots[k].kind == SLOT_COUNT && r->slots[k].type == slot->type;
+            counted += is_mine && count->code == TIDE_OK && count->as.integer > 0;
+        }
+        if (result->as.items.count == counted) continue;
+        world_fail(world_of(r), "order", "node %u ranks %u items of %s, %u have a count", r->node,
+                   result->as.items.count, model_types[slot->type].name, counted);
     }
 }
 
@@ -228,7 +273,7 @@ static void judge_answer(struct client_run *r, uint32_t index, bool had_refusal)
     switch (slot->kind) {
     case SLOT_POSITION: judge_position(r, &result->as.position); break;
     case SLOT_PRODUCER: judge_producer(r, slot, result->as.integer); break;
-    case SLOT_RETRIEVE: judge_items(r, &result->as.items); break;
+    case SLOT_RETRIEVE: judge_items(r, slot, &result->as.items); break;
     case SLOT_DIGEST: judge_digest(r, slot, result); break;
     case SLOT_STATUS: check_status(r->cluster, r->node, result->as.status, &r->asked); break;
     case SLOT_WAIT:
@@ -261,7 +306,10 @@ void client_judge(struct client_run *r)
     uint64_t from = 0;
     uint64_t to = 0;
     if (find_positions(r, &from, &to)) judge_counts(r, from, to);
-    if (r->client == NULL) judge_scores(r);
+    if (r->client == NULL) {
+        judge_scores(r);
+        judge_completeness(r);
+    }
 }
 
 void client_give_up(struct client_run *r)

@@ -114,12 +114,24 @@ static void fill_write_options(struct client_run *r, uint32_t write,
     }
 }
 
+static void write_nothing(struct client_run *r, uint32_t write)
+{
+    const struct model_write *w = &r->cluster->model.writes[write];
+    int32_t index =
+        tide_run_producer_skip(r->run, take_producer(r, w->producer), w->producer_number);
+    take_slot(r, SLOT_WRITE, index)->write = write;
+    model_sent(&r->cluster->model, write);
+}
+
 void client_run_write(struct client_run *r, uint32_t write)
 {
     struct model *m = &r->cluster->model;
     const struct model_write *w = &m->writes[write];
-    ASSERT(w->entry_count >= 1);
     if (is_full(r)) return;
+    if (w->entry_count == 0) {
+        write_nothing(r, write);
+        return;
+    }
     struct tide_signal *signals = calloc(w->entry_count, sizeof(*signals));
     ASSERT(signals != NULL);
     struct tide_write_options options;
@@ -191,7 +203,7 @@ void client_run_producer(struct client_run *r, uint32_t producer)
     take_slot(r, SLOT_PRODUCER, index)->number = producer;
 }
 
-void client_run_retrieve(struct client_run *r, uint8_t type, uint32_t limit)
+void client_run_retrieve(struct client_run *r, uint8_t type, uint32_t limit, int64_t now_ms)
 {
     if (is_full(r)) return;
     char *profile = take_piece(r, 32);
@@ -199,9 +211,11 @@ void client_run_retrieve(struct client_run *r, uint8_t type, uint32_t limit)
     struct tide_retrieve request = {
         .profile = {.data = profile, .size = (size_t)size},
         .limit = limit,
-        .now_ms = MACHINE_WALL_START_MS,
+        .now_ms = now_ms,
     };
-    take_slot(r, SLOT_RETRIEVE, tide_run_retrieve(r->run, &request));
+    struct client_slot *slot = take_slot(r, SLOT_RETRIEVE, tide_run_retrieve(r->run, &request));
+    slot->type = type;
+    slot->at_ms = now_ms;
 }
 
 void client_run_digest(struct client_run *r, uint64_t mark)

@@ -68,7 +68,8 @@ struct client_run *client_run_new(struct cluster *c, struct client *client, uint
 void client_run_submit(struct client_run *r);
 void client_run_free(struct client_run *r);
 
-/* Operations. Each returns without effect when the run is full. */
+/* Operations. Each returns without effect when the run is full. A write without entries is a
+ * producer's number that is skipped. */
 void client_run_write(struct client_run *r, uint32_t write);
 /* All writes of a group, which are next to each other in the model, in one frame. */
 void client_run_group(struct client_run *r, uint32_t first);
@@ -76,7 +77,7 @@ void client_run_position(struct client_run *r);
 void client_run_count(struct client_run *r, uint8_t type, uint8_t item);
 void client_run_score(struct client_run *r, uint8_t type, uint8_t item, int64_t at_ms);
 void client_run_producer(struct client_run *r, uint32_t producer);
-void client_run_retrieve(struct client_run *r, uint8_t type, uint32_t limit);
+void client_run_retrieve(struct client_run *r, uint8_t type, uint32_t limit, int64_t now_ms);
 void client_run_digest(struct client_run *r, uint64_t mark);
 void client_run_status(struct client_run *r);
 void client_run_wait(struct client_run *r, uint64_t at_least, uint32_t followers,

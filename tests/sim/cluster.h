@@ -46,6 +46,7 @@ struct cluster_node {
     uint64_t history_id;
     uint64_t durable_peak;
     uint64_t applied_peak;
+    uint64_t epoch_peak;   /* highest epoch a life led that was up */
     uint64_t durable_ever; /* also before its disk was wiped */
     bool is_reset;         /* its disk was wiped or set back; its leader has not met it since */
     uint64_t digest_mark;  /* newest mark it has a root for, as last told */

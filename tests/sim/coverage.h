@@ -37,6 +37,7 @@
     X(drops, "units dropped")                            \
     X(duplicates, "units duplicated")                    \
     X(splits, "units delivered in pieces")               \
+    X(corruptions, "pieces corrupted")                   \
     X(resets, "links reset")                             \
     X(partitions, "partitions")                          \
     X(one_way_partitions, "partitions of one direction") \

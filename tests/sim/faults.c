@@ -21,7 +21,7 @@ static uint32_t draw_follower(struct cluster *c)
 static void set_rates(struct cluster *c)
 {
     const struct plan *p = &c->plan;
-    uint32_t rate = p->is_honest_rates ? 1 : 10;
+    uint32_t rate = p->rate;
     for (uint32_t i = 0; i < c->node_count; i++) {
         struct machine *m = &c->nodes[i].machine;
         m->pace.job_mean_ns = p->disk_mean_ns;
@@ -39,6 +39,7 @@ static void set_rates(struct cluster *c)
         .duplicates = plan_has(p, FAULT_DUPLICATE) ? 1000 * rate : 0,
         .splits = 100000,
         .slow = plan_has(p, FAULT_SLOW) ? 5000 * rate : 0,
+        .corruptions = plan_has(p, FAULT_CORRUPT) ? 200 * rate : 0,
     };
 }
 
@@ -196,6 +197,7 @@ static void do_fault(struct cluster *c, enum fault fault)
     case FAULT_DROP:
     case FAULT_DUPLICATE:
     case FAULT_SLOW:
+    case FAULT_CORRUPT:
     case FAULT_COUNT: break;
     }
 }

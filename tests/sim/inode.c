@@ -113,7 +113,7 @@ void inode_truncate(struct disk_inode *inode, uint64_t size, size_t pending_max)
 }
 
 /* The platter with everything pending applied: what a read past the cache returns, because the
- * kernel writes dirty pages back before it reads. */
+ * kernel writes dirty pages back before it reads. The size is the one in memory. */
 static struct inode_bytes view_past_cache(const struct disk_inode *inode)
 {
     struct inode_bytes view = {0};
@@ -121,6 +121,7 @@ static struct inode_bytes view_past_cache(const struct disk_inode *inode)
     for (size_t i = 0; i < inode->pending_count; i++) {
         bytes_apply(&view, &inode->pending[i]);
     }
+    bytes_resize(&view, inode->cache.size);
     return view;
 }
 

@@ -43,7 +43,7 @@ void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed)
         .tail_buffer = PICK(r, 64 * KIB, 64 * KIB, 256 * KIB, MIB),
         .heartbeat_ms = PICK(r, 50, 200, 500),
         .runs_max = (uint32_t)PICK(r, 1, 2, 64, 65536),
-        .is_honest_rates = random_below(r, 2) == 0,
+        .rate = (uint32_t)PICK(r, 1, 1, 10, 10, 50),
     };
     for (uint32_t fault = 0; fault < FAULT_COUNT; fault++) {
         bool is_rare = fault == FAULT_WIPE || fault == FAULT_RESTORE;

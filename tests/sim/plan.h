@@ -23,6 +23,7 @@
     X(FAULT_DROP, "drop")               \
     X(FAULT_DUPLICATE, "duplicate")     \
     X(FAULT_SLOW, "slow")               \
+    X(FAULT_CORRUPT, "corrupt")         \
     X(FAULT_PAUSE, "pause")             \
     X(FAULT_CLOCK, "clock")             \
     X(FAULT_WIPE, "wipe")               \
@@ -50,7 +51,7 @@ struct plan {
     uint64_t tail_buffer;
     uint64_t heartbeat_ms;
     uint32_t runs_max;
-    bool is_honest_rates; /* low failure rates: deaths and partitions dominate */
+    uint32_t rate; /* of failures of single calls and units: 1 rare, 10, 50 constant */
 };
 
 static inline bool plan_has(const struct plan *p, enum fault fault)

@@ -450,6 +450,11 @@ static void deliver(struct env_link *from, struct env_link *to)
     uint8_t *piece = malloc(size == 0 ? 1 : size);
     ASSERT(piece != NULL);
     if (size != 0) memcpy(piece, unit->data + unit->delivered, size);
+    if (size != 0 && world_draw_chance(w, STREAM_NET, from->net->faults.corruptions)) {
+        w->coverage.corruptions++;
+        piece[random_below(&w->random[STREAM_NET], size)] ^=
+            (uint8_t)(1u << random_below(&w->random[STREAM_NET], 8));
+    }
     unit->delivered += size;
     count_delivered(from, size);
     if (unit->delivered == unit->size) pop_unit(from);

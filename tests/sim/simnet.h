@@ -24,7 +24,8 @@ struct simnet_faults {
     uint32_t drops; /* per million units, as the next two */
     uint32_t duplicates;
     uint32_t splits;
-    uint32_t slow; /* per million units: 50 times the delay */
+    uint32_t slow;        /* per million units: 50 times the delay */
+    uint32_t corruptions; /* per million pieces delivered: one bit inverted */
 };
 
 struct simnet {
