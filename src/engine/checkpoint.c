@@ -442,7 +442,9 @@ static void on_mark(struct checkpointer *c, seqno at)
     c->mark_count++;
     struct state_version *version = state_pin(c->db->state);
     if (!version) { /* without memory this mark has no root; the next one may */
-        find_mark(c, at)->is_passed_over = true;
+        struct known_mark *m = find_mark(c, at);
+        ASSERT(m != NULL); /* just noted */
+        m->is_passed_over = true;
         return;
     }
     if (c->next) pass_over(c, c->next);

@@ -208,7 +208,9 @@ static bool counter_add(struct windows *w, struct type_windows *t, uint32_t item
     struct row_block *b = &t->blocks[item / BLOCK_ENTRIES];
     if (b->high == NULL) b->high = alloc_get(w->alloc, high_bytes(t));
     if (b->high == NULL) return false;
-    *high_at(t, item, window) += 1;
+    uint32_t *high = high_at(t, item, window);
+    ASSERT(high != NULL);
+    *high += 1;
     return true;
 }
 
