@@ -115,8 +115,14 @@ static void print_disk(struct slice info)
     char value[FIELD_SIZE];
     printf("  disk        ");
     print_bytes("", info, "log_bytes", " of log");
-    if (info_field(info, "log_segments", value)) printf(" in %s segments", value);
-    if (info_field(info, "checkpoint_seqno", value)) printf(", checkpoint at %s", value);
+    if (info_field(info, "log_segments", value)) {
+        printf(" in %s segment%s", value, strcmp(value, "1") == 0 ? "" : "s");
+    }
+    if (info_field(info, "checkpoint_seqno", value)) {
+        bool is_none = strcmp(value, "0") == 0;
+        printf(", %s%s", is_none ? "no checkpoint yet" : "checkpoint at record ",
+               is_none ? "" : value);
+    }
     print_bytes(", ", info, "disk_free_bytes", " free");
     printf("\n");
 }
@@ -133,7 +139,7 @@ static void print_followers(const struct resp_value *followers)
     }
     printf("  followers\n    ");
     for (size_t i = 0; i < COUNT_OF(names); i++) {
-        printf("%*s  ", widths[i], names[i]);
+        printf("%s%*s", i > 0 ? "  " : "", widths[i], names[i]);
     }
     printf("\n");
     const struct resp_value *row = followers + 1;
@@ -141,7 +147,7 @@ static void print_followers(const struct resp_value *followers)
         char text[FIELD_SIZE];
         printf("    ");
         for (size_t i = 0; i < COUNT_OF(names); i++) {
-            printf("%*s  ", widths[i], field(row, names[i], text));
+            printf("%s%*s", i > 0 ? "  " : "", widths[i], field(row, names[i], text));
         }
         printf("\n");
     }
