@@ -184,7 +184,9 @@ static enum code recover(struct db *db, struct err *e)
     struct log_hooks hooks;
     struct recovery_report report = {0};
     db_log_hooks(db, &hooks);
-    TRY(recover_log(db->env, &db->config, &db->identity, &hooks, &db->log, &report, e));
+    struct recovery_input input = {
+        .env = db->env, .config = &db->config, .identity = &db->identity, .hooks = &hooks};
+    TRY(recover_log(&input, &db->log, &report, e));
     struct log_figures figures;
     log_figures(db->log, &figures);
     db->identity.first_segment = figures.first_file_id;

@@ -316,10 +316,11 @@ static enum code take_segments(struct recovery *r, struct err *e)
     return OK;
 }
 
-enum code recover_log(struct env *env, const struct config *config, const struct identity *identity,
-                      const struct log_hooks *hooks, struct log **out,
+enum code recover_log(const struct recovery_input *input, struct log **out,
                       struct recovery_report *report, struct err *e)
 {
+    struct env *env = input->env;
+    const struct identity *identity = input->identity;
     struct recovery r = {
         .env = env,
         .identity = identity,
@@ -331,7 +332,7 @@ enum code recover_log(struct env *env, const struct config *config, const struct
     };
     enum code code = E_NOMEMORY;
     r.window = malloc(r.window_size);
-    r.log = log_new(env, &r.id, config, hooks, &identity->log_base);
+    r.log = log_new(env, &r.id, input->config, input->hooks, &identity->log_base);
     if (!r.window || !r.log) {
         (void)ERR(e, E_NOMEMORY, "no memory to recover the log");
         goto out;

@@ -16,10 +16,17 @@ struct recovery_report {
     bool had_mark;
 };
 
+/* All borrowed. */
+struct recovery_input {
+    struct env *env;
+    const struct config *config;
+    const struct identity *identity;
+    const struct log_hooks *hooks;
+};
+
 /* E_ROTTEN names file, offset and seqnos and the command that would accept the loss; E_CORRUPT,
  * E_FORMAT, E_WRONG_CLUSTER, E_IO. The caller holds the directory lock. */
-MUST_CHECK enum code recover_log(struct env *env, const struct config *config,
-                                 const struct identity *identity, const struct log_hooks *hooks,
-                                 struct log **out, struct recovery_report *report, struct err *e);
+MUST_CHECK enum code recover_log(const struct recovery_input *input, struct log **out,
+                                 struct recovery_report *report, struct err *e);
 
 #endif

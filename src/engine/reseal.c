@@ -164,8 +164,15 @@ enum code scan_after(struct scan *s, struct scan_damage *out, struct err *e)
     return find_missing_sector(s, damage_end, &out->has_missing_sector, e);
 }
 
-static enum code copy_range(struct scan *s, struct env_file *to, uint64_t from, uint64_t end,
-                            uint64_t to_offset, struct piece_hasher *pieces, struct err *e)
+struct copy_target {
+    struct env_file *file;
+    uint64_t offset;
+    struct piece_hasher *pieces; /* fed with what is copied; NULL: not hashed */
+};
+
+/* Copy [from, end) of the scanned file to the target. */
+static enum code copy_range(struct scan *s, uint64_t from, uint64_t end, struct copy_target *to,
+                            struct err *e)
 {
     while (from < end) {
         size_t size = end - from < COPY_SIZE ? (size_t)(end - from) : COPY_SIZE;
@@ -175,12 +182,12 @@ static enum code copy_range(struct scan *s, struct env_file *to, uint64_t from, 
             return ERR(e, E_IO, "log/%016llx.seg became shorter while it was read",
                        (unsigned long long)s->header.file_id);
         }
-        TRY(s->env->v->pwrite(s->env, to, to_offset, slice_of(s->window, size), e));
-        if (pieces && !piece_hasher_feed(pieces, slice_of(s->window, size))) {
+        TRY(s->env->v->pwrite(s->env, to->file, to->offset, slice_of(s->window, size), e));
+        if (to->pieces && !piece_hasher_feed(to->pieces, slice_of(s->window, size))) {
             return ERR(e, E_NOMEMORY, "no memory to hash a segment");
         }
         from += size;
-        to_offset += size;
+        to->offset += size;
     }
     return OK;
 }
@@ -201,7 +208,8 @@ enum code quarantine_tail(struct scan *s, struct recovery_report *report, struct
     quarantine_path(s->segment.end.seqno.v + 1, s->header.file_id, path);
     struct env_file *file = NULL;
     TRY(env->v->open(env, path, ENV_WRITE | ENV_CREATE, &file, e));
-    enum code code = copy_range(s, file, s->segment.data_end, tail_end, 0, NULL, e);
+    struct copy_target to = {.file = file};
+    enum code code = copy_range(s, s->segment.data_end, tail_end, &to, e);
     if (code == OK) code = env->v->truncate(env, file, tail_end - s->segment.data_end, e);
     if (code == OK) code = env->v->sync(env, file, e);
     env->v->close(env, file);
@@ -265,8 +273,8 @@ static enum code write_copy(struct scan *s, uint64_t file_id, struct err *e)
         code = ERR(e, E_NOMEMORY, "no memory to hash a segment");
     }
     if (code == OK) {
-        code = copy_range(s, file, SEGMENT_HEADER_SIZE, s->segment.data_end, SEGMENT_HEADER_SIZE,
-                          &pieces, e);
+        struct copy_target to = {.file = file, .offset = SEGMENT_HEADER_SIZE, .pieces = &pieces};
+        code = copy_range(s, SEGMENT_HEADER_SIZE, s->segment.data_end, &to, e);
     }
     if (code == OK) code = write_footer(s, file, &pieces, e);
     if (code == OK) code = env->v->sync(env, file, e);

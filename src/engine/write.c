@@ -147,8 +147,6 @@ static enum code append_signals(struct write *w, const struct record_envelope *e
     return OK;
 }
 
-static const struct record_envelope no_envelope;
-
 static bool is_stalled(enum code code, const struct err *e)
 {
     return code == E_BUSY && e->text[0] == '\0';
@@ -157,8 +155,7 @@ static bool is_stalled(enum code code, const struct err *e)
 /* What the options of a whole record say. */
 struct judgement {
     struct record_envelope envelope;
-    bool is_duplicate; /* op->result is the answer already */
-    bool waits;        /* ... of a record that is not applied yet */
+    struct gate_answer duplicate;
 };
 
 /* Key before producer: a duplicate key answers with its own first write. */
@@ -166,41 +163,37 @@ static enum code judge_envelope(struct write *w, struct op *op, struct judgement
                                 struct err *e)
 {
     struct record_envelope *envelope = &out->envelope;
-    *out = (struct judgement){0};
+    out->envelope = (struct record_envelope){0};
+    out->duplicate.is_duplicate = false;
     if (op->record_key.size > 0) {
-        TRY(gate_key(w, op->record_key, &envelope->key, &out->is_duplicate, &op->result,
-                     &out->waits, e));
-        if (!out->is_duplicate) envelope->flags |= ENVELOPE_KEY;
+        TRY(gate_key(w, op->record_key, &envelope->key, &out->duplicate, e));
+        if (!out->duplicate.is_duplicate) envelope->flags |= ENVELOPE_KEY;
     }
     if (op->producer.size == 0) return OK;
-    struct tide_result newest;
-    bool is_repeated;
-    bool waits;
-    TRY(gate_producer(w, op->producer, op->number, &is_repeated, &newest, &waits, e));
-    if (!is_repeated) {
+    struct gate_answer newest;
+    TRY(gate_producer(w, op->producer, op->number, &newest, e));
+    if (!newest.is_duplicate) {
         envelope->flags |= ENVELOPE_PRODUCER;
         envelope->producer = op->producer;
         envelope->producer_number = op->number;
-    } else if (!out->is_duplicate) {
-        op->result = newest;
-        out->is_duplicate = true;
-        out->waits = waits;
+    } else if (!out->duplicate.is_duplicate) {
+        out->duplicate = newest;
     }
     return OK;
 }
 
-/* Judge one entry into scratch[*count]; a duplicate entry is left out and answered in *result. */
+/* Judge one entry into scratch[*count]; a duplicate entry is left out and answered in *duplicate.
+ */
 static enum code judge_entry(struct write *w, const struct op_entry *entry, uint32_t *count,
-                             struct tide_result *result, bool *out_duplicate, bool *out_waits,
-                             struct err *e)
+                             struct gate_answer *duplicate, struct err *e)
 {
-    *out_duplicate = false;
+    duplicate->is_duplicate = false;
     struct signal_entry *out = &w->scratch[*count];
     TRY(gate_entry(w, entry, out, e));
     if (entry->key.size > 0) {
         struct id128 key;
-        TRY(gate_key(w, entry->key, &key, out_duplicate, result, out_waits, e));
-        if (*out_duplicate) return OK;
+        TRY(gate_key(w, entry->key, &key, duplicate, e));
+        if (duplicate->is_duplicate) return OK;
         if (is_key_in_scratch(w, *count, &key)) {
             return ERR(e, E_INVALID, "one record names the same idempotency key twice");
         }
@@ -230,14 +223,15 @@ static enum code append_producer(struct write *w, const struct record_envelope *
     return code;
 }
 
-/* op->result names the first write. Its number is used up all the same: the producer goes on behind
- * a write that was there already. */
+/* Answer with the first write. The producer's number is used up all the same: it goes on behind a
+ * write that was there already. */
 static enum code finish_duplicate(struct write *w, struct tide_run *run, struct op *op,
-                                  const struct record_envelope *envelope, bool waits, struct err *e)
+                                  const struct judgement *j, struct err *e)
 {
-    TRY(append_producer(w, envelope, e));
-    accept_duplicate(run, op, waits);
-    if (envelope->flags & ENVELOPE_PRODUCER) run->pending = seqno_max(run->pending, w->assigned);
+    TRY(append_producer(w, &j->envelope, e));
+    op->result = j->duplicate.result;
+    accept_duplicate(run, op, j->duplicate.waits);
+    if (j->envelope.flags & ENVELOPE_PRODUCER) run->pending = seqno_max(run->pending, w->assigned);
     return OK;
 }
 
@@ -248,10 +242,10 @@ static enum code do_signal(struct write *w, struct tide_run *run, struct op *op,
     uint32_t count = 0;
     if (!take_scratch(w, 1)) return ERR(e, E_NOMEMORY, "no memory for a signal");
     TRY(judge_envelope(w, op, &j, e));
-    if (!j.is_duplicate) {
-        TRY(judge_entry(w, &op->entry, &count, &op->result, &j.is_duplicate, &j.waits, e));
+    if (!j.duplicate.is_duplicate) {
+        TRY(judge_entry(w, &op->entry, &count, &j.duplicate, e));
     }
-    if (j.is_duplicate) return finish_duplicate(w, run, op, &j.envelope, j.waits, e);
+    if (j.duplicate.is_duplicate) return finish_duplicate(w, run, op, &j, e);
     TRY(append_signals(w, &j.envelope, count, e));
     accept(run, op, w->assigned);
     return OK;
@@ -268,10 +262,10 @@ static enum code do_signals(struct write *w, struct tide_run *run, struct op *op
         return ERR(e, E_NOMEMORY, "no memory for %u signals", op->count);
     }
     TRY(judge_envelope(w, op, &j, e));
-    if (j.is_duplicate) return finish_duplicate(w, run, op, &j.envelope, j.waits, e);
+    if (j.duplicate.is_duplicate) return finish_duplicate(w, run, op, &j, e);
     for (uint32_t i = 0; i < op->count; i++) {
-        TRY(judge_entry(w, &entries[i], &count, &op->result, &j.is_duplicate, &j.waits, e));
-        if (j.is_duplicate) {
+        TRY(judge_entry(w, &entries[i], &count, &j.duplicate, e));
+        if (j.duplicate.is_duplicate) {
             return ERR(e, E_INVALID, "give the idempotency key of the whole record");
         }
     }
@@ -315,8 +309,7 @@ static enum code count_group(const struct tide_run *run, uint32_t begin, uint32_
 /* Judge one operation of a group; duplicates are answered at once and left out of the record. */
 static enum code judge_member(struct write *w, struct op *op, uint32_t *count, struct err *e)
 {
-    bool is_duplicate = false;
-    bool waits = false;
+    struct gate_answer duplicate;
     if (op->producer.size > 0) {
         return ERR(e, E_UNSUPPORTED,
                    "PRODUCER inside MULTI belongs to the whole record, not to one entry");
@@ -324,8 +317,10 @@ static enum code judge_member(struct write *w, struct op *op, uint32_t *count, s
     if (op->kind == OP_SIGNAL) {
         struct op_entry entry = op->entry;
         if (entry.key.size == 0) entry.key = op->record_key;
-        TRY(judge_entry(w, &entry, count, &op->result, &is_duplicate, &waits, e));
-        op->is_waiting = waits;
+        TRY(judge_entry(w, &entry, count, &duplicate, e));
+        if (!duplicate.is_duplicate) return OK;
+        op->result = duplicate.result;
+        op->is_waiting = duplicate.waits;
         return OK;
     }
     if (op->record_key.size > 0) {
@@ -333,8 +328,8 @@ static enum code judge_member(struct write *w, struct op *op, uint32_t *count, s
     }
     const struct op_entry *entries = op->more;
     for (uint32_t i = 0; i < op->count; i++) {
-        TRY(judge_entry(w, &entries[i], count, &op->result, &is_duplicate, &waits, e));
-        if (is_duplicate) {
+        TRY(judge_entry(w, &entries[i], count, &duplicate, e));
+        if (duplicate.is_duplicate) {
             return ERR(e, E_INVALID, "keys of single entries are not offered in SIGNALS");
         }
     }
@@ -374,50 +369,55 @@ static void accept_group(struct write *w, struct tide_run *run, uint32_t begin, 
 static enum code repeat_group(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
                               const struct judgement *j, struct err *e)
 {
-    const struct op *first = &run->ops[begin];
-    for (uint32_t i = begin; i <= end; i++) {
-        run->ops[i].result = first->result;
-        TRY(finish_duplicate(w, run, &run->ops[i], i == begin ? &j->envelope : &no_envelope,
-                             j->waits, e));
+    TRY(finish_duplicate(w, run, &run->ops[begin], j, e));
+    for (uint32_t i = begin + 1; i <= end; i++) {
+        run->ops[i].result = j->duplicate.result;
+        accept_duplicate(run, &run->ops[i], j->duplicate.waits);
     }
     return OK;
 }
 
-/* Judge every operation between begin and end into scratch; *out_guilty is the one that was
- * refused. */
-static enum code judge_members(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
-                               uint32_t *out_count, uint32_t *out_guilty, struct err *e)
+/* A group in a run: its begin and end, and the operation that was refused. */
+struct group_span {
+    uint32_t begin;
+    uint32_t end;
+    uint32_t guilty;
+};
+
+/* Judge every operation between begin and end into scratch. */
+static enum code judge_members(struct write *w, struct tide_run *run, struct group_span *span,
+                               uint32_t *out_count, struct err *e)
 {
     *out_count = 0;
-    for (uint32_t i = begin + 1; i < end; i++) {
-        *out_guilty = i;
+    for (uint32_t i = span->begin + 1; i < span->end; i++) {
+        span->guilty = i;
         run->ops[i].result = (struct tide_result){0};
         TRY(judge_member(w, &run->ops[i], out_count, e));
     }
-    *out_guilty = begin;
+    span->guilty = span->begin;
     return OK;
 }
 
-static enum code write_group_record(struct write *w, struct tide_run *run, uint32_t begin,
-                                    uint32_t end, uint32_t *out_guilty, struct err *e)
+static enum code write_group_record(struct write *w, struct tide_run *run, struct group_span *span,
+                                    struct err *e)
 {
     struct judgement j;
     uint32_t entries = 0;
     uint32_t count = 0;
-    *out_guilty = begin;
-    TRY(count_group(run, begin, end, &entries, e));
+    TRY(count_group(run, span->begin, span->end, &entries, e));
     if (!take_scratch(w, entries ? entries : 1)) {
         return ERR(e, E_NOMEMORY, "no memory for %u signals", entries);
     }
-    TRY(judge_envelope(w, &run->ops[begin], &j, e));
-    if (j.is_duplicate) return repeat_group(w, run, begin, end, &j, e);
-    TRY(judge_members(w, run, begin, end, &count, out_guilty, e));
+    TRY(judge_envelope(w, &run->ops[span->begin], &j, e));
+    if (j.duplicate.is_duplicate) return repeat_group(w, run, span->begin, span->end, &j, e);
+    TRY(judge_members(w, run, span, &count, e));
     if (count > 0) {
         TRY(append_signals(w, &j.envelope, count, e));
     } else {
         TRY(append_producer(w, &j.envelope, e));
     }
-    accept_group(w, run, begin, end, count > 0 || (j.envelope.flags & ENVELOPE_PRODUCER));
+    bool is_written = count > 0 || (j.envelope.flags & ENVELOPE_PRODUCER);
+    accept_group(w, run, span->begin, span->end, is_written);
     return OK;
 }
 
@@ -425,10 +425,10 @@ static enum code write_group_record(struct write *w, struct tide_run *run, uint3
 static enum code do_group(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
                           struct err *e)
 {
-    uint32_t guilty;
-    enum code code = write_group_record(w, run, begin, end, &guilty, e);
+    struct group_span span = {.begin = begin, .end = end, .guilty = begin};
+    enum code code = write_group_record(w, run, &span, e);
     if (code == OK || is_stalled(code, e)) return code;
-    abort_group(run, begin, end, guilty, e);
+    abort_group(run, begin, end, span.guilty, e);
     return OK;
 }
 
@@ -477,7 +477,7 @@ static enum code do_producer_skip(struct write *w, struct tide_run *run, struct 
         return ERR(e, E_LIMIT, "the producer id has 0 bytes; 1 to 255 are allowed");
     }
     TRY(judge_envelope(w, op, &j, e));
-    if (j.is_duplicate) return finish_duplicate(w, run, op, &j.envelope, j.waits, e);
+    if (j.duplicate.is_duplicate) return finish_duplicate(w, run, op, &j, e);
     TRY(append_producer(w, &j.envelope, e));
     accept(run, op, w->assigned);
     return OK;

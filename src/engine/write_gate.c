@@ -105,23 +105,23 @@ static void answer_pending(seqno s, struct tide_result *out)
     out->as.position = (struct tide_position){.seqno = s.v};
 }
 
-enum code gate_key(struct write *w, struct slice key, struct id128 *out_key, bool *out_duplicate,
-                   struct tide_result *out_result, bool *out_waits, struct err *e)
+enum code gate_key(struct write *w, struct slice key, struct id128 *out_key,
+                   struct gate_answer *out, struct err *e)
 {
-    *out_duplicate = false;
-    *out_waits = false;
+    out->is_duplicate = false;
+    out->waits = false;
     *out_key = hash128_of(key);
     struct write_ref ref;
     seqno pending;
     if (overlay_find_key(&w->overlay, out_key, &pending)) {
-        answer_pending(pending, out_result);
-        *out_duplicate = true;
-        *out_waits = true;
+        answer_pending(pending, &out->result);
+        out->is_duplicate = true;
+        out->waits = true;
         return OK;
     }
     if (state_dedup_find(w->db->state, out_key, &ref)) {
-        answer_with(&ref, out_result);
-        *out_duplicate = true;
+        answer_with(&ref, &out->result);
+        out->is_duplicate = true;
         return OK;
     }
     uint64_t count = state_dedup_count(w->db->state) + overlay_key_count(&w->overlay);
@@ -135,11 +135,10 @@ enum code gate_key(struct write *w, struct slice key, struct id128 *out_key, boo
 }
 
 enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
-                        bool *out_duplicate, struct tide_result *out_result, bool *out_waits,
-                        struct err *e)
+                        struct gate_answer *out, struct err *e)
 {
-    *out_duplicate = false;
-    *out_waits = false;
+    out->is_duplicate = false;
+    out->waits = false;
     TRY(gate_size("the producer id", producer, 1, e));
     uint64_t last = 0;
     struct write_ref ref = {0};
@@ -155,12 +154,12 @@ enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
                    (unsigned long long)number, (unsigned long long)(last + 1));
     }
     if (number == 0) return ERR(e, E_LIMIT, "producer numbers begin at 1");
-    *out_duplicate = true;
+    out->is_duplicate = true;
     if (pending) {
-        answer_pending(pending->seqno, out_result);
-        *out_waits = true;
+        answer_pending(pending->seqno, &out->result);
+        out->waits = true;
     } else {
-        answer_with(&ref, out_result);
+        answer_with(&ref, &out->result);
     }
     return OK;
 }

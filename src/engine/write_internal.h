@@ -53,13 +53,17 @@ struct write {
 /* --- gate: judging; each returns a code and fills e, changes nothing --- */
 enum code gate_entry(struct write *w, const struct op_entry *entry, struct signal_entry *out,
                      struct err *e);
-/* Is this write a duplicate? *out_result is filled (first write's position or its pending seqno).
+/* Is this write a duplicate? Then the first write's position, or its pending seqno, is the answer.
  */
-enum code gate_key(struct write *w, struct slice key, struct id128 *out_key, bool *out_duplicate,
-                   struct tide_result *out_result, bool *out_waits, struct err *e);
+struct gate_answer {
+    bool is_duplicate;
+    bool waits; /* for a record that is not applied yet */
+    struct tide_result result;
+};
+enum code gate_key(struct write *w, struct slice key, struct id128 *out_key,
+                   struct gate_answer *out, struct err *e);
 enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
-                        bool *out_duplicate, struct tide_result *out_result, bool *out_waits,
-                        struct err *e);
+                        struct gate_answer *out, struct err *e);
 enum code gate_room(struct write *w, const struct growth *more, struct err *e);
 enum code gate_schema(struct write *w, const struct tide_schema_signal *schema,
                       struct signal_type *out, bool *out_exists, struct err *e);

@@ -768,7 +768,8 @@ static struct log *recovered_as_follower(struct env *env, enum code *out_code,
     struct log_hooks hooks = {0};
     struct log *log = NULL;
     *report = (struct recovery_report){0};
-    *out_code = recover_log(env, &config, id, &hooks, &log, report, e);
+    struct recovery_input input = {.env = env, .config = &config, .identity = id, .hooks = &hooks};
+    *out_code = recover_log(&input, &log, report, e);
     free(id);
     return log;
 }
