@@ -240,7 +240,13 @@ int32_t tide_run_producer(tide_run *run, struct tide_bytes producer); /* -> inte
 int32_t tide_run_score(tide_run *run, struct tide_bytes type, struct tide_bytes item,
                        int64_t at_ms);
 int32_t tide_run_count_of(tide_run *run, struct tide_bytes type, struct tide_bytes item,
-                          struct tide_bytes window); /* "all" in this version */
+                          struct tide_bytes window); /* "1h" "24h" "7d" "30d" "all" */
+/* -> double. Rate: weight per second, by the type's first half-life. Trend: by how many standard
+ * deviations the item gets more than it used to, from the shortest and the longest half-life, or of
+ * a type with one from the windows 1h and 24h. at_ms 0: this node's clock. */
+int32_t tide_run_rate(tide_run *run, struct tide_bytes type, struct tide_bytes item, int64_t at_ms);
+int32_t tide_run_trend(tide_run *run, struct tide_bytes type, struct tide_bytes item,
+                       int64_t at_ms);
 int32_t tide_run_retrieve(tide_run *run, const struct tide_retrieve *request); /* -> items */
 int32_t tide_run_schema_show(tide_run *run); /* -> text, a line a type */
 int32_t tide_run_position(tide_run *run);    /* -> position (applied) */
@@ -395,6 +401,10 @@ enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes
                           int64_t at_ms, double *out, struct tide_err *e);
 enum tide_code tide_count(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                           struct tide_bytes window, uint64_t *out, struct tide_err *e);
+enum tide_code tide_rate(tide_db *db, struct tide_bytes type, struct tide_bytes item, int64_t at_ms,
+                         double *out, struct tide_err *e);
+enum tide_code tide_trend(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                          int64_t at_ms, double *out, struct tide_err *e);
 enum tide_code tide_position_now(tide_db *db, struct tide_position *out, struct tide_err *e);
 enum tide_code tide_digest_now(tide_db *db, struct tide_digest *out, struct tide_err *e);
 enum tide_code tide_checkpoint(tide_db *db, struct tide_position *out, struct tide_err *e);

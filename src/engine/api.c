@@ -398,6 +398,30 @@ enum tide_code tide_count(tide_db *db, struct tide_bytes type, struct tide_bytes
     return code;
 }
 
+enum tide_code tide_rate(tide_db *db, struct tide_bytes type, struct tide_bytes item, int64_t at_ms,
+                         double *out, struct tide_err *e)
+{
+    tide_run *run = new_run(e);
+    if (!run) return TIDE_NOMEMORY;
+    const struct tide_result *result = NULL;
+    enum tide_code code = execute_one(db, run, tide_run_rate(run, type, item, at_ms), &result, e);
+    if (code == TIDE_OK) *out = result->as.number;
+    tide_run_free(run);
+    return code;
+}
+
+enum tide_code tide_trend(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                          int64_t at_ms, double *out, struct tide_err *e)
+{
+    tide_run *run = new_run(e);
+    if (!run) return TIDE_NOMEMORY;
+    const struct tide_result *result = NULL;
+    enum tide_code code = execute_one(db, run, tide_run_trend(run, type, item, at_ms), &result, e);
+    if (code == TIDE_OK) *out = result->as.number;
+    tide_run_free(run);
+    return code;
+}
+
 enum tide_code tide_position_now(tide_db *db, struct tide_position *out, struct tide_err *e)
 {
     tide_run *run = new_run(e);

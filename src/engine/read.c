@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "core/query/trend.h"
 #include "engine/checkpoint.h"
 #include "engine/read_items.h"
 #include "engine/status.h"
@@ -67,21 +68,110 @@ static enum code do_score(struct db *db, struct op *op, struct err *e)
     return OK;
 }
 
+static const struct window_name {
+    uint8_t bit;
+    const char *name;
+} window_names[] = {{WINDOW_1H, "1h"},
+                    {WINDOW_24H, "24h"},
+                    {WINDOW_7D, "7d"},
+                    {WINDOW_30D, "30d"},
+                    {WINDOW_ALL, "all"}};
+
+/* Does the type count this window? All-time counts are kept for every type. */
+static enum code check_window(const struct signal_type *type, const struct window_name *window,
+                              struct err *e)
+{
+    if (window->bit == WINDOW_ALL || (type->windows & window->bit) != 0) return OK;
+    return ERR(e, E_SCHEMA, "signal type \"%s\" does not declare the window %s", type->name,
+               window->name);
+}
+
+static enum code find_window(const struct signal_type *type, struct slice name, uint8_t *out,
+                             struct err *e)
+{
+    for (size_t i = 0; i < COUNT_OF(window_names); i++) {
+        if (!text_equal_nocase(name, window_names[i].name)) continue;
+        *out = window_names[i].bit;
+        return check_window(type, &window_names[i], e);
+    }
+    char shown[40];
+    struct text t = text_of(shown, sizeof(shown));
+    text_add_escaped(&t, name, 16);
+    return ERR(e, E_INVALID, "unknown window '%s': 1h, 24h, 7d, 30d or all", shown);
+}
+
 static enum code do_count(struct db *db, struct op *op, struct err *e)
+{
+    const struct signal_type *type;
+    uint8_t window;
+    TRY(find_type(db, op->entry.type, &type, e));
+    TRY(check_item(op->entry.item, e));
+    TRY(find_window(type, op->entry.user, &window, e));
+    uint32_t item = state_item_find(db->state, op->entry.item);
+    op->result.kind = TIDE_RESULT_INTEGER;
+    op->result.as.integer =
+        item == ITEM_NONE ? 0 : state_count_window(db->state, type->id, item, window);
+    return OK;
+}
+
+static enum code do_rate(struct db *db, struct op *op, struct err *e)
 {
     const struct signal_type *type;
     TRY(find_type(db, op->entry.type, &type, e));
     TRY(check_item(op->entry.item, e));
-    struct slice window = op->entry.user;
-    if (!text_equal_nocase(window, "all")) {
-        char shown[40];
-        struct text t = text_of(shown, sizeof(shown));
-        text_add_escaped(&t, window, 16);
-        return ERR(e, E_UNSUPPORTED, "window \"%s\" is not in this version; it has: all", shown);
+    if (type->halflife_count == 0) {
+        return ERR(e, E_SCHEMA, "signal type \"%s\" has no half-life", type->name);
     }
     uint32_t item = state_item_find(db->state, op->entry.item);
-    op->result.kind = TIDE_RESULT_INTEGER;
-    op->result.as.integer = item == ITEM_NONE ? 0 : state_count_all(db->state, type->id, item);
+    int64_t at_ms = read_time_or_now(db, op->entry.at_ms);
+    double score = item == ITEM_NONE ? 0 : state_score(db->state, type->id, item, 0, at_ms);
+    op->result.kind = TIDE_RESULT_DOUBLE;
+    op->result.as.number = trend_rate(score, type->halflives_ms[0]);
+    return OK;
+}
+
+/* The type's shortest and longest half-life; equal when it has only one. */
+static void find_halflives(const struct signal_type *type, uint32_t *out_fast, uint32_t *out_slow)
+{
+    *out_fast = 0;
+    *out_slow = 0;
+    for (uint32_t i = 1; i < type->halflife_count; i++) {
+        if (type->halflives_ms[i] < type->halflives_ms[*out_fast]) *out_fast = i;
+        if (type->halflives_ms[i] > type->halflives_ms[*out_slow]) *out_slow = i;
+    }
+}
+
+static struct decayed decayed_of(const struct db *db, const struct signal_type *type, uint32_t item,
+                                 uint32_t halflife, int64_t at_ms)
+{
+    return (struct decayed){.score = state_score(db->state, type->id, item, halflife, at_ms),
+                            .halflife_ms = type->halflives_ms[halflife]};
+}
+
+static enum code do_trend(struct db *db, struct op *op, struct err *e)
+{
+    const struct signal_type *type;
+    TRY(find_type(db, op->entry.type, &type, e));
+    TRY(check_item(op->entry.item, e));
+    uint32_t item = state_item_find(db->state, op->entry.item);
+    int64_t at_ms = read_time_or_now(db, op->entry.at_ms);
+    uint32_t fast;
+    uint32_t slow;
+    find_halflives(type, &fast, &slow);
+    op->result.kind = TIDE_RESULT_DOUBLE;
+    if (fast != slow) {
+        if (item == ITEM_NONE) return OK; /* 0 */
+        op->result.as.number = trend_of_sums(decayed_of(db, type, item, fast, at_ms),
+                                             decayed_of(db, type, item, slow, at_ms));
+        return OK;
+    }
+    uint8_t hour;
+    uint8_t day;
+    TRY(find_window(type, slice_of_text("1h"), &hour, e));
+    TRY(find_window(type, slice_of_text("24h"), &day, e));
+    if (item == ITEM_NONE) return OK;
+    op->result.as.number = trend_of_counts(state_count_window(db->state, type->id, item, hour),
+                                           state_count_window(db->state, type->id, item, day));
     return OK;
 }
 
@@ -93,14 +183,6 @@ static const char *mode_text(uint8_t mode)
 
 static void describe_type(struct text *t, const struct signal_type *type)
 {
-    static const struct {
-        uint8_t bit;
-        const char *name;
-    } windows[] = {{WINDOW_1H, "1h"},
-                   {WINDOW_24H, "24h"},
-                   {WINDOW_7D, "7d"},
-                   {WINDOW_30D, "30d"},
-                   {WINDOW_ALL, "all"}};
     text_add(t, "%s HALFLIFE ", type->name);
     for (uint8_t i = 0; i < type->halflife_count; i++) {
         uint64_t ms = type->halflives_ms[i];
@@ -117,9 +199,9 @@ static void describe_type(struct text *t, const struct signal_type *type)
     }
     text_add(t, " WINDOWS ");
     bool is_first = true;
-    for (size_t i = 0; i < COUNT_OF(windows); i++) {
-        if (!(type->windows & windows[i].bit)) continue;
-        text_add(t, "%s%s", is_first ? "" : ",", windows[i].name);
+    for (size_t i = 0; i < COUNT_OF(window_names); i++) {
+        if (!(type->windows & window_names[i].bit)) continue;
+        text_add(t, "%s%s", is_first ? "" : ",", window_names[i].name);
         is_first = false;
     }
     text_add(t, " MODE %s POLARITY %s\n", mode_text(type->mode),
@@ -157,6 +239,8 @@ static enum code do_short(struct db *db, struct tide_run *run, struct op *op, st
     switch ((enum op_kind)op->kind) {
     case OP_SCORE: return do_score(db, op, e);
     case OP_COUNT: return do_count(db, op, e);
+    case OP_RATE: return do_rate(db, op, e);
+    case OP_TREND: return do_trend(db, op, e);
     case OP_RETRIEVE: return read_items(db, run, op, e);
     case OP_SCHEMA_SHOW: return do_schema_show(db, run, op, e);
     case OP_PRODUCER: do_producer(db, op); return OK;

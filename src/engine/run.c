@@ -229,6 +229,16 @@ int32_t tide_run_score(tide_run *run, struct tide_bytes type, struct tide_bytes 
     return add_plain(run, OP_SCORE, type, item, 0, at_ms);
 }
 
+int32_t tide_run_rate(tide_run *run, struct tide_bytes type, struct tide_bytes item, int64_t at_ms)
+{
+    return add_plain(run, OP_RATE, type, item, 0, at_ms);
+}
+
+int32_t tide_run_trend(tide_run *run, struct tide_bytes type, struct tide_bytes item, int64_t at_ms)
+{
+    return add_plain(run, OP_TREND, type, item, 0, at_ms);
+}
+
 int32_t tide_run_count_of(tide_run *run, struct tide_bytes type, struct tide_bytes item,
                           struct tide_bytes window)
 {

@@ -20,6 +20,8 @@ enum op_kind {
     OP_PRODUCER,
     OP_SCORE,
     OP_COUNT,
+    OP_RATE,
+    OP_TREND,
     OP_RETRIEVE,
     OP_SCHEMA_SHOW,
     OP_POSITION,

@@ -34,7 +34,13 @@ static const struct command table[] = {
     {"SCORE", NULL, -3, READ, handle_score, "Signals", "type item [AT ms]",
      "The decayed score of an item; 0 for an unknown item."},
     {"COUNT", NULL, -4, READ, handle_count, "Signals", "type item window",
-     "How many signals an item got in a window; this version has the window all."},
+     "How many signals an item got in the window 1h, 24h, 7d, 30d or all, which its type declares; "
+     "the window ends at the leader time of the last applied record."},
+    {"RATE", NULL, -3, READ, handle_rate, "Signals", "type item [AT ms]",
+     "Weight per second, from the score of the type's first half-life H: score * ln 2 / H."},
+    {"TREND", NULL, -3, READ, handle_trend, "Signals", "type item [AT ms]",
+     "By how many standard deviations an item gets more than it used to: the shortest against the "
+     "longest half-life of its type, or the last hour against the 23 before it."},
     {"RETRIEVE", NULL, -2, READ, handle_retrieve, "Signals",
      "profile [LIMIT n] [NOW ms] [EXCLUDE n key ...] [CURSOR c] [EXPLAIN]",
      "The best items of a profile: new, top, hot, best, controversial, trending, rising, "
@@ -336,12 +342,11 @@ bool commands_is_alone(const struct conn *c, const struct command *command)
 static bool is_of_later_version(struct slice name)
 {
     static const char *const later[] = {
-        "ITEM.PUT",      "ITEM.GET",     "ITEM.DEL",       "ITEM.EMBED",  "USER.PUT",
-        "USER.GET",      "USER.EMBED",   "CREATOR.PUT",    "CREATOR.GET", "CREATOR.EMBED",
-        "REL.ADD",       "REL.DEL",      "REL.LIST",       "RATE",        "TREND",
-        "SESSION.OPEN",  "SESSION.INFO", "SESSION.CLOSE",  "SEARCH",      "SIMILAR",
-        "SCHEMA.VECTOR", "SCHEMA.FIELD", "SCHEMA.PROFILE", "TAIL",        "SLOT.DROP",
-        "PLAN",          "PROMOTE",      "HANDOVER",       "TOPOLOGY",    "CLOCK",
+        "ITEM.PUT",      "ITEM.GET",     "ITEM.DEL",       "ITEM.EMBED",    "USER.PUT",  "USER.GET",
+        "USER.EMBED",    "CREATOR.PUT",  "CREATOR.GET",    "CREATOR.EMBED", "REL.ADD",   "REL.DEL",
+        "REL.LIST",      "SESSION.OPEN", "SESSION.INFO",   "SESSION.CLOSE", "SEARCH",    "SIMILAR",
+        "SCHEMA.VECTOR", "SCHEMA.FIELD", "SCHEMA.PROFILE", "TAIL",          "SLOT.DROP", "PLAN",
+        "PROMOTE",       "HANDOVER",     "TOPOLOGY",       "CLOCK",
     };
     for (size_t i = 0; i < COUNT_OF(later); i++) {
         if (text_equal_nocase(name, later[i])) return true;

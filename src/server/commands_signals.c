@@ -153,18 +153,37 @@ void handle_score(struct call *call)
     call_answer(call, op, render_double);
 }
 
+void handle_rate(struct call *call)
+{
+    struct options o;
+    if (!options_parse(call, 3, OPTIONS_OF_READS | OPTION_BIT(OPTION_AT), &o)) return;
+    if (call->is_dry) return;
+    int32_t op =
+        tide_run_rate(call->turn->run, bytes_of(call->words[1]), bytes_of(call->words[2]), o.at_ms);
+    call_answer(call, op, render_double);
+}
+
+void handle_trend(struct call *call)
+{
+    struct options o;
+    if (!options_parse(call, 3, OPTIONS_OF_READS | OPTION_BIT(OPTION_AT), &o)) return;
+    if (call->is_dry) return;
+    int32_t op = tide_run_trend(call->turn->run, bytes_of(call->words[1]), bytes_of(call->words[2]),
+                                o.at_ms);
+    call_answer(call, op, render_double);
+}
+
 void handle_count(struct call *call)
 {
-    static const char *const later[] = {"1h", "24h", "7d", "30d"};
+    static const char *const known[] = {"1h", "24h", "7d", "30d", "all"};
     struct options o;
     struct slice window = call->words[3];
+    const char *name = NULL;
     if (!options_parse(call, 4, OPTIONS_OF_READS, &o)) return;
-    for (size_t i = 0; i < COUNT_OF(later); i++) {
-        if (!text_equal_nocase(window, later[i])) continue;
-        call_fail(call, TIDE_UNSUPPORTED, "window %s is not in this version: only all", later[i]);
-        return;
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        if (text_equal_nocase(window, known[i])) name = known[i];
     }
-    if (!text_equal_nocase(window, "all")) {
+    if (name == NULL) {
         char shown[SHOWN_SIZE];
         call_fail(call, TIDE_INVALID, "unknown window '%s': 1h, 24h, 7d, 30d or all",
                   call_show(shown, window));
@@ -173,7 +192,7 @@ void handle_count(struct call *call)
     if (call->is_dry) return;
     int32_t op =
         tide_run_count_of(call->turn->run, bytes_of(call->words[1]), bytes_of(call->words[2]),
-                          (struct tide_bytes){.data = "all", .size = 3});
+                          (struct tide_bytes){.data = name, .size = strlen(name)});
     call_answer(call, op, render_integer);
 }
 

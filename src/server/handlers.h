@@ -15,6 +15,8 @@ void handle_producer_get(struct call *call);
 void handle_producer_skip(struct call *call);
 void handle_score(struct call *call);
 void handle_count(struct call *call);
+void handle_rate(struct call *call);
+void handle_trend(struct call *call);
 void handle_retrieve(struct call *call);
 
 /* commands_log.c */

@@ -779,6 +779,23 @@ int32_t tide_run_score(tide_run *run, struct tide_bytes type, struct tide_bytes 
     return index_of(run);
 }
 
+/* The stand-in's rate and trend are its score. */
+int32_t tide_run_rate(tide_run *run, struct tide_bytes type, struct tide_bytes item, int64_t at_ms)
+{
+    int32_t index = tide_run_score(run, type, item, at_ms);
+    free(run->ops[index].line);
+    run->ops[index].line = line_of("rate %.*s %.*s at=%" PRId64, SHOW(type), SHOW(item), at_ms);
+    return index;
+}
+
+int32_t tide_run_trend(tide_run *run, struct tide_bytes type, struct tide_bytes item, int64_t at_ms)
+{
+    int32_t index = tide_run_score(run, type, item, at_ms);
+    free(run->ops[index].line);
+    run->ops[index].line = line_of("trend %.*s %.*s at=%" PRId64, SHOW(type), SHOW(item), at_ms);
+    return index;
+}
+
 int32_t tide_run_count_of(tide_run *run, struct tide_bytes type, struct tide_bytes item,
                           struct tide_bytes window)
 {
