@@ -14,6 +14,7 @@
 #include "engine/queue.h"
 #include "engine/receiver.h"
 #include "engine/shipper.h"
+#include "engine/ticker.h"
 #include "engine/write.h"
 
 #define CLOSE_POLL_NS (1 * NS_PER_MS)
@@ -209,6 +210,7 @@ void db_on_applied(struct db *db)
 {
     checkpointer_poll(db->checkpointer);
     queue_on_applied(db->queue);
+    if (db->ticker) ticker_on_applied(db->ticker);
     if (db->write) feed_log(db); /* runs that went on may have appended */
 }
 
@@ -291,6 +293,7 @@ void db_free_parts(struct db *db)
 {
     shipper_free(db->shipper);
     receiver_free(db->receiver);
+    ticker_free(db->ticker);
     write_free(db->write);
     checkpointer_free(db->checkpointer);
     checkpoint_contents_fini(&db->loaded);
@@ -413,6 +416,7 @@ void db_close(struct db *db, void (*closed)(void *arg), void *arg)
     db->closed_arg = arg;
     db_set_condition(db, DB_CLOSING, NULL);
     if (db->checkpointer) checkpointer_stop(db->checkpointer);
+    if (db->ticker) ticker_stop(db->ticker);
     if (db->receiver) {
         db->links_open++;
         receiver_close(db->receiver, links_closed, db);

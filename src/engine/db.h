@@ -35,6 +35,7 @@ struct db {
     struct state *state;      /* NULL as long as log is */
     struct write *write;      /* gate, overlay, open group (leader) */
     struct checkpointer *checkpointer;
+    struct ticker *ticker;     /* leader */
     struct shipper *shipper;   /* leader side of replication; NULL when not listening */
     struct receiver *receiver; /* follower side; NULL on a leader */
     enum db_condition condition;

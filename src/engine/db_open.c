@@ -15,6 +15,7 @@
 #include "engine/receiver.h"
 #include "engine/recover.h"
 #include "engine/shipper.h"
+#include "engine/ticker.h"
 #include "engine/write.h"
 
 static void add_note(struct db *db, const char *note)
@@ -242,6 +243,8 @@ static enum code start_epoch(struct db *db, struct err *e)
     };
     TRY(write_epoch_start_now(db->write, &start, e));
     if (state_type_count(db->state) == 0) TRY(write_schemas_now(db->write, e));
+    db->ticker = ticker_new(db);
+    if (!db->ticker) return ERR(e, E_NOMEMORY, "no memory for the ticker");
     return OK;
 }
 

@@ -562,6 +562,13 @@ enum code write_digest(struct write *w, const struct record_digest *digest)
     return group_add(w, &r, true, &e);
 }
 
+enum code write_tick(struct write *w)
+{
+    struct err e = {.code = OK};
+    struct record r = {.kind = RECORD_TICK, .as.tick = {.now_ms = group_base_ms(w)}};
+    return group_add(w, &r, true, &e);
+}
+
 /* --- closing --- */
 
 static void delay_over(struct env_timer *timer)

@@ -25,6 +25,8 @@ void write_refuse(struct tide_run *run, enum code code, const char *message);
 /* Append a mark (it ends its batch) or a digest. E_BUSY: no room now, try again. */
 MUST_CHECK enum code write_mark(struct write *w, uint8_t reason, seqno *out);
 MUST_CHECK enum code write_digest(struct write *w, const struct record_digest *digest);
+/* A tick: leader time moves, nothing else. */
+MUST_CHECK enum code write_tick(struct write *w);
 
 /* Close the open group and hand it to the log, if there is one and the log is idle. */
 void write_flush(struct write *w);
