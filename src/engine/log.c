@@ -68,6 +68,11 @@ enum code log_start(struct log *log, uint64_t next_file_id, uint64_t mark_versio
     /* Room for the next segment is there before a job needs it. */
     TRY(grow_segments(log, e));
     TRY(log->env->v->open(log->env, "mark", ENV_WRITE | ENV_CREATE, &log->mark_file, e));
+    /* What was recovered is durable: with a mark on disk a torn first group is told from rot. */
+    uint8_t slot[MARK_SLOT_SIZE];
+    uint64_t offset = log_next_mark(log, &log->durable, 0, slot);
+    TRY(log->env->v->pwrite(log->env, log->mark_file, offset, slice_of(slot, sizeof(slot)), e));
+    TRY(log->env->v->sync(log->env, log->mark_file, e));
     return log->env->v->sync_dir(log->env, ".", e);
 }
 

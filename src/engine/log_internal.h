@@ -127,6 +127,9 @@ const struct log_segment *log_segment_of(const struct log *log, seqno s);
 /* Size limit of the segment that would be opened next. */
 uint64_t log_next_size_limit(const struct log *log);
 
+/* Encode the next mark; returns the offset of its slot in the file. */
+uint64_t log_next_mark(struct log *log, const struct position *durable, uint64_t file_id,
+                       uint8_t out[MARK_SLOT_SIZE]);
 /* Carry out a prepared job's I/O; blocks. */
 void log_job_run(struct log_job *job);
 

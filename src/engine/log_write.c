@@ -96,6 +96,8 @@ static enum code job_seal(struct log_job *job)
     TRY(env->v->sync(env, log->active_file, &job->err));
     env->v->close(env, log->active_file);
     log->active_file = NULL;
+    /* Now and then the mark gets a sync too, so that it is not far behind after a power cut. */
+    (void)env->v->sync(env, log->mark_file, NULL);
     return OK;
 }
 
@@ -179,15 +181,16 @@ uint64_t log_next_size_limit(const struct log *log)
     return limit < log->segment_size ? limit : log->segment_size;
 }
 
-static void prepare_mark(struct log *log, struct log_job *job, uint64_t file_id)
+uint64_t log_next_mark(struct log *log, const struct position *durable, uint64_t file_id,
+                       uint8_t out[MARK_SLOT_SIZE])
 {
     struct mark mark = {
         .version = ++log->mark_version,
-        .durable = job->end,
+        .durable = *durable,
         .segment = file_id,
     };
-    job->mark_offset = (log->mark_version & 1) * MARK_SLOT_SIZE;
-    mark_encode(&mark, log->id.log_key, job->mark_slot);
+    mark_encode(&mark, log->id.log_key, out);
+    return (log->mark_version & 1) * MARK_SLOT_SIZE;
 }
 
 static void prepare_segment(struct log *log, struct log_job *job, const struct log_chunk *chunk)
@@ -227,7 +230,7 @@ static void prepare_write(struct log *log, struct log_chunk *chunk)
     }
     uint64_t file_id =
         job->opens_segment ? job->header.file_id : log->segments[log->segment_count - 1].file_id;
-    prepare_mark(log, job, file_id);
+    job->mark_offset = log_next_mark(log, &job->end, file_id, job->mark_slot);
     log->written = job->end;
 }
 
