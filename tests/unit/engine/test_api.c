@@ -44,7 +44,9 @@ static void tokens_survive_their_text(void **state)
     size_t size = tide_token_format(&p, text);
     assert_true(size <= sizeof(text));
     assert_int_equal(tide_token_parse((struct tide_bytes){text, size}, &back), TIDE_OK);
-    assert_memory_equal(&p, &back, sizeof(p));
+    assert_true(back.epoch == p.epoch);
+    assert_true(back.seqno == p.seqno);
+    assert_memory_equal(p.chain4, back.chain4, sizeof(p.chain4));
     assert_int_equal(tide_token_parse(bytes_of("7-42"), &back), TIDE_INVALID);
     assert_int_equal(tide_token_parse(bytes_of(""), &back), TIDE_INVALID);
 }
