@@ -1,5 +1,6 @@
 """Clients that people have, each against a leader and against its follower: redis-cli,
 redis-benchmark, Python's and Node's Redis libraries, a bare socket. test_clients.py tries one node."""
+import json
 import os
 import socket
 import subprocess
