@@ -99,7 +99,8 @@ static void explain_histories(const struct resume_facts *f, const struct resume_
         text_add(t, "the follower's record %llu is not the leader's",
                  (unsigned long long)f->last.v);
     }
-    text_add(t, ": move the follower's directory away and start it empty");
+    text_add(t, ": find out which of the two is right; to give up the follower's records, move its "
+                "directory away and start it empty");
 }
 
 void resume_explain(const struct resume_facts *f, const struct resume_plan *plan, struct text *t)
