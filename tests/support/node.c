@@ -22,6 +22,13 @@ struct tide_options node_options(const char *dir)
     };
 }
 
+void assert_same_position(const struct tide_position *a, const struct tide_position *b)
+{
+    assert_int_equal(a->epoch, b->epoch);
+    assert_int_equal(a->seqno, b->seqno);
+    assert_memory_equal(a->chain4, b->chain4, sizeof(a->chain4));
+}
+
 tide_db *node_open(const char *dir)
 {
     struct tide_options options = node_options(dir);

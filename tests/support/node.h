@@ -20,6 +20,9 @@ static inline struct slice slice_from(const struct tide_bytes b)
     return slice_of(b.data, b.size);
 }
 
+/* Epoch, seqno and chain; the struct has padding. */
+void assert_same_position(const struct tide_position *a, const struct tide_position *b);
+
 /* --- with threads, through the public interface --- */
 
 tide_db *node_open(const char *dir); /* asserts success */

@@ -44,9 +44,7 @@ static void tokens_survive_their_text(void **state)
     size_t size = tide_token_format(&p, text);
     assert_true(size <= sizeof(text));
     assert_int_equal(tide_token_parse((struct tide_bytes){text, size}, &back), TIDE_OK);
-    assert_true(back.epoch == p.epoch);
-    assert_true(back.seqno == p.seqno);
-    assert_memory_equal(p.chain4, back.chain4, sizeof(p.chain4));
+    assert_same_position(&p, &back);
     assert_int_equal(tide_token_parse(bytes_of("7-42"), &back), TIDE_INVALID);
     assert_int_equal(tide_token_parse(bytes_of(""), &back), TIDE_INVALID);
 }
@@ -146,7 +144,7 @@ static void one_operation_calls_give_answers_and_reasons(void **state)
     assert_true(score > 0.99 && score <= 1.0);
     struct tide_position now = {0};
     assert_int_equal(tide_position_now(db, &now, &e), TIDE_OK);
-    assert_memory_equal(&now, &at, sizeof(now));
+    assert_same_position(&now, &at);
     struct tide_position cut = {0};
     assert_int_equal(tide_checkpoint(db, &cut, &e), TIDE_OK);
     assert_int_equal(cut.seqno, at.seqno + 1);

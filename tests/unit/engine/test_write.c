@@ -90,7 +90,7 @@ static void assert_same_place(const struct tide_result *a, const struct tide_res
 {
     assert_int_equal(a->code, TIDE_OK);
     assert_int_equal(b->code, TIDE_OK);
-    assert_memory_equal(&a->as.position, &b->as.position, sizeof(a->as.position));
+    assert_same_position(&a->as.position, &b->as.position);
 }
 
 /* --- one signal --- */
@@ -317,7 +317,7 @@ static void duplicates_inside_a_group_are_left_out_and_answer_with_the_first(voi
     execute(f);
     const struct tide_result *r = tide_run_result(f->run, 1);
     assert_true(r->is_duplicate);
-    assert_memory_equal(&r->as.position, &first, sizeof(first));
+    assert_same_position(&r->as.position, &first);
     assert_false(tide_run_result(f->run, 2)->is_duplicate);
     assert_int_equal(tide_run_result(f->run, 2)->as.position.seqno, first.seqno + 1);
     assert_int_equal(steps_node_count(&f->n, "a"), 1);
@@ -375,7 +375,7 @@ static void a_duplicate_answers_with_the_position_of_the_first(void **state)
     for (int life = 0; life < 3; life++) {
         const struct tide_result *r = signal_one(f, &s, &options);
         assert_true(r->is_duplicate);
-        assert_memory_equal(&r->as.position, &first, sizeof(first));
+        assert_same_position(&r->as.position, &first);
         assert_int_equal(steps_node_count(&f->n, "a"), 2);
         if (life == 0) {
             tide_run_reset(f->run);
@@ -461,7 +461,7 @@ static void producers_count_without_gaps_and_without_repeats(void **state)
     for (uint64_t number = 1; number <= 2; number++) {
         const struct tide_result *r = produce(f, "a", number);
         assert_true(r->is_duplicate);
-        assert_memory_equal(&r->as.position, &second, sizeof(second));
+        assert_same_position(&r->as.position, &second);
     }
     tide_run_reset(f->run);
     assert_int_equal(tide_run_producer_skip(f->run, bytes_of("p"), 3), 0);
@@ -505,7 +505,7 @@ static void a_duplicate_key_uses_up_the_producers_number(void **state)
     const struct tide_result *r = signal_one(f, &s, &options);
     assert_int_equal(r->code, TIDE_OK);
     assert_true(r->is_duplicate);
-    assert_memory_equal(&r->as.position, &first, sizeof(first));
+    assert_same_position(&r->as.position, &first);
     assert_int_equal(producer_number(f), 2);
 
     struct tide_write_options whole = {
