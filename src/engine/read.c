@@ -257,6 +257,19 @@ static enum code do_short(struct db *db, struct tide_run *run, struct op *op, st
     UNREACHABLE();
 }
 
+/* Can this operation be answered from the state? Where apply stopped in the middle of a batch, part
+ * of that batch is in the state: it is nobody's state, only its position may be asked for. */
+static enum code check_state(const struct db *db, const struct op *op, struct err *e)
+{
+    if (!db->state) {
+        return ERR(e, E_LOADING, "this follower has not reached its leader yet and holds nothing");
+    }
+    if (db->condition == DB_HALTED && op->kind != OP_POSITION) {
+        return ERR(e, E_HALTED, "%s", db->reason.text);
+    }
+    return OK;
+}
+
 bool read_op(struct db *db, struct tide_run *run, struct op *op)
 {
     struct err e = {.code = OK};
@@ -268,16 +281,12 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
     case OP_DIGEST:
     case OP_CHECKPOINT:
     case OP_LOG_SEAL:
-        if (db->state) return checkpoint_op(db, run, op);
-        code = ERR(&e, E_LOADING, "this follower has not reached its leader yet and holds nothing");
+        code = check_state(db, op, &e);
+        if (code == OK) return checkpoint_op(db, run, op);
         break;
     default:
-        if (db->state) {
-            code = do_short(db, run, op, &e);
-        } else {
-            code = ERR(&e, E_LOADING,
-                       "this follower has not reached its leader yet and holds nothing");
-        }
+        code = check_state(db, op, &e);
+        if (code == OK) code = do_short(db, run, op, &e);
     }
     if (code != OK) read_fail(run, op, &e);
     return true;

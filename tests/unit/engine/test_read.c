@@ -211,9 +211,34 @@ static void the_schema_is_shown_a_line_a_type(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Apply that stopped in the middle of a batch leaves part of it in the state: no answer comes from
+ * there, only its position can be asked for. */
+static void a_halted_node_answers_its_position_only(void **state)
+{
+    struct fixture *f = *state;
+    add(f, "view", "a", 1);
+    struct err why = {.code = OK};
+    (void)ERR(&why, E_HALTED, "apply stopped before record 9: for a test");
+    db_set_condition(f->n.db, DB_HALTED, &why);
+    tide_run_reset(f->run);
+    (void)tide_run_position(f->run);
+    (void)tide_run_count_of(f->run, bytes_of("view"), bytes_of("a"), bytes_of("all"));
+    (void)tide_run_score(f->run, bytes_of("view"), bytes_of("a"), 0);
+    (void)tide_run_items(f->run);
+    (void)tide_run_digest(f->run, 0);
+    (void)tide_run_status(f->run);
+    assert_int_equal(execute(f)->code, TIDE_OK);
+    for (size_t i = 1; i <= 4; i++) {
+        assert_int_equal(tide_run_result(f->run, i)->code, TIDE_HALTED);
+    }
+    assert_string_equal(tide_run_result(f->run, 1)->message, why.text);
+    assert_int_equal(tide_run_result(f->run, 5)->code, TIDE_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_halted_node_answers_its_position_only),
         TEST(unknown_items_score_and_count_nothing),
         TEST(bad_names_and_sizes_are_refused_by_name),
         TEST(scores_halve_with_each_half_life),
