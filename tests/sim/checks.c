@@ -106,16 +106,24 @@ void check_node(struct cluster *c, uint32_t node)
 
 /* --- on a timer --- */
 
+bool check_is_out_of_memory(const struct cluster *c, uint32_t node)
+{
+    const struct cluster_node *n = &c->nodes[node];
+    if (!plan_has(&c->plan, FAULT_MEMORY) || n->db == NULL) return false;
+    return n->db->condition == DB_HALTED && strstr(n->db->reason.text, "no memory") != NULL;
+}
+
 static void check_condition(struct cluster *c, uint32_t node)
 {
     struct cluster_node *n = &c->nodes[node];
-    if (n->db->condition == DB_HALTED || n->db->condition == DB_DIVERGED) {
+    bool wants_restart = n->db->condition == DB_POISONED || check_is_out_of_memory(c, node);
+    if (!wants_restart && n->db->condition != DB_SERVING && n->db->condition != DB_CLOSING) {
         world_fail(&c->world, "health", "node %u is %s: %s (%s)", node,
                    n->db->condition == DB_HALTED ? "halted" : "diverged", n->db->reason.text,
                    n->db->reason.origin != NULL ? n->db->reason.origin : "?");
     }
-    if (n->db->condition == DB_POISONED && world_draw_chance(&c->world, STREAM_FAULTS, 200000)) {
-        world_trace(&c->world, node, "poisoned: %s", n->db->reason.text);
+    if (wants_restart && world_draw_chance(&c->world, STREAM_FAULTS, 200000)) {
+        world_trace(&c->world, node, "an operator reads: %s", n->db->reason.text);
         if (world_draw_chance(&c->world, STREAM_FAULTS, 500000)) {
             cluster_stop(c, node);
         } else {

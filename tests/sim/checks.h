@@ -30,6 +30,8 @@ void check_after_open(struct cluster *c, uint32_t node);
 void check_node(struct cluster *c, uint32_t node);
 /* On a timer: halted nodes, runs without answer, poisoned nodes that an operator restarts. */
 void check_tick(struct cluster *c);
+/* Apply met a refusal of memory that was put in: the node halts until it is restarted. */
+bool check_is_out_of_memory(const struct cluster *c, uint32_t node);
 /* A status of the node; asked_ns and asked_durable are of the moment it was asked for. */
 struct check_asked {
     uint64_t at_ns;

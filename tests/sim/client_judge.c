@@ -26,6 +26,7 @@ static void judge_refusal(struct client_run *r, const struct client_slot *slot,
     bool is_gap = code == TIDE_GAP && w->producer != 0 && had_refusal;
     bool is_worldly =
         tide_code_class(code) == TIDE_CLASS_WORLD || tide_code_class(code) == TIDE_CLASS_RETRY;
+    is_worldly |= code == TIDE_HALTED && plan_has(&r->cluster->plan, FAULT_MEMORY);
     if (!is_gap && !is_worldly) {
         world_fail(world_of(r), "refusal", "write k%u was refused: %s: %s", slot->write,
                    tide_code_name(code), result->message != NULL ? result->message : "");
@@ -83,8 +84,10 @@ static void judge_group(struct client_run *r, uint32_t index)
 
 /* --- reads --- */
 
-static bool is_read_refusal(enum tide_code code)
+static bool is_read_refusal(const struct client_run *r, enum tide_code code)
 {
+    bool is_memory = code == TIDE_NOMEMORY || code == TIDE_HALTED;
+    if (is_memory && plan_has(&r->cluster->plan, FAULT_MEMORY)) return true;
     return code == TIDE_LOADING || code == TIDE_CLOSED || code == TIDE_BUSY;
 }
 
@@ -250,7 +253,7 @@ static void judge_answer(struct client_run *r, uint32_t index, bool had_refusal)
     const struct client_slot *slot = &r->slots[index];
     const struct tide_result *result = tide_run_result(r->run, index);
     if (slot->kind == SLOT_FORBIDDEN) {
-        if (result->code == TIDE_READONLY || is_read_refusal(result->code)) return;
+        if (result->code == TIDE_READONLY || is_read_refusal(r, result->code)) return;
         world_fail(world_of(r), "honesty", "a write on follower %u answers %s", r->node,
                    tide_code_name(result->code));
         return;
@@ -264,7 +267,7 @@ static void judge_answer(struct client_run *r, uint32_t index, bool had_refusal)
         /* A read waits for the writes before it, and fails with them. */
         if (had_refusal && result->code == TIDE_POISONED) return;
         if (result->code == TIDE_SCHEMA && is_before_schema(r)) return;
-        if (is_read_refusal(result->code) || (may_fail && is_worldly)) return;
+        if (is_read_refusal(r, result->code) || (may_fail && is_worldly)) return;
         world_fail(world_of(r), "refusal", "a read on node %u (kind %d) answers %s: %s", r->node,
                    (int)slot->kind, tide_code_name(result->code),
                    result->message != NULL ? result->message : "");

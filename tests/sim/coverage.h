@@ -32,6 +32,7 @@
     X(restores, "disks restored from a copy")            \
     X(pauses, "pauses of a process")                     \
     X(clock_jumps, "jumps of a wall clock")              \
+    X(memory_refusals, "refusals of memory")             \
     X(links, "links")                                    \
     X(units, "units sent")                               \
     X(drops, "units dropped")                            \

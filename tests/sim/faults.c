@@ -116,6 +116,16 @@ static void jump_clock(struct cluster *c)
     world_trace(&c->world, node, "wall clock at %lld ms", (long long)offsets_ms[chosen]);
 }
 
+/* One of the next requests for memory of the state is refused. */
+static void refuse_memory(struct cluster *c)
+{
+    uint32_t node = draw_node(c);
+    if (c->nodes[node].state != NODE_UP) return;
+    c->world.coverage.memory_refusals++;
+    atomic_store(&c->nodes[node].alloc.fail_countdown, (int64_t)draw(c, 1, 40));
+    world_trace(&c->world, node, "memory will be refused");
+}
+
 /* The node's past counts no more: its disk is another one. */
 static void forget_past(struct cluster_node *n)
 {
@@ -184,6 +194,7 @@ static void do_fault(struct cluster *c, enum fault fault)
     case FAULT_RESET: (void)simnet_reset_some_link(&c->net); break;
     case FAULT_PAUSE: pause_node(c); break;
     case FAULT_CLOCK: jump_clock(c); break;
+    case FAULT_MEMORY: refuse_memory(c); break;
     case FAULT_WIPE:
         if (has_followers && draw(c, 0, 3) == 0) faults_wipe(c, draw_follower(c));
         break;
@@ -227,6 +238,7 @@ void faults_end(struct cluster *c)
         m->pace.stalls = 0;
         m->disk.faults = (struct disk_faults){0};
         m->calls_left = -1;
+        atomic_store(&c->nodes[i].alloc.fail_countdown, -1);
         c->world.nodes[i].paused_until_ns = 0;
     }
 }

@@ -26,6 +26,7 @@
     X(FAULT_CORRUPT, "corrupt")         \
     X(FAULT_PAUSE, "pause")             \
     X(FAULT_CLOCK, "clock")             \
+    X(FAULT_MEMORY, "memory")           \
     X(FAULT_WIPE, "wipe")               \
     X(FAULT_RESTORE, "restore")
 enum fault {
