@@ -258,13 +258,14 @@ static enum code do_short(struct db *db, struct tide_run *run, struct op *op, st
 }
 
 /* Can this operation be answered from the state? Where apply stopped in the middle of a batch, part
- * of that batch is in the state: it is nobody's state, only its position may be asked for. */
+ * of that batch is in there: it is the state of no position, and only the position may be asked
+ * for. Where it stopped before the batch changed anything, reads go on. */
 static enum code check_state(const struct db *db, const struct op *op, struct err *e)
 {
     if (!db->state) {
         return ERR(e, E_LOADING, "this follower has not reached its leader yet and holds nothing");
     }
-    if (db->condition == DB_HALTED && op->kind != OP_POSITION) {
+    if (!state_is_whole(db->state) && op->kind != OP_POSITION) {
         return ERR(e, E_HALTED, "%s", db->reason.text);
     }
     return OK;

@@ -28,6 +28,7 @@ struct state {
     struct id128 cluster;
     struct stream_id stream;
     enum state_life life;
+    bool is_torn; /* BROKEN in the middle of a batch: part of it is in here */
 
     struct position position;
     uint64_t leader_time;

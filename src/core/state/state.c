@@ -41,6 +41,11 @@ void state_free(struct state *s)
     alloc_put(s->alloc, s, sizeof(*s));
 }
 
+bool state_is_whole(const struct state *s)
+{
+    return !s->is_torn;
+}
+
 struct position state_position(const struct state *s)
 {
     return s->position;

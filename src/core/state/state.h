@@ -44,14 +44,17 @@ struct state_outcome {
  * is not in this version (items, users, relations, sessions, embeddings) are E_HALTED naming the
  * kind: never skipped.
  * A batch that does not come next (position, chain, cluster, leader time) is E_HALTED before
- * anything is changed. Any later error leaves the batch applied in part: from then on the state
- * answers questions, but applies nothing (E_HALTED), pins nothing (NULL) and can only be freed. */
+ * anything is changed. Any later error may leave the batch applied in part: from then on the state
+ * applies nothing (E_HALTED), pins nothing (NULL) and can only be freed; its answers are those of
+ * its position where state_is_whole, and of no position else. */
 MUST_CHECK enum code state_apply_batch(struct state *s, const struct batch_header *h,
                                        struct slice payload, const struct position *end,
                                        struct state_outcome *out, struct err *e);
 
 struct position state_position(const struct state *s); /* the high-water mark */
-uint64_t state_leader_time(const struct state *s);     /* HLC of the last applied batch */
+/* False after a batch that failed in its middle. */
+bool state_is_whole(const struct state *s);
+uint64_t state_leader_time(const struct state *s); /* HLC of the last applied batch */
 
 /* --- questions (owner thread) --- */
 

@@ -36,6 +36,7 @@ struct apply {
     seqno at; /* the record being applied */
     struct state_outcome outcome;
     struct err *e;
+    bool has_changed; /* the state differs from the one before the batch */
     uint32_t entry_count;
     uint32_t key_count;
     struct pending_entry entries[WINDOW];
@@ -55,6 +56,7 @@ static enum code entries_flush(struct apply *a)
     struct windows *windows = &a->state->windows;
     uint32_t count = a->entry_count;
     a->entry_count = 0;
+    if (count > 0) a->has_changed = true;
     for (uint32_t i = 0; i < count; i++) {
         a->entries[i].index = keys_guess(items, a->entries[i].hash);
     }
@@ -88,6 +90,7 @@ static enum code keys_flush(struct apply *a)
 {
     uint32_t count = a->key_count;
     a->key_count = 0;
+    if (count > 0) a->has_changed = true;
     for (uint32_t i = 0; i < count; i++) {
         struct write_ref where = {.epoch = a->end->epoch, .seqno = a->keys[i].seqno};
         memcpy(where.chain4, a->end->chain.bytes, sizeof(where.chain4));
@@ -130,6 +133,7 @@ static enum code apply_signal(struct apply *a, struct record_signal signal)
 static enum code apply_schema(struct apply *a, const struct record_schema *schema)
 {
     TRY(entries_flush(a)); /* the window holds pointers to types, which may move */
+    a->has_changed = true;
     struct err why;
     enum code code = schema_declare(&a->state->schema, schema, &why);
     if (code != OK) {
@@ -160,6 +164,7 @@ static enum code apply_members(struct apply *a, const struct record_members *mem
     if (b == NULL) return no_memory(a);
     block_release(a->state->alloc, a->state->members);
     a->state->members = b;
+    a->has_changed = true;
     return OK;
 }
 
@@ -170,6 +175,7 @@ static enum code apply_envelope(struct apply *a, const struct record_envelope *e
     struct producer newest = {.number = envelope->producer_number,
                               .where = {.epoch = a->end->epoch, .seqno = a->at}};
     memcpy(newest.where.chain4, a->end->chain.bytes, sizeof(newest.where.chain4));
+    a->has_changed = true;
     bool is_noted = producers_note(&a->state->producers, envelope->producer, &newest);
     return is_noted ? OK : no_memory(a);
 }
@@ -191,7 +197,10 @@ static enum code apply_plain(struct apply *a, const struct record *r)
     case RECORD_LOSS_RECEIPT: return OK;
     case RECORD_EPOCH_START: return apply_epoch_start(a, &r->as.epoch_start);
     case RECORD_SCHEMA: return apply_schema(a, &r->as.schema);
-    case RECORD_FEATURE_LEVEL: a->state->feature_level = r->as.feature_level.level; return OK;
+    case RECORD_FEATURE_LEVEL:
+        a->state->feature_level = r->as.feature_level.level;
+        a->has_changed = true;
+        return OK;
     case RECORD_MEMBERS: return apply_members(a, &r->as.members);
     case RECORD_SIGNAL: return apply_signal(a, r->as.signal);
     case RECORD_MARK: a->outcome.has_mark = true; return OK;
@@ -297,6 +306,7 @@ enum code state_apply_batch(struct state *s, const struct batch_header *h, struc
     a.at = h->first;
     a.outcome = (struct state_outcome){0};
     a.e = e;
+    a.has_changed = false;
     a.entry_count = 0;
     a.key_count = 0;
     dedup_advance(&s->dedup, a.minute);
@@ -304,6 +314,7 @@ enum code state_apply_batch(struct state *s, const struct batch_header *h, struc
     enum code code = has_advanced ? apply_payload(&a, payload) : no_memory(&a);
     if (code != OK) {
         s->life = STATE_BROKEN;
+        s->is_torn = a.has_changed;
         return code;
     }
     s->life = STATE_LIVE;
