@@ -501,8 +501,9 @@ void checkpointer_fail(struct checkpointer *c, const struct err *e)
     c->is_mark_wanted = false;
     struct op_waiter *lost = take_waiters(&c->checkpoint_waiters, applied, seqno_of(UINT64_MAX));
     answer_taken(c, lost, &none, e);
-    if (log_is_poisoned(c->db->log) && !c->is_sealing)
+    if (log_is_poisoned(c->db->log) && !c->is_sealing) {
         answer_waiters(c, &c->seal_waiters, SEAL_MARK, &none, e);
+    }
 }
 
 void checkpointer_poll(struct checkpointer *c)

@@ -179,7 +179,7 @@ uint64_t bucket_part_copy_max(void)
 uint64_t bucket_new_max(void)
 {
     return sizeof(struct bucket) + 64 + LIST_FIRST * sizeof(struct block *) + sizeof(struct block) +
-           FIRST_ENTRIES * BUCKET_ENTRY_SIZE;
+           (uint64_t)FIRST_ENTRIES * BUCKET_ENTRY_SIZE;
 }
 
 uint64_t bucket_entry_max(void)

@@ -307,10 +307,11 @@ static bool bucket_count_event(struct windows *w, struct type_windows *t, struct
                                uint32_t item, uint32_t *place, bool is_on_time)
 {
     uint32_t at = PLACE_NONE;
-    if (!is_on_time)
+    if (!is_on_time) {
         at = bucket_find_late(b, item);
-    else if (bucket_is_on_time(b, *place, item))
+    } else if (bucket_is_on_time(b, *place, item)) {
         at = *place;
+    }
     if (at != PLACE_NONE && bucket_entry_at(b, at).count < BUCKET_COUNT_MAX) {
         return bucket_increment(w->alloc, b, at);
     }
@@ -377,10 +378,11 @@ void windows_prefetch_entry(const struct windows *w, uint32_t type_id, uint32_t 
         uint64_t index = index_of(w, r, (uint64_t)time_ms);
         const struct bucket *b = bucket_at(ring, index);
         if (b == NULL) continue;
-        if (index == w->heads[r])
+        if (index == w->heads[r]) {
             bucket_prefetch_entry(b, row[t->place_at[r]]);
-        else
+        } else {
             bucket_prefetch_late(b, item);
+        }
     }
 }
 
@@ -562,10 +564,11 @@ static const char *entry_fault(const struct type_windows *t, enum ring_kind r,
     if (!entry.is_late && b->index > head) return "an entry is on time before its time";
     uint32_t known = PLACE_NONE;
     const uint32_t *row = row_at(t, entry.item);
-    if (entry.is_late)
+    if (entry.is_late) {
         known = bucket_find_late(b, entry.item);
-    else if (row != NULL && bucket_is_on_time(b, row[t->place_at[r]], entry.item))
+    } else if (row != NULL && bucket_is_on_time(b, row[t->place_at[r]], entry.item)) {
         known = row[t->place_at[r]];
+    }
     if (known == PLACE_NONE || bucket_entry_at(b, known).count == BUCKET_COUNT_MAX) return NULL;
     return "an item has two entries where one would do";
 }
