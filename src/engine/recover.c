@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "core/recover.h"
 #include "engine/identity_store.h"
 #include "engine/log_internal.h"
@@ -304,13 +305,18 @@ static enum code take_segments(struct recovery *r, struct err *e)
     TRY(recover_judge_headless(r, e));
     seqno end = log_durable(r->log).seqno;
     if (r->has_mark && r->mark.durable.seqno.v > end.v) {
-        return ERR(
-            e, E_ROTTEN,
-            "the log ends at record %llu, but record %llu was acknowledged: segment "
-            "log/%016llx.seg is missing or emptied; repair it from a follower, or accept the loss "
-            "with: tidemark log repair --accept-loss --expect TOKEN",
-            (unsigned long long)end.v, (unsigned long long)r->mark.durable.seqno.v,
-            (unsigned long long)r->mark.segment);
+        char name[32];
+        struct text t = text_of(name, sizeof(name));
+        if (r->mark.segment > 0) {
+            text_add(&t, "log/%016llx.seg", (unsigned long long)r->mark.segment);
+        } else { /* a mark made at open names no segment */
+            text_add(&t, "files below log/");
+        }
+        return ERR(e, E_ROTTEN,
+                   "the log ends at record %llu, but record %llu was acknowledged: missing or "
+                   "emptied: %s; repair it from a follower, or accept the loss with: tidemark log "
+                   "repair --accept-loss --expect TOKEN",
+                   (unsigned long long)end.v, (unsigned long long)r->mark.durable.seqno.v, name);
     }
 #endif
     return OK;

@@ -55,6 +55,8 @@ def answers(node, proto):
     """What a node says of every item, as text."""
     commands = [["SCORE", t, "item:%d" % i, "AT", str(NOW_MS)] for t in TYPES for i in range(300)]
     commands += [["COUNT", t, "item:%d" % i, "all"] for t in TYPES for i in range(300)]
+    for item in ("item:%d" % i for i in range(300)):
+        commands += [["COUNT", "view", item, window] for window in ("1h", "24h", "7d")]
     with node.connect(proto) as c:
         return [r.text if isinstance(r, tm.Double) else str(r) for r in c.pipe(commands)]
 
@@ -65,9 +67,25 @@ def check_same(leader, followers):
         wanted = answers(leader, proto)
         for f in followers:
             equal(answers(f, proto), wanted, "scores and counts of %s" % f.name)
-    words = ["RETRIEVE", "decayed:view", "LIMIT", "50", "NOW", str(NOW_MS)]
-    for f in followers:
-        equal(tm.pairs(f.call(*words))["items"], tm.pairs(leader.call(*words))["items"], "items of %s" % f.name)
+    for profile in profiles(leader):
+        words = ["RETRIEVE", profile, "LIMIT", "50", "NOW", str(NOW_MS), "EXPLAIN"]
+        wanted = tm.pairs(leader.call(*words))
+        more = ["RETRIEVE", profile, "LIMIT", "50", "CURSOR", wanted["cursor"]]
+        next_page = wanted["cursor"] and tm.pairs(leader.call(*more))["items"]
+        for f in followers:
+            got = tm.pairs(f.call(*words))
+            for name in ("items", "position", "cursor", "exact", "profile"):
+                equal(got[name], wanted[name], "%s of %s on %s" % (name, profile, f.name))
+            if next_page is not None:
+                equal(tm.pairs(f.call(*more))["items"], next_page, "the leader's cursor of %s on %s" % (profile, f.name))
+
+
+def profiles(node):
+    """All there are, as the error of a wrong one lists them."""
+    listed = node.error("RETRIEVE", "nonsense").split("there are ")[1]
+    names = listed.replace("decayed:<type>", "decayed:view").replace(" and ", ", ").split(", ")
+    check(len(names) > 1, "profiles: %s", listed)
+    return names
 
 
 @test
@@ -102,7 +120,9 @@ WRITES = {
 }
 READS = {
     "score": ["SCORE view a", "SCORE view nobody AT 1780000000000"],
-    "count": ["COUNT view a all"],
+    "count": ["COUNT view a all", "COUNT view a 1h"],
+    "rate": ["RATE view a"],
+    "trend": ["TREND view a"],
     "retrieve": ["RETRIEVE top", "RETRIEVE decayed:view LIMIT 3 EXCLUDE 1 a"],
     "schema.show": ["SCHEMA.SHOW"],
     "producer.get": ["PRODUCER.GET p"],

@@ -122,7 +122,8 @@ def damage_is_told_with_file_and_record_and_its_own_status(world):
     line = refused(world, 3, "--dir", node.dir, *PORTS, parts=[os.path.basename(path), "acknowledged"])
     print("    " + line)
     shutil.rmtree(os.path.join(node.dir, "log"))
-    print("    " + refused(world, 3, "--dir", node.dir, *PORTS, parts=["log"]))
+    line = refused(world, 3, "--dir", node.dir, *PORTS, parts=["log ends at record 0", "record 12 was acknowledged"])
+    check("0000000000000000.seg" not in line, "a segment that never was is named: %s", line)
 
 
 @test

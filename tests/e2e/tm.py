@@ -49,8 +49,12 @@ def check(condition, sentence, *args):
 
 
 def equal(got, wanted, what=""):
-    if got != wanted:
-        raise Failure("%sgot %r, wanted %r" % (what + ": " if what else "", got, wanted))
+    if got == wanted:
+        return
+    if isinstance(got, list) and isinstance(wanted, list) and len(got) == len(wanted) > 10:
+        i = next(i for i, (a, b) in enumerate(zip(got, wanted)) if a != b)
+        got, wanted, what = got[i], wanted[i], "%s[%d]" % (what or "list", i)
+    raise Failure("%sgot %.1000r, wanted %.1000r" % (what + ": " if what else "", got, wanted))
 
 
 def contains(text, *parts):
