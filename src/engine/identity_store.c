@@ -19,8 +19,9 @@ static enum code read_copy(struct env *env, const char *path, uint8_t *out, size
     *out_size = 0;
     TRY(env->v->open(env, path, ENV_READ | ENV_UNCACHED, &file, e));
     enum code code = env->v->size(env, file, &size, e);
-    if (code == OK && size <= IDENTITY_FILE_SIZE_MAX)
+    if (code == OK && size <= IDENTITY_FILE_SIZE_MAX) {
         code = env->v->pread(env, file, 0, out, (size_t)size, out_size, e);
+    }
     env->v->close(env, file);
     return code;
 }
