@@ -42,7 +42,9 @@
     X(BLOCK_PRODUCERS, 7, "producers", "producer sequences, 1,024 producers")            \
     X(BLOCK_MEMBERS, 8, "members", "members and voters")                                 \
     X(BLOCK_WINDOW, 9, "window",                                                         \
-      "up to 4,096 items of one signal type, counted in one bucket of time")
+      "up to 4,096 items of one signal type, counted in one bucket of time")             \
+    X(BLOCK_USER_KEYS, 11, "user-keys", "keys and created_at of 4,096 users")            \
+    X(BLOCK_CREATOR_KEYS, 12, "creator-keys", "keys and created_at of 4,096 creators")
 enum block_kind {
 #define X(constant, number, name, meaning) constant = number,
     BLOCK_TABLE(X)

@@ -36,7 +36,9 @@ struct state {
     uint64_t entry_count; /* signal entries ever applied */
 
     struct schema schema;
-    struct keys items; /* rows: i64 created_at */
+    struct keys items;    /* rows: i64 created_at ms */
+    struct keys users;    /* likewise */
+    struct keys creators; /* likewise */
     struct columns columns;
     struct windows windows;
     struct dedup dedup;

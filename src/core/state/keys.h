@@ -1,5 +1,5 @@
 /* keys: byte strings of 1..255 bytes interned to dense indexes in the order of their first use,
- * each with a row of fixed size beside it. Items and producers are kept this way.
+ * each with a row of fixed size beside it. Items, users, creators and producers are kept this way.
  *
  * Canonical bytes of a block of n entries:
  *   u32 n | n rows | n times (u8 size, that many bytes)

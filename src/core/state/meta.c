@@ -22,6 +22,8 @@ void meta_encode(const struct meta *m, uint8_t out[META_SIZE])
     bytes_write_u32(&w, m->producer_count);
     bytes_write_u64(&w, m->dedup_count);
     bytes_write_u64(&w, m->entry_count);
+    bytes_write_u32(&w, m->user_count);
+    bytes_write_u32(&w, m->creator_count);
     ASSERT(!w.is_failed && bytes_written(&w) == META_SIZE);
 }
 
@@ -42,6 +44,8 @@ bool meta_decode(struct slice bytes, struct meta *out)
     m.producer_count = bytes_read_u32(&r);
     m.dedup_count = bytes_read_u64(&r);
     m.entry_count = bytes_read_u64(&r);
+    m.user_count = bytes_read_u32(&r);
+    m.creator_count = bytes_read_u32(&r);
     if (!bytes_is_done(&r) || streams != 1) return false;
     *out = m;
     return true;

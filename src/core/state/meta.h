@@ -4,6 +4,7 @@
  *   u32 streams = 1 | u16 region | u16 shard | u64 epoch | u64 seqno | 32 bytes chain
  *   | u64 leader time | u32 feature level | u32 types | u32 items | u32 producers
  *   | u64 idempotency keys | u64 signal entries ever applied
+ *   | u32 users | u32 creators
  * Members: u32 count, then per member slice8 node id | u8 voter | slice8 address, as the newest
  * members record says it.
  *
@@ -15,7 +16,7 @@
 #include "core/state/blocks.h"
 #include "format/record.h"
 
-#define META_SIZE 96u
+#define META_SIZE 104u
 
 struct meta {
     struct stream_id stream;
@@ -27,6 +28,8 @@ struct meta {
     uint32_t producer_count;
     uint64_t dedup_count;
     uint64_t entry_count;
+    uint32_t user_count;
+    uint32_t creator_count;
 };
 
 void meta_encode(const struct meta *m, uint8_t out[META_SIZE]);

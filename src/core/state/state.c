@@ -8,7 +8,15 @@
 #include "core/state/decay.h"
 #include "core/state/inside.h"
 
-enum { ITEM_ROW_SIZE = 8 };
+enum { CREATED_SIZE = 8 }; /* row of an item, user or creator */
+
+static void entity_keys_init(struct keys *k, struct alloc *alloc, enum block_kind kind,
+                             uint64_t seed)
+{
+    struct keys_shape shape = {
+        .kind = kind, .block_entries = BLOCK_ENTRIES, .row_size = CREATED_SIZE};
+    keys_init(k, alloc, shape, seed);
+}
 
 struct state *state_new(struct alloc *alloc, struct id128 cluster, struct stream_id stream)
 {
@@ -17,10 +25,10 @@ struct state *state_new(struct alloc *alloc, struct id128 cluster, struct stream
     *s = (struct state){.alloc = alloc, .cluster = cluster, .stream = stream};
     /* Maps are seeded by what strangers do not know. The seed never reaches a block. */
     uint64_t seed = hash64_of(slice_of(cluster.bytes, sizeof(cluster.bytes)), 0);
-    struct keys_shape items = {
-        .kind = BLOCK_ITEM_KEYS, .block_entries = BLOCK_ENTRIES, .row_size = ITEM_ROW_SIZE};
     schema_init(&s->schema, alloc);
-    keys_init(&s->items, alloc, items, seed);
+    entity_keys_init(&s->items, alloc, BLOCK_ITEM_KEYS, seed);
+    entity_keys_init(&s->users, alloc, BLOCK_USER_KEYS, seed);
+    entity_keys_init(&s->creators, alloc, BLOCK_CREATOR_KEYS, seed);
     columns_init(&s->columns, alloc);
     windows_init(&s->windows, alloc);
     dedup_init(&s->dedup, alloc, seed);
@@ -33,6 +41,8 @@ void state_free(struct state *s)
     if (s == NULL) return;
     schema_fini(&s->schema);
     keys_fini(&s->items);
+    keys_fini(&s->users);
+    keys_fini(&s->creators);
     columns_fini(&s->columns);
     windows_fini(&s->windows);
     dedup_fini(&s->dedup);
@@ -68,6 +78,8 @@ struct meta state_meta(const struct state *s)
         .producer_count = s->producers.count,
         .dedup_count = s->dedup.count,
         .entry_count = s->entry_count,
+        .user_count = s->users.count,
+        .creator_count = s->creators.count,
     };
 }
 
@@ -109,6 +121,26 @@ struct slice state_item_key(const struct state *s, uint32_t item)
 int64_t state_item_created_ms(const struct state *s, uint32_t item)
 {
     return (int64_t)load_u64(keys_row(&s->items, item));
+}
+
+uint32_t state_user_count(const struct state *s)
+{
+    return s->users.count;
+}
+
+uint32_t state_user_find(const struct state *s, struct slice key)
+{
+    return keys_find(&s->users, key, keys_hash(&s->users, key));
+}
+
+uint32_t state_creator_count(const struct state *s)
+{
+    return s->creators.count;
+}
+
+uint32_t state_creator_find(const struct state *s, struct slice key)
+{
+    return keys_find(&s->creators, key, keys_hash(&s->creators, key));
 }
 
 /* Does the type keep sums and counts, and the item exist? */
@@ -169,8 +201,8 @@ bool state_producer_find(const struct state *s, struct slice producer, uint64_t 
 uint64_t state_bytes(const struct state *s)
 {
     return atomic_load_explicit(&s->alloc->used_bytes, memory_order_relaxed) +
-           map_bytes(&s->items.map) + map_bytes(&s->dedup.map) + map_bytes(&s->producers.map) +
-           s->windows.map_bytes;
+           map_bytes(&s->items.map) + map_bytes(&s->users.map) + map_bytes(&s->creators.map) +
+           map_bytes(&s->dedup.map) + map_bytes(&s->producers.map) + s->windows.map_bytes;
 }
 
 bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes)
@@ -180,6 +212,8 @@ bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes)
     if (entries > limit || key_bytes > limit) return false; /* keeps the sums below from wrapping */
     uint64_t item_blocks = (s->items.count + entries) / BLOCK_ENTRIES + 1;
     uint64_t growth = keys_growth_max(&s->items, entries, key_bytes) +
+                      keys_growth_max(&s->users, entries, key_bytes) +
+                      keys_growth_max(&s->creators, entries, key_bytes) +
                       keys_growth_max(&s->producers, entries, key_bytes) +
                       dedup_growth_max(&s->dedup, entries) +
                       columns_growth_max(&s->schema, entries, item_blocks) +

@@ -22,6 +22,8 @@
 struct state;
 
 #define ITEM_NONE       UINT32_MAX
+#define USER_NONE       UINT32_MAX
+#define CREATOR_NONE    UINT32_MAX
 #define DEDUP_WINDOW_MS (10 * 60 * 1000) /* of log time */
 
 /* NULL when memory is refused. alloc is borrowed for the state's life. */
@@ -76,6 +78,12 @@ uint32_t state_item_find(const struct state *s, struct slice key); /* ITEM_NONE 
 void state_item_prefetch(const struct state *s, struct slice key);
 struct slice state_item_key(const struct state *s, uint32_t item); /* borrowed until next apply */
 int64_t state_item_created_ms(const struct state *s, uint32_t item);
+
+/* Users and creators are interned as items are: dense indexes in the order of their first use. */
+uint32_t state_user_count(const struct state *s);
+uint32_t state_user_find(const struct state *s, struct slice key); /* USER_NONE */
+uint32_t state_creator_count(const struct state *s);
+uint32_t state_creator_find(const struct state *s, struct slice key); /* CREATOR_NONE */
 
 /* Decayed score of the item for the type's half-life at at_ms; 0 for an unknown item. */
 double state_score(const struct state *s, uint32_t type_id, uint32_t item, uint32_t halflife,

@@ -71,6 +71,8 @@ static enum code load_kind(struct state *s, struct block_id id, struct slice byt
     case BLOCK_PRODUCERS:
         return producers_load(&s->producers, s->loaded_meta.position.seqno, id, bytes, e);
     case BLOCK_MEMBERS: return load_members(s, id, bytes, e);
+    case BLOCK_USER_KEYS: return keys_load(&s->users, id, bytes, e);
+    case BLOCK_CREATOR_KEYS: return keys_load(&s->creators, id, bytes, e);
     case BLOCK_WINDOW: return windows_load(&s->windows, s->items.count, id, bytes, e);
     default: return ERR(e, E_CORRUPT, "a block of unknown kind %u", id.kind);
     }
@@ -106,6 +108,7 @@ static bool is_complete(const struct state *s)
 {
     const struct meta *m = &s->loaded_meta;
     return s->schema.count == m->type_count && s->items.count == m->item_count &&
+           s->users.count == m->user_count && s->creators.count == m->creator_count &&
            s->producers.count == m->producer_count && s->dedup.count == m->dedup_count;
 }
 
@@ -122,8 +125,10 @@ enum code state_load_end(struct state *s, const struct position *position, uint6
                    (unsigned long long)m->position.seqno.v, (unsigned long long)position->seqno.v);
     }
     if (!is_complete(s)) {
-        return ERR(e, E_CORRUPT, "blocks are missing: %u types, %u items, %u producers came",
-                   s->schema.count, s->items.count, s->producers.count);
+        return ERR(
+            e, E_CORRUPT,
+            "blocks are missing: %u types, %u items, %u users, %u creators, %u producers came",
+            s->schema.count, s->items.count, s->users.count, s->creators.count, s->producers.count);
     }
     s->position = *position;
     s->leader_time = leader_time;

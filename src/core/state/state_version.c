@@ -33,7 +33,8 @@ static uint64_t count_blocks_max(const struct state *s)
     }
     uint64_t small = 3; /* meta, schema, members */
     return small + item_blocks + lists * item_blocks + dedup_part_count(&s->dedup) +
-           keys_block_count(&s->producers) + s->windows.parts;
+           keys_block_count(&s->producers) + s->windows.parts + keys_block_count(&s->users) +
+           keys_block_count(&s->creators);
 }
 
 static void add_held(struct state_version *v, struct block *b)
@@ -108,6 +109,8 @@ struct state_version *state_pin(struct state *s)
     add_list(v, &s->producers.blocks, keys_block_count(&s->producers));
     add(v, s->members);
     windows_each_block(&s->windows, add_window, v);
+    add_list(v, &s->users.blocks, keys_block_count(&s->users));
+    add_list(v, &s->creators.blocks, keys_block_count(&s->creators));
     return v;
 }
 

@@ -13,6 +13,8 @@ static const struct meta sample = {
     .producer_count = 12,
     .dedup_count = 13,
     .entry_count = 14,
+    .user_count = 15,
+    .creator_count = 16,
 };
 
 /* The bytes are part of every manifest: pinned here. */
@@ -20,9 +22,9 @@ static void meta_bytes_are_pinned(void **state)
 {
     (void)state;
     uint8_t bytes[META_SIZE];
-    uint8_t wanted[META_SIZE] = {
-        [0] = 1,  [4] = 1,  [6] = 2,   [8] = 3,   [16] = 4,  [24] = 5,  [25] = 6, [26] = 7,
-        [56] = 8, [64] = 9, [68] = 10, [72] = 11, [76] = 12, [80] = 13, [88] = 14};
+    uint8_t wanted[META_SIZE] = {[0] = 1,   [4] = 1,   [6] = 2,   [8] = 3,   [16] = 4,  [24] = 5,
+                                 [25] = 6,  [26] = 7,  [56] = 8,  [64] = 9,  [68] = 10, [72] = 11,
+                                 [76] = 12, [80] = 13, [88] = 14, [96] = 15, [100] = 16};
     meta_encode(&sample, bytes);
     assert_memory_equal(bytes, wanted, META_SIZE);
     struct meta m;

@@ -25,6 +25,10 @@ static void an_empty_state_answers_every_question(void **state)
     assert_int_equal(state_item_count(s), 0);
     assert_int_equal(state_item_find(s, slice_of_text("a")), ITEM_NONE);
     state_item_prefetch(s, slice_of_text("a"));
+    assert_int_equal(state_user_count(s), 0);
+    assert_int_equal(state_user_find(s, slice_of_text("a")), USER_NONE);
+    assert_int_equal(state_creator_count(s), 0);
+    assert_int_equal(state_creator_find(s, slice_of_text("a")), CREATOR_NONE);
     assert_same_double(state_score(s, 1, 0, 0, 0), 0.0);
     assert_int_equal(state_count_all(s, 1, ITEM_NONE), 0);
     assert_false(state_dedup_find(s, &key, &where));

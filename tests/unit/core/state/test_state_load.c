@@ -216,6 +216,64 @@ static void the_end_must_fit_the_meta_block(void **state)
     free(bytes);
 }
 
+/* A stored state whose meta block is this one's but for the counts of users and creators. */
+static enum code load_entities(struct world *w, uint32_t users, uint32_t creators,
+                               struct state **out)
+{
+    static const uint8_t user_keys[] = {2, 0, 0, 0, 5, 0, 0, 0, 0,   0, 0,   0,  6,
+                                        0, 0, 0, 0, 0, 0, 0, 1, 'u', 2, 'v', 'w'};
+    static const uint8_t creator_keys[] = {1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1, 'c'};
+    uint8_t *bytes = malloc(state_version_block_size_max(w->v));
+    struct state *l = state_log_state(&w->log, &w->alloc);
+    enum code code = OK;
+    for (uint32_t i = 0; i < state_version_block_count(w->v) && code == OK; i++) {
+        struct block_id id = state_version_block_id(w->v, i);
+        state_version_block_encode(w->v, i, bytes);
+        if (id.kind == BLOCK_META) store_u32(bytes + 96, users);
+        if (id.kind == BLOCK_META) store_u32(bytes + 100, creators);
+        if (id.kind > BLOCK_WINDOW) break;
+        code = state_load_block(l, id, slice_of(bytes, state_version_block_size(w->v, i)), NULL);
+    }
+    free(bytes);
+    struct block_id user_id = {.kind = BLOCK_USER_KEYS, .number = 0};
+    struct block_id creator_id = {.kind = BLOCK_CREATOR_KEYS, .number = 0};
+    struct slice user_block = slice_of(user_keys, sizeof(user_keys));
+    struct slice creator_block = slice_of(creator_keys, sizeof(creator_keys));
+    struct position position = state_version_position(w->v);
+    if (code == OK) code = state_load_block(l, user_id, user_block, NULL);
+    if (code == OK) code = state_load_block(l, creator_id, creator_block, NULL);
+    if (code == OK) code = state_load_end(l, &position, state_version_leader_time(w->v), NULL);
+    *out = l;
+    return code;
+}
+
+/* Users and creators are found again at the indexes that their blocks give them, the blocks come
+ * out as they went in, and the meta block must count exactly them. */
+static void users_and_creators_come_out_as_they_went_in(void **state)
+{
+    struct world *w = *state;
+    struct state *l;
+    assert_int_equal(load_entities(w, 2, 1, &l), OK);
+    assert_int_equal(state_user_count(l), 2);
+    assert_int_equal(state_user_find(l, slice_of_text("u")), 0);
+    assert_int_equal(state_user_find(l, slice_of_text("vw")), 1);
+    assert_int_equal(state_user_find(l, slice_of_text("c")), USER_NONE);
+    assert_int_equal(state_creator_count(l), 1);
+    assert_int_equal(state_creator_find(l, slice_of_text("c")), 0);
+    assert_int_equal(state_creator_find(l, slice_of_text("u")), CREATOR_NONE);
+    struct state *again = state_log_reload(&w->log, l, &w->alloc);
+    struct hash256 a = state_log_root(l);
+    struct hash256 b = state_log_root(again);
+    assert_true(hash256_equal(&a, &b));
+    assert_int_equal(state_user_find(again, slice_of_text("vw")), 1);
+    state_free(again);
+    state_free(l);
+    assert_int_equal(load_entities(w, 1, 1, &l), E_CORRUPT);
+    state_free(l);
+    assert_int_equal(load_entities(w, 2, 2, &l), E_CORRUPT);
+    state_free(l);
+}
+
 /* A state of another stream, of unknown kinds, or one that lives already, takes no block. */
 static void blocks_that_do_not_belong_are_refused(void **state)
 {
@@ -267,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_truncation_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(missing_and_misplaced_blocks_are_refused, begin, end),
         cmocka_unit_test_setup_teardown(the_end_must_fit_the_meta_block, begin, end),
+        cmocka_unit_test_setup_teardown(users_and_creators_come_out_as_they_went_in, begin, end),
         cmocka_unit_test_setup_teardown(blocks_that_do_not_belong_are_refused, begin, end),
         cmocka_unit_test_setup_teardown(refused_memory_is_an_answer, begin, end),
     };
