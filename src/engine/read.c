@@ -35,7 +35,10 @@ struct tide_position read_position(const struct position *p)
 
 int64_t read_time_or_now(const struct db *db, int64_t at_ms)
 {
-    return at_ms != 0 ? at_ms : db->env->v->now_wall_ms(db->env);
+    if (at_ms != 0) return at_ms;
+    int64_t wall_ms = db->env->v->now_wall_ms(db->env);
+    int64_t applied_ms = db->state ? (int64_t)hlc_ms(state_leader_time(db->state)) : 0;
+    return wall_ms > applied_ms ? wall_ms : applied_ms;
 }
 
 static enum code find_type(const struct db *db, struct slice name, const struct signal_type **out,

@@ -12,7 +12,8 @@ MUST_CHECK bool read_op(struct db *db, struct tide_run *run, struct op *op);
 void read_fail(struct tide_run *run, struct op *op, const struct err *e);
 
 struct tide_position read_position(const struct position *p);
-/* The moment a question is about: what it says, or this node's clock. */
+/* The moment a question is about: what it says, or this node's clock, but never before the leader
+ * time of what is applied: a score of this moment is no guess about an event still to come. */
 int64_t read_time_or_now(const struct db *db, int64_t at_ms);
 
 #endif

@@ -138,7 +138,7 @@ double decay_read(double sum, int64_t epoch, int64_t at_ms, uint64_t halflife_ms
 {
     int64_t q;
     uint64_t fraction = decay_split(at_ms, halflife_ms, &q);
-    /* 2^(-q - f) = 2^(-q - 1) * 2^(1 - f), so that the table's range is enough. */
-    if (fraction == 0) return decay_rescale(sum, epoch, q);
-    return decay_rescale(sum * decay_pow2_fraction(0 - fraction), epoch, q + 1);
+    /* Divided by the very number that an event of this moment was multiplied by: one event of
+     * weight 1, read at its own time, is 1 and not the double above or below it. */
+    return decay_rescale(sum / decay_pow2_fraction(fraction), epoch, q);
 }

@@ -41,7 +41,8 @@ double decay_contribution(double weight, int64_t t_ms, uint64_t halflife_ms, int
 /* The E a block takes at its first event; the shift (multiple of 512, >= 0) an event asks for. */
 int64_t decay_first_epoch(int64_t q);
 int64_t decay_shift(int64_t q, int64_t epoch);
-/* S(at) = F * 2^(E - at/H). */
+/* S(at) = F * 2^(E - at/H). One event of weight 2^k, read at its own time, gives its weight
+ * exactly; of any other weight, within an ulp. */
 double decay_read(double sum, int64_t epoch, int64_t at_ms, uint64_t halflife_ms);
 
 #endif

@@ -117,6 +117,19 @@ static void scores_halve_with_each_half_life(void **state)
     assert_float_equal(execute(f)->as.number, 4.0, 1e-14);
 }
 
+/* A wall clock that went back asks about a moment before the event: the answer is the score of the
+ * event's own time, not what an event still to come would be worth. */
+static void a_clock_behind_the_log_reads_no_score_above_the_weight(void **state)
+{
+    struct fixture *f = *state;
+    add(f, "view", "a", 2.0);
+    steps_set_wall(f->n.env, f->n.env->v->now_wall_ms(f->n.env) - INT64_C(86400000));
+    tide_run_reset(f->run);
+    assert_int_equal(tide_run_score(f->run, bytes_of("view"), bytes_of("a"), 0), 0);
+    assert_same_double(execute(f)->as.number, 2.0);
+    assert_same_double(retrieve(f, "decayed:view", 1)->as.items.items[0].score, 2.0);
+}
+
 static void retrieve_orders_by_score_then_by_key(void **state)
 {
     struct fixture *f = *state;
@@ -254,6 +267,7 @@ int main(void)
         TEST(unknown_items_score_and_count_nothing),
         TEST(bad_names_and_sizes_are_refused_by_name),
         TEST(scores_halve_with_each_half_life),
+        TEST(a_clock_behind_the_log_reads_no_score_above_the_weight),
         TEST(retrieve_orders_by_score_then_by_key),
         TEST(excluded_items_are_left_out_and_their_places_filled),
         TEST(answers_stay_what_they_were),

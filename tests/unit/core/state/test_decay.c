@@ -167,6 +167,27 @@ static void one_event_reads_back_within_1e_15(void **state)
     }
 }
 
+/* A user who adds 1 and asks at once sees 1, not the next double above it; other weights may be off
+ * by the rounding of one product and one quotient. */
+static void one_event_read_at_its_own_time_is_its_weight(void **state)
+{
+    (void)state;
+    struct random r;
+    random_init(&r, tm_seed("own_time", 1));
+    for (int i = 0; i < 20000; i++) {
+        uint64_t halflife = 1 + random_below(&r, 1000000000);
+        int64_t t = (int64_t)random_below(&r, halflife * 1000);
+        int64_t epoch = t / (int64_t)halflife - 400;
+        double power = ldexp(1.0, (int)random_below(&r, 60) - 10);
+        double f = decay_contribution(power, t, halflife, epoch);
+        assert_same_double(decay_read(f, epoch, t, halflife), power);
+        double weight = power * (1.0 + random_unit(&r));
+        double read =
+            decay_read(decay_contribution(weight, t, halflife, epoch), epoch, t, halflife);
+        assert_true(read >= nextafter(weight, 0.0) && read <= nextafter(weight, HUGE_VAL));
+    }
+}
+
 /* Of two items the one with the larger sum is ahead at every later time. */
 static void order_of_sums_is_the_order_of_scores(void **state)
 {
@@ -190,6 +211,7 @@ int main(void)
         cmocka_unit_test(known_answers_of_the_model_hold),
         cmocka_unit_test(published_exponential_sum_is_met),
         cmocka_unit_test(one_event_reads_back_within_1e_15),
+        cmocka_unit_test(one_event_read_at_its_own_time_is_its_weight),
         cmocka_unit_test(order_of_sums_is_the_order_of_scores),
     };
     return cmocka_run_group_tests_name("core/state/decay", tests, NULL, NULL);
