@@ -23,6 +23,8 @@
 #define BLOCK_ENTRIES        4096u /* entries of a column or key block */
 #define SIGNAL_TYPES_MAX     1024u
 #define SIGNAL_NAME_SIZE_MAX 64u
+#define FIELDS_MAX           64u                /* declared fields */
+#define FIELD_NAME_SIZE_MAX  64u                /* of a declared field */
 #define SIGNAL_ENTRIES_MAX   65536u             /* entries of one signal record */
 #define WEIGHT_ABS_MAX       9007199254740992.0 /* 2^53 */
 

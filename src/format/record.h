@@ -96,6 +96,12 @@ struct signal_entry {
 
 /* What a schema record declares. */
 enum schema_subject { SCHEMA_SIGNAL = 1, SCHEMA_FIELD = 2, SCHEMA_VECTOR = 3, SCHEMA_PROFILE = 4 };
+enum schema_field_kind {
+    SCHEMA_FIELD_TAG = 1,
+    SCHEMA_FIELD_NUM = 2,
+    SCHEMA_FIELD_TIME = 3,
+    SCHEMA_FIELD_TEXT = 4,
+};
 enum signal_mode { SIGNAL_MODE_COUNT = 1, SIGNAL_MODE_ONCE = 2, SIGNAL_MODE_LATEST = 3 };
 enum polarity { POLARITY_POSITIVE = 1, POLARITY_NEGATIVE = 2 };
 #define HALFLIVES_MAX 3
@@ -132,7 +138,7 @@ struct record_schema {
     uint8_t windows; /* WINDOW_* bits */
     uint8_t halflife_count;
     uint64_t halflives_ms[HALFLIVES_MAX];
-    /* SCHEMA_FIELD: kind 1 tag 2 num 3 time 4 text; SCHEMA_VECTOR: metric 1 cos 2 ip 3 l2 */
+    /* SCHEMA_FIELD: enum schema_field_kind; SCHEMA_VECTOR: metric 1 cos 2 ip 3 l2 */
     uint8_t field_kind;
     uint32_t dim;
     struct slice body; /* SCHEMA_PROFILE: json; SCHEMA_FIELD: analyzer id, else empty */

@@ -223,6 +223,9 @@ static const char *schema_check(const struct record *r)
     if (s->subject == SCHEMA_SIGNAL && s->name.size > SIGNAL_NAME_SIZE_MAX) {
         return "the signal type's name is too long";
     }
+    if (s->subject == SCHEMA_FIELD && s->name.size > FIELD_NAME_SIZE_MAX) {
+        return "the field's name is too long";
+    }
     if (s->subject == SCHEMA_VECTOR && s->field_kind > 3) return "the vector's metric is unknown";
     return NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "core/state/columns.h"
 #include "core/state/dedup.h"
+#include "core/state/field_index.h"
 #include "core/state/keys.h"
 #include "core/state/meta.h"
 #include "core/state/producers.h"
@@ -41,6 +42,7 @@ struct state {
     struct keys creators; /* likewise */
     struct columns columns;
     struct windows windows;
+    struct field_index fields; /* derived */
     struct dedup dedup;
     struct keys producers;
     struct block *members; /* NULL until the first members record */

@@ -31,6 +31,7 @@ struct state *state_new(struct alloc *alloc, struct id128 cluster, struct stream
     entity_keys_init(&s->creators, alloc, BLOCK_CREATOR_KEYS, seed);
     columns_init(&s->columns, alloc);
     windows_init(&s->windows, alloc);
+    field_index_init(&s->fields, alloc, seed);
     dedup_init(&s->dedup, alloc, seed);
     producers_init(&s->producers, alloc, seed);
     return s;
@@ -45,6 +46,7 @@ void state_free(struct state *s)
     keys_fini(&s->creators);
     columns_fini(&s->columns);
     windows_fini(&s->windows);
+    field_index_fini(&s->fields);
     dedup_fini(&s->dedup);
     keys_fini(&s->producers);
     block_release(s->alloc, s->members);
@@ -96,6 +98,21 @@ const struct signal_type *state_type_by_id(const struct state *s, uint32_t id)
 uint32_t state_type_count(const struct state *s)
 {
     return s->schema.count;
+}
+
+const struct schema_field *state_field_by_name(const struct state *s, struct slice name)
+{
+    return schema_field_find(&s->schema, name);
+}
+
+const struct schema_field *state_field_by_id(const struct state *s, uint32_t id)
+{
+    return schema_field(&s->schema, id);
+}
+
+uint32_t state_field_count(const struct state *s)
+{
+    return s->schema.field_count;
 }
 
 uint32_t state_item_count(const struct state *s)
@@ -202,7 +219,8 @@ uint64_t state_bytes(const struct state *s)
 {
     return atomic_load_explicit(&s->alloc->used_bytes, memory_order_relaxed) +
            map_bytes(&s->items.map) + map_bytes(&s->users.map) + map_bytes(&s->creators.map) +
-           map_bytes(&s->dedup.map) + map_bytes(&s->producers.map) + s->windows.map_bytes;
+           map_bytes(&s->dedup.map) + map_bytes(&s->producers.map) + s->windows.map_bytes +
+           field_index_map_bytes(&s->fields);
 }
 
 bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes)

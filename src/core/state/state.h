@@ -73,6 +73,16 @@ const struct signal_type *state_type_by_name(const struct state *s, struct slice
 const struct signal_type *state_type_by_id(const struct state *s, uint32_t id); /* NULL: unknown */
 uint32_t state_type_count(const struct state *s);                               /* ids 1..count */
 
+/* A field of items that WHERE can ask for. */
+struct schema_field {
+    uint32_t id; /* 1.. in log order, apart from signal types */
+    char name[FIELD_NAME_SIZE_MAX + 1];
+    uint8_t kind; /* enum schema_field_kind */
+};
+const struct schema_field *state_field_by_name(const struct state *s, struct slice name);
+const struct schema_field *state_field_by_id(const struct state *s, uint32_t id); /* NULL: none */
+uint32_t state_field_count(const struct state *s);                                /* ids 1..count */
+
 uint32_t state_item_count(const struct state *s);
 uint32_t state_item_find(const struct state *s, struct slice key); /* ITEM_NONE */
 void state_item_prefetch(const struct state *s, struct slice key);

@@ -140,7 +140,12 @@ static enum code apply_schema(struct apply *a, const struct record_schema *schem
         return ERR(a->e, code, "record %llu (schema): %s", (unsigned long long)a->at.v, why.text);
     }
     struct state *s = a->state;
-    uint32_t id = s->schema.count; /* the newest, or one that has its columns already */
+    uint32_t field = s->schema.field_count; /* the newest, or one that is indexed already */
+    if (field > 0 && !field_index_add_field(&s->fields, schema_field(&s->schema, field))) {
+        return no_memory(a);
+    }
+    uint32_t id = s->schema.count; /* likewise */
+    if (id == 0) return OK;
     if (!columns_add_type(&s->columns, id)) return no_memory(a);
     if (!windows_add_type(&s->windows, schema_type(&s->schema, id))) return no_memory(a);
     return OK;

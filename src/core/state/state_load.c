@@ -30,6 +30,10 @@ static enum code load_schema(struct state *s, struct block_id id, struct slice b
         if (windows_add_type(&s->windows, schema_type(&s->schema, type))) continue;
         return ERR(e, E_NOMEMORY, "no memory for the windows of type %u", type);
     }
+    for (uint32_t field = 1; field <= s->schema.field_count; field++) {
+        if (field_index_add_field(&s->fields, schema_field(&s->schema, field))) continue;
+        return ERR(e, E_NOMEMORY, "no memory for the index of field %u", field);
+    }
     return OK;
 }
 

@@ -118,6 +118,89 @@ static void refused_memory_declares_nothing(void **state)
     }
 }
 
+static struct record_schema field_of(uint32_t id, const char *name, uint8_t kind)
+{
+    return (struct record_schema){
+        .subject = SCHEMA_FIELD, .id = id, .name = slice_of_text(name), .field_kind = kind};
+}
+
+/* Types and fields are numbered apart and may be declared in any order; the block loads again. */
+static void fields_stand_behind_the_types(void **state)
+{
+    (void)state;
+    struct schema s;
+    struct schema loaded;
+    struct err e;
+    schema_init(&s, &alloc);
+    schema_init(&loaded, &alloc);
+    struct record_schema year = field_of(1, "year", SCHEMA_FIELD_NUM);
+    struct record_schema topic = field_of(2, "topic", SCHEMA_FIELD_TAG);
+    struct record view = state_log_type_record(1, "view", 1000);
+    struct record click = state_log_type_record(2, "click", 0);
+    assert_int_equal(declare(&s, &year, &e), OK);
+    assert_int_equal(declare(&s, &view.as.schema, &e), OK);
+    assert_int_equal(declare(&s, &topic, &e), OK);
+    assert_int_equal(declare(&s, &click.as.schema, &e), OK);
+    assert_int_equal(declare(&s, &topic, &e), OK);
+    uint8_t bytes[256];
+    struct slice block = slice_of(bytes, block_size(s.block));
+    block_encode(s.block, bytes);
+    struct block_id id = {.kind = BLOCK_SCHEMA, .number = 0};
+    assert_int_equal(schema_load(&loaded, id, block, &e), OK);
+    assert_int_equal(loaded.count, 2);
+    assert_int_equal(loaded.field_count, 2);
+    assert_int_equal(schema_field_find(&loaded, slice_of_text("topic"))->id, 2);
+    assert_int_equal(schema_field_find(&loaded, slice_of_text("topic"))->kind, SCHEMA_FIELD_TAG);
+    assert_string_equal(schema_field(&loaded, 1)->name, "year");
+    assert_null(schema_field(&loaded, 0));
+    assert_null(schema_field(&loaded, 3));
+    assert_null(schema_field_find(&loaded, slice_of_text("view")));
+    struct hash256 a = block_hash(s.block);
+    struct hash256 b = block_hash(loaded.block);
+    assert_true(hash256_equal(&a, &b));
+    for (size_t size = 0; size < block.size; size++) {
+        struct schema cut;
+        schema_init(&cut, &alloc);
+        enum code code = schema_load(&cut, id, slice_of(bytes, size), &e);
+        bool is_before_fields = size == 4 + s.types_size;
+        assert_int_equal(code, is_before_fields ? OK : E_CORRUPT);
+        schema_fini(&cut);
+    }
+    schema_fini(&s);
+    schema_fini(&loaded);
+}
+
+static void impossible_fields_are_refused(void **state)
+{
+    (void)state;
+    struct schema s;
+    struct err e;
+    schema_init(&s, &alloc);
+    struct record_schema r = field_of(1, "year", SCHEMA_FIELD_NUM);
+    assert_int_equal(declare(&s, &r, &e), OK);
+    const char *const names[] = {"", "1st", "-a", ".a", "_a", "a b", "a\"", "Creator", "NOT", "in"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        r = field_of(2, names[i], SCHEMA_FIELD_NUM);
+        assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    }
+    r = field_of(1, "year", SCHEMA_FIELD_TAG);
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = field_of(3, "topic", SCHEMA_FIELD_TAG);
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = field_of(2, "topic", 5);
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = field_of(2, "topic", SCHEMA_FIELD_TEXT);
+    r.body = slice_of_text("english");
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    for (uint32_t id = 2; id <= FIELDS_MAX + 1; id++) {
+        char name[16];
+        snprintf(name, sizeof(name), "f%u", id);
+        r = field_of(id, name, SCHEMA_FIELD_TIME);
+        assert_int_equal(declare(&s, &r, &e), id <= FIELDS_MAX ? OK : E_HALTED);
+    }
+    schema_fini(&s);
+}
+
 /* The largest schema there can be goes through its block and back; then nothing more fits. */
 static void a_full_schema_survives_its_block(void **state)
 {
@@ -161,6 +244,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_type_cannot_be_declared_otherwise, begin, end),
         cmocka_unit_test_setup_teardown(impossible_definitions_are_refused, begin, end),
         cmocka_unit_test_setup_teardown(refused_memory_declares_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(fields_stand_behind_the_types, begin, end),
+        cmocka_unit_test_setup_teardown(impossible_fields_are_refused, begin, end),
         cmocka_unit_test_setup_teardown(a_full_schema_survives_its_block, begin, end),
     };
     return cmocka_run_group_tests_name("core/state/schema", tests, NULL, NULL);
