@@ -108,18 +108,24 @@ enum tide_class tide_code_class(enum tide_code c);
 /* --- open and close --- */
 
 typedef struct tide_db tide_db;
+struct tide_transport; /* below */
 
 enum tide_role { TIDE_ROLE_SINGLE = 1, TIDE_ROLE_LEADER = 2, TIDE_ROLE_FOLLOWER = 3 };
+
+/* In the place of an address: nodes meet over a struct tide_transport of the program. */
+#define TIDE_TRANSPORT "transport:"
 
 struct tide_options {
     size_t size;
     const char *dir;     /* data directory, created if absent */
-    const char *follow;  /* leader's replication address "host:7402"; NULL: a new
-                            directory leads; an existing one does what its identity says */
+    const char *follow;  /* leader's replication address "host:7402", or TIDE_TRANSPORT: the one
+                            that tide_replicate names; NULL: a new directory leads; an existing
+                            one does what its identity says */
     const char *node_id; /* [A-Za-z0-9._-]{1,64}; NULL: random, stored */
     uint16_t region;
     uint16_t shard;
-    const char *replication_listen; /* "127.0.0.1:7402", port 0 picks; NULL: no followers */
+    const char *replication_listen; /* "127.0.0.1:7402", port 0 picks; TIDE_TRANSPORT: only where
+                                       tide_listen says; NULL: no followers */
     const char *data_address;       /* as others reach this node; told to followers and clients */
     const char *http_address;
     const char *replication_address; /* NULL: the host of data_address with the listening port */
@@ -257,6 +263,9 @@ int32_t tide_run_log_seal(tide_run *run);   /* -> position sealed at */
 /* Wait until `followers` followers stored everything up to seqno `at_least` (0: everything
  * durable now), or the timeout (0: none). -> integer, how many did. */
 int32_t tide_run_wait(tide_run *run, uint64_t at_least, uint32_t followers, uint64_t timeout_ms);
+/* See tide_replicate and tide_listen; transport and text are borrowed until completion. -> none */
+int32_t tide_run_replicate(tide_run *run, const struct tide_transport *transport, const char *peer);
+int32_t tide_run_listen(tide_run *run, const struct tide_transport *transport, const char *address);
 int32_t tide_run_items(tide_run *run);   /* -> integer: item count */
 int32_t tide_run_status(tide_run *run);  /* -> status */
 int32_t tide_run_metrics(tide_run *run); /* -> text, Prometheus 0.0.4 lines of the engine */
@@ -388,6 +397,79 @@ typedef void (*tide_callback)(tide_run *run, void *arg);
 enum tide_code tide_submit(tide_db *db, tide_run *run, tide_callback callback, void *arg);
 /* Hand over and wait for completion. Any thread but the database's own. */
 enum tide_code tide_execute(tide_db *db, tide_run *run);
+
+/* --- replication over any carrier of bytes --- */
+
+/* A transport carries the byte streams between a leader and its followers: two nodes in one
+ * process, a serial line, a message bus. It need not know what it carries: frames, checksums,
+ * acknowledgements and reconnecting are the library's. It must keep bytes whole and in order, or
+ * end the connection.
+ *
+ * Threads: the library makes every call below on the thread of the database that uses the
+ * transport, one at a time; a transport that several databases share is called from several threads
+ * at once. No call may block or call the library back, but for the waker's wake.
+ * The waker: wake(arg) tells the database to look again: bytes arrived, there is room again,
+ * somebody connected, the connection ended. It may be called from any thread, at any time, also
+ * from inside the calls below and with the transport's own locks held, for it takes none and only
+ * posts a task. Too often is allowed, too seldom is not. It must not be called any more after close
+ * or unlisten of that connection or listener has returned, or when connect, listen or accept did
+ * not give one. Flow control: send takes as much as there is credit for, which bounds the memory of
+ * both sides: what it does not take stays in the database's queue, bounded by tide_options.credit;
+ * a database that is busy does not call receive, and a transport that is full then takes nothing.
+ * Errors: TIDE_OK, or any other code when the connection is over; the follower comes back by itself
+ * with growing pauses. *e is not NULL and says in one sentence what is wrong.
+ * Connections and listeners are the transport's own pointers, passed back as they came. */
+struct tide_waker {
+    void (*wake)(void *arg);
+    void *arg;
+};
+struct tide_transport {
+    size_t size; /* sizeof(struct tide_transport) */
+    void *arg;   /* passed to each call that needs no connection or listener */
+    /* Connect to whoever listens at address, a name that means something to this transport. It may
+     * still be under way on return: then send takes 0 bytes and receive gives 0 until it is there.
+     */
+    enum tide_code (*connect)(void *arg, const char *address, struct tide_waker waker,
+                              void **out_connection, struct tide_err *e);
+    enum tide_code (*listen)(void *arg, const char *address, struct tide_waker waker,
+                             void **out_listener, struct tide_err *e);
+    /* The next connection that somebody made to the listener; false: none is there now. */
+    bool (*accept)(void *listener, struct tide_waker waker, void **out_connection);
+    void (*unlisten)(void *listener);
+    /* Copy up to size bytes away; *out_taken says how many, from 0 to size. */
+    enum tide_code (*send)(void *connection, const void *bytes, size_t size, size_t *out_taken);
+    /* Give up to capacity bytes; *out_size 0: nothing is there now. TIDE_CLOSED: the other side
+     * closed, and everything that it sent before was given. */
+    enum tide_code (*receive)(void *connection, void *out, size_t capacity, size_t *out_size);
+    void (*close)(void *connection);    /* called once for each connection, whatever it answered */
+    const char *(*describe)(void *arg); /* "pair": for messages; lives as long as the transport */
+    void (*free)(void *arg);            /* for tide_transport_free; NULL: nothing to do */
+};
+
+/* Between databases of one process, without sockets: connections are two bounded queues of
+ * `capacity` bytes each (0: 256 KiB). Addresses are any names; one transport serves any number of
+ * databases. *out is given: end it with tide_transport_free after the last of them was closed.
+ * Errors: TIDE_NOMEMORY, TIDE_INVALID. Any thread; does not block. */
+enum tide_code tide_transport_pair(size_t capacity, struct tide_transport **out,
+                                   struct tide_err *e);
+/* End one that the library made. NULL allowed. No database may use it any more. */
+void tide_transport_free(struct tide_transport *transport);
+
+/* Follow `peer` over the transport from now on; NULL for a transport: TCP, peer is "host:port".
+ * The database must be a follower (opened with tide_options.follow, at least the first time):
+ * TIDE_INVALID for one that leads, with a sentence that says so. Success means that it begins to
+ * connect; tide_status says how it goes, and it comes back by itself after each failure. A
+ * link to another peer is ended. The name is stored as "transport:PEER": opened again, the follower
+ * waits until this is called again. transport is borrowed until tide_close returned; peer (at most
+ * 200 bytes) is copied. Any thread but the database's own; waits for that thread. */
+enum tide_code tide_replicate(tide_db *db, const struct tide_transport *transport, const char *peer,
+                              struct tide_err *e);
+/* Let followers connect at `address` of the transport, besides where tide_options said; NULL for a
+ * transport: TCP. The database must have been opened with replication_listen (TIDE_TRANSPORT where
+ * no socket is wanted), else TIDE_INVALID. At most 8 places. A follower that is asked refuses and
+ * names its leader. Errors: the transport's; TIDE_LIMIT. Otherwise as tide_replicate. */
+enum tide_code tide_listen(tide_db *db, const struct tide_transport *transport, const char *address,
+                           struct tide_err *e);
 
 /* --- one operation, waiting --- */
 

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "engine/api_error.h"
 #include "engine/db_internal.h"
 #include "env/thread.h"
 #include "format/limits.h"
@@ -94,7 +95,7 @@ enum tide_code tide_token_parse(struct tide_bytes text, struct tide_position *ou
     return TIDE_OK;
 }
 
-static enum tide_code give_error(enum code code, const struct err *from, struct tide_err *to)
+enum tide_code api_error(enum code code, const struct err *from, struct tide_err *to)
 {
     if (to && code != OK) {
         *to = (struct tide_err){
@@ -214,7 +215,7 @@ enum tide_code tide_open(const struct tide_options *options, tide_db **out,
     struct err err = {.code = OK};
     struct tide_db *t = NULL;
     enum code code = make(options, &t, &err);
-    if (code != OK) return give_error(code, &err, e);
+    if (code != OK) return api_error(code, &err, e);
     if (report) {
         *report = t->report;
         struct text backend = text_of(report->backend, sizeof(report->backend));
@@ -319,15 +320,15 @@ static enum tide_code execute_one(tide_db *db, tide_run *run, int32_t index,
                                   const struct tide_result **out_result, struct tide_err *e)
 {
     struct err err = {.code = OK};
-    if (index < 0) return give_error(ERR(&err, E_NOMEMORY, "no memory for an operation"), &err, e);
+    if (index < 0) return api_error(ERR(&err, E_NOMEMORY, "no memory for an operation"), &err, e);
     enum tide_code code = tide_execute(db, run);
     if (code == TIDE_BUSY) {
-        return give_error(ERR(&err, E_BUSY, "too many runs are in flight; try again"), &err, e);
+        return api_error(ERR(&err, E_BUSY, "too many runs are in flight; try again"), &err, e);
     }
-    if (code != TIDE_OK) return give_error(ERR(&err, E_CLOSED, "the database is closing"), &err, e);
+    if (code != TIDE_OK) return api_error(ERR(&err, E_CLOSED, "the database is closing"), &err, e);
     const struct tide_result *result = tide_run_result(run, (size_t)index);
     if (result->code != TIDE_OK) {
-        return give_error(ERR(&err, (enum code)result->code, "%s", result->message), &err, e);
+        return api_error(ERR(&err, (enum code)result->code, "%s", result->message), &err, e);
     }
     *out_result = result;
     return TIDE_OK;
@@ -337,7 +338,7 @@ static tide_run *new_run(struct tide_err *e)
 {
     tide_run *run = tide_run_new();
     struct err err = {.code = OK};
-    if (!run) (void)give_error(ERR(&err, E_NOMEMORY, "no memory for a run"), &err, e);
+    if (!run) (void)api_error(ERR(&err, E_NOMEMORY, "no memory for a run"), &err, e);
     return run;
 }
 
@@ -442,6 +443,31 @@ enum tide_code tide_digest_now(tide_db *db, struct tide_digest *out, struct tide
     if (code == TIDE_OK) *out = result->as.digest;
     tide_run_free(run);
     return code;
+}
+
+/* Of an operation that has no answer but its outcome. */
+static enum tide_code execute_plain(tide_db *db, tide_run *run, int32_t index, struct tide_err *e)
+{
+    const struct tide_result *result = NULL;
+    enum tide_code code = execute_one(db, run, index, &result, e);
+    tide_run_free(run);
+    return code;
+}
+
+enum tide_code tide_replicate(tide_db *db, const struct tide_transport *transport, const char *peer,
+                              struct tide_err *e)
+{
+    tide_run *run = new_run(e);
+    if (!run) return TIDE_NOMEMORY;
+    return execute_plain(db, run, tide_run_replicate(run, transport, peer), e);
+}
+
+enum tide_code tide_listen(tide_db *db, const struct tide_transport *transport, const char *address,
+                           struct tide_err *e)
+{
+    tide_run *run = new_run(e);
+    if (!run) return TIDE_NOMEMORY;
+    return execute_plain(db, run, tide_run_listen(run, transport, address), e);
 }
 
 enum tide_code tide_checkpoint(tide_db *db, struct tide_position *out, struct tide_err *e)

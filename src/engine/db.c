@@ -15,6 +15,7 @@
 #include "engine/receiver.h"
 #include "engine/shipper.h"
 #include "engine/ticker.h"
+#include "engine/transport.h"
 #include "engine/write.h"
 
 #define CLOSE_POLL_NS (1 * NS_PER_MS)
@@ -293,6 +294,7 @@ void db_free_parts(struct db *db)
 {
     shipper_free(db->shipper);
     receiver_free(db->receiver);
+    transport_networks_free(db);
     ticker_free(db->ticker);
     write_free(db->write);
     checkpointer_free(db->checkpointer);

@@ -35,9 +35,10 @@ struct db {
     struct state *state;      /* NULL as long as log is */
     struct write *write;      /* gate, overlay, open group (leader) */
     struct checkpointer *checkpointer;
-    struct ticker *ticker;     /* leader */
-    struct shipper *shipper;   /* leader side of replication; NULL when not listening */
-    struct receiver *receiver; /* follower side; NULL on a leader */
+    struct ticker *ticker;              /* leader */
+    struct shipper *shipper;            /* leader side of replication; NULL when not listening */
+    struct receiver *receiver;          /* follower side; NULL on a leader */
+    struct transport_network *networks; /* transports of the program: see engine/transport.c */
     enum db_condition condition;
     struct err reason;  /* why condition is not serving */
     struct epoch epoch; /* leadership the log is in */

@@ -9,6 +9,7 @@
 #include "engine/checkpoint.h"
 #include "engine/read_items.h"
 #include "engine/status.h"
+#include "engine/transport.h"
 
 void read_fail(struct tide_run *run, struct op *op, const struct err *e)
 {
@@ -282,6 +283,8 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
     switch ((enum op_kind)op->kind) {
     case OP_STATUS: code = status_op(db, run, op, &e); break;
     case OP_METRICS: code = metrics_op(db, run, op, &e); break;
+    case OP_REPLICATE:
+    case OP_LISTEN: code = transport_op(db, op, &e); break;
     case OP_DIGEST:
     case OP_CHECKPOINT:
     case OP_LOG_SEAL:

@@ -13,8 +13,10 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "engine/receiver_internal.h"
+#include "engine/transport.h"
 
 static void run(struct receiver *r, struct follow_event event);
+static void describe(struct receiver *r);
 static void timer_fired(struct env_timer *timer);
 static void ack_was_due(struct env_task *task);
 static void resume_was_due(struct env_task *task);
@@ -38,8 +40,32 @@ enum code receiver_open(struct db *db, struct receiver **out, struct err *e)
     };
     follow_init(&r->follow, &options);
     *out = r;
+    if (transport_is_meant(db->identity.leader_address)) {
+        struct text t = text_of(r->reason, sizeof(r->reason));
+        text_add(&t, "%s is reached over a transport of the program, which tide_replicate names",
+                 db->identity.leader_address);
+        describe(r);
+        return OK;
+    }
     run(r, (struct follow_event){.kind = FOLLOW_EV_START});
     return OK;
+}
+
+void receiver_follow(struct receiver *r, struct env_network *network, const char *address)
+{
+    struct db *db = r->db;
+    struct identity *id = &db->identity;
+    char stored[ADDRESS_SIZE_MAX + 1] = {0};
+    _Static_assert(TRANSPORT_NAME_SIZE <= sizeof(stored), "a transport's name fits identity");
+    (void)snprintf(stored, sizeof(stored), "%s%s", network != NULL ? TIDE_TRANSPORT : "", address);
+    receiver_fail(r, FOLLOW_CAUSE_UNREACHABLE, 0, "another leader was named");
+    r->network = network;
+    (void)snprintf(r->network_address, sizeof(r->network_address), "%s", address);
+    if (strcmp(stored, id->leader_address) != 0) {
+        memcpy(id->leader_address, stored, sizeof(stored));
+        db_save_identity(db, NULL, NULL); /* lazily: a restart that knows the old one asks there */
+    }
+    run(r, (struct follow_event){.kind = FOLLOW_EV_START});
 }
 
 void receiver_free(struct receiver *r)
@@ -201,7 +227,11 @@ static void connect_link(struct receiver *r)
     struct db *db = r->db;
     ASSERT(r->link == NULL);
     r->open_links++;
-    r->link = db->env->v->connect(db->env, db->identity.leader_address, &link_events, r);
+    if (r->network != NULL) {
+        r->link = db->env->v->connect_on(db->env, r->network, r->network_address, &link_events, r);
+    } else {
+        r->link = db->env->v->connect(db->env, db->identity.leader_address, &link_events, r);
+    }
     frames_init(&r->frames, db->env, r->link, db->alloc, on_frame, r);
 }
 

@@ -12,6 +12,10 @@ MUST_CHECK enum code receiver_open(struct db *db, struct receiver **out, struct 
 void receiver_close(struct receiver *r, void (*done)(void *arg), void *arg);
 void receiver_free(struct receiver *r); /* no I/O; NULL allowed */
 
+/* Follow this address from now on, over the network (NULL: TCP). It is at most TRANSPORT_NAME_MAX
+ * bytes. A link to another leader is ended. */
+void receiver_follow(struct receiver *r, struct env_network *network, const char *address);
+
 /* The log is idle: hand it the next chunk of what was received, if there is one. */
 void receiver_feed_log(struct receiver *r);
 

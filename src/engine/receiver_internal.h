@@ -28,8 +28,10 @@ struct receiver {
     void (*closed)(void *arg);
     void *closed_arg;
     /* the link */
-    struct env_link *link; /* NULL: none, or given up */
-    uint32_t open_links;   /* not closed() yet, given up ones included */
+    struct env_network *network;                /* NULL: TCP */
+    char network_address[ADDRESS_SIZE_MAX + 1]; /* the leader's name there */
+    struct env_link *link;                      /* NULL: none, or given up */
+    uint32_t open_links;                        /* not closed() yet, given up ones included */
     struct frames frames;
     bool is_hello_owed;         /* until everything received is durable */
     char reason[ERR_TEXT_SIZE]; /* why the last link failed; "" while all is well */

@@ -302,6 +302,25 @@ int32_t tide_run_wait(tide_run *run, uint64_t at_least, uint32_t followers, uint
     return index;
 }
 
+static int32_t add_peer(tide_run *run, enum op_kind kind, const struct tide_transport *transport,
+                        const char *name)
+{
+    struct tide_bytes bytes = {name, name ? strlen(name) : 0};
+    int32_t index = add_plain(run, kind, bytes, no_bytes, 0, 0);
+    if (index >= 0) run->ops[index].transport = transport;
+    return index;
+}
+
+int32_t tide_run_replicate(tide_run *run, const struct tide_transport *transport, const char *peer)
+{
+    return add_peer(run, OP_REPLICATE, transport, peer);
+}
+
+int32_t tide_run_listen(tide_run *run, const struct tide_transport *transport, const char *address)
+{
+    return add_peer(run, OP_LISTEN, transport, address);
+}
+
 int32_t tide_run_items(tide_run *run)
 {
     return add_plain(run, OP_ITEMS, no_bytes, no_bytes, 0, 0);

@@ -32,6 +32,8 @@ enum op_kind {
     OP_ITEMS,
     OP_STATUS,
     OP_METRICS,
+    OP_REPLICATE,
+    OP_LISTEN,
     OP_KIND_COUNT
 };
 bool op_is_write(enum op_kind kind); /* takes the gate; refused on followers */
@@ -54,8 +56,9 @@ struct op {
     struct op_entry entry;
     struct slice record_key; /* covers the whole record; also: cursor */
     struct slice producer;
-    uint64_t number; /* producer number; seqno; limit */
-    void *more;      /* entries, excludes or schema: malloc'ed, freed at reset */
+    uint64_t number;                        /* producer number; seqno; limit */
+    const struct tide_transport *transport; /* borrowed; NULL: TCP */
+    void *more; /* entries, excludes or schema: malloc'ed, freed at reset */
     struct tide_result result;
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "engine/shipper_internal.h"
+#include "engine/transport.h"
 
 static void timer_fired(struct env_timer *timer);
 
@@ -114,11 +115,10 @@ static void accept_link(struct env_link *env_link, const char *peer_address, voi
 
 /* The replication address as others reach it: the host of the data address, the port listened on.
  */
-static void fill_address(struct config *config, uint16_t port)
+static void fill_address(struct config *config, const char *listened, uint16_t port)
 {
     if (config->replication_address[0] != '\0') return;
-    const char *known =
-        config->data_address[0] != '\0' ? config->data_address : config->replication_listen;
+    const char *known = config->data_address[0] != '\0' ? config->data_address : listened;
     const char *colon = strrchr(known, ':');
     size_t host_size = colon != NULL ? (size_t)(colon - known) : strlen(known);
     if (host_size > ADDRESS_SIZE_MAX - 6) host_size = ADDRESS_SIZE_MAX - 6;
@@ -151,25 +151,54 @@ static void save_done(void *arg, enum code code, const struct err *e)
     shipper_arm(s);
 }
 
+enum code shipper_listen(struct shipper *s, struct env_network *network, const char *address,
+                         struct err *e)
+{
+    struct env *env = s->db->env;
+    struct config *config = &s->db->config;
+    struct env_listener **out = &s->listeners[s->listener_count];
+    uint16_t port = 0;
+    if (s->listener_count == SHIP_LISTENERS_MAX) {
+        return ERR(e, E_LIMIT, "this node listens at %u addresses; more are not allowed",
+                   SHIP_LISTENERS_MAX);
+    }
+    if (network == NULL) {
+        TRY(env->v->listen(env, address, accept_link, s, out, &port, e));
+        fill_address(config, address, port);
+    } else {
+        TRY(env->v->listen_on(env, network, address, accept_link, s, out, e));
+        if (config->replication_address[0] == '\0') {
+            (void)snprintf(config->replication_address, sizeof(config->replication_address), "%s%s",
+                           TIDE_TRANSPORT, address);
+        }
+    }
+    s->listener_count++;
+    return OK;
+}
+
+static void unlisten(struct shipper *s)
+{
+    struct env *env = s->db->env;
+    while (s->listener_count > 0) {
+        env->v->unlisten(env, s->listeners[--s->listener_count]);
+    }
+}
+
 enum code shipper_open(struct db *db, struct shipper **out, struct err *e)
 {
     struct env *env = db->env;
-    uint16_t port = 0;
     struct shipper *s = alloc_get(db->alloc, sizeof(*s));
     if (s == NULL) return ERR(e, E_NOMEMORY, "no memory for the replication listener");
     s->db = db;
     s->timer = (struct env_timer){.fire = timer_fired, .env = env};
     enum code code = slots_store_init(&s->store, env, save_done, s, e);
     if (code == OK && db_is_leader(db)) load_table(s);
-    if (code == OK) {
-        code = env->v->listen(env, db->config.replication_listen, accept_link, s, &s->listener,
-                              &port, e);
-    }
+    const char *address = db->config.replication_listen;
+    if (code == OK && !transport_is_meant(address)) code = shipper_listen(s, NULL, address, e);
     if (code != OK) {
         shipper_free(s);
         return code;
     }
-    fill_address(&db->config, port);
     *out = s;
     return OK;
 }
@@ -179,7 +208,7 @@ enum code shipper_open(struct db *db, struct shipper **out, struct err *e)
 void shipper_free(struct shipper *s)
 {
     if (s == NULL) return;
-    if (s->listener != NULL) s->db->env->v->unlisten(s->db->env, s->listener);
+    unlisten(s);
     while (s->links != NULL) {
         struct ship_link *link = s->links;
         s->links = link->next;
@@ -208,12 +237,10 @@ static void close_further(struct shipper *s)
 void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg)
 {
     ASSERT(!s->is_closing);
-    struct env *env = s->db->env;
     s->is_closing = true;
     s->closed = done;
     s->closed_arg = arg;
-    env->v->unlisten(env, s->listener);
-    s->listener = NULL;
+    unlisten(s);
     for (struct ship_link *link = s->links; link != NULL; link = link->next) {
         ship_link_close(link);
     }

@@ -11,6 +11,10 @@ struct shipper;
 /* Listen on config.replication_listen, load the slot catalogue. On a follower it listens too and
  * refuses with NOT_LEADER (naming the leader). Fills config.replication_address. */
 MUST_CHECK enum code shipper_open(struct db *db, struct shipper **out, struct err *e);
+/* Let followers connect at one more address, over the network (NULL: TCP). E_LIMIT, or the
+ * network's errors. */
+MUST_CHECK enum code shipper_listen(struct shipper *s, struct env_network *network,
+                                    const char *address, struct err *e);
 /* Stop listening, end links with CLOSING, save slots; done on the loop when all links are closed.
  */
 void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg);

@@ -10,11 +10,12 @@
 #include "engine/shipper.h"
 #include "engine/slots_store.h"
 
-#define SHIP_LINKS_MAX    (SLOTS_MAX + 16u) /* the rest: handshakes and refusals under way */
-#define SHIP_LINGER_NS    NS_PER_S /* for the last words to arrive before a link is closed */
-#define SHIP_COLD_MIN     ((size_t)(64 * KIB)) /* one cold read, growing while all of it is sent */
-#define SHIP_COLD_MAX     ((size_t)MIB)
-#define LEASE_BATCHES_MAX 8u
+#define SHIP_LINKS_MAX     (SLOTS_MAX + 16u) /* the rest: handshakes and refusals under way */
+#define SHIP_LINGER_NS     NS_PER_S /* for the last words to arrive before a link is closed */
+#define SHIP_COLD_MIN      ((size_t)(64 * KIB)) /* one cold read, growing while all of it is sent */
+#define SHIP_COLD_MAX      ((size_t)MIB)
+#define LEASE_BATCHES_MAX  8u
+#define SHIP_LISTENERS_MAX 8u
 
 /* Bytes of a chunk that a link still reads: frames whose bodies end in the chunk itself. */
 struct lease {
@@ -57,7 +58,8 @@ struct ship_link {
 
 struct shipper {
     struct db *db;
-    struct env_listener *listener;
+    struct env_listener *listeners[SHIP_LISTENERS_MAX];
+    uint32_t listener_count;
     struct env_timer timer;
     struct slots table;
     struct slots_store store;

@@ -89,6 +89,36 @@ struct env_listener;
 typedef void (*env_accept)(struct env_link *link, const char *peer_address, void *arg,
                            const struct env_link_events **out_events, void **out_arg);
 
+/* Another carrier of links than TCP. Connections are the network's own, passed back as they came.
+ * Every call is made on the loop and must not block; a network may serve several envs, each from
+ * its own loop. */
+struct env_waker {
+    void (*wake)(void *arg);
+    void *arg;
+};
+struct env_network {
+    /* Something may have changed for the owner of the waker: call wake. Any thread, also from
+     * inside a call below and with locks held: it takes none. Too often is allowed; never after
+     * close or unlisten returned, or after the call that the waker was given to failed. */
+    enum code (*connect)(struct env_network *network, const char *address, struct env_waker waker,
+                         void **out_connection, struct err *e);
+    enum code (*listen)(struct env_network *network, const char *address, struct env_waker waker,
+                        void **out_listener, struct err *e);
+    /* The next connection that somebody made. False: none is there now. */
+    bool (*accept)(struct env_network *network, void *listener, struct env_waker waker,
+                   void **out_connection);
+    void (*unlisten)(struct env_network *network, void *listener);
+    /* Take what there is room for, from 0 bytes to all; what it took, it copied. wake when there
+     * is room again. Not OK: the connection is over. */
+    enum code (*send)(struct env_network *network, void *connection, struct slice bytes,
+                      size_t *out_taken);
+    /* *out_size 0: nothing is there now; wake when there is. E_CLOSED: ended by the peer, and
+     * everything before was received. */
+    enum code (*receive)(struct env_network *network, void *connection, void *out, size_t capacity,
+                         size_t *out_size);
+    void (*close)(struct env_network *network, void *connection);
+};
+
 struct env_vtable {
     uint64_t (*now_mono_ns)(struct env *env); /* CLOCK_BOOTTIME-like: only forward */
     int64_t (*now_wall_ms)(struct env *env);
@@ -132,6 +162,13 @@ struct env_vtable {
     /* Never fails at once: a bad address ends in closed(). */
     struct env_link *(*connect)(struct env *env, const char *address,
                                 const struct env_link_events *events, void *arg);
+    /* The same over another network, which is borrowed until its links and listeners are gone. The
+     * simulator has none: NULL. */
+    enum code (*listen_on)(struct env *env, struct env_network *network, const char *address,
+                           env_accept accept, void *arg, struct env_listener **out, struct err *e);
+    struct env_link *(*connect_on)(struct env *env, struct env_network *network,
+                                   const char *address, const struct env_link_events *events,
+                                   void *arg);
     /* Queue one message made of count pieces, all or nothing. Pieces are copied unless release is
      * given: then they stay borrowed until release(release_arg) is called once, also on failure,
      * perhaps before this returns. A link that is not open yet queues; one that closes drops.

@@ -103,7 +103,8 @@ struct env_uv {
     /* Network (net_tcp.c). */
     struct list links;
     struct list listeners;
-    struct list resolves; /* name look-ups whose answer is to be taken */
+    uint32_t listeners_ending; /* of other networks: told to end, their task is still posted */
+    struct list resolves;      /* name look-ups whose answer is to be taken */
     uint8_t *read_buffer;
 
     /* Any thread. */
@@ -185,6 +186,11 @@ enum code net_listen(struct env *env, const char *address, env_accept accept, vo
 void net_unlisten(struct env *env, struct env_listener *listener);
 struct env_link *net_connect(struct env *env, const char *address,
                              const struct env_link_events *events, void *arg);
+/* net_foreign.c: the same over another network. */
+enum code net_listen_on(struct env *env, struct env_network *network, const char *address,
+                        env_accept accept, void *arg, struct env_listener **out, struct err *e);
+struct env_link *net_connect_on(struct env *env, struct env_network *network, const char *address,
+                                const struct env_link_events *events, void *arg);
 /* Close every listener and link; closed() follows when the loop runs. */
 void net_close_all(struct env_uv *u);
 

@@ -123,7 +123,7 @@ static void close_everything(struct env_uv *u)
     sigpipe_hold(&old);
     u->is_closing = true;
     net_close_all(u);
-    while (!list_is_empty(&u->links) || !list_is_empty(&u->resolves)) {
+    while (!list_is_empty(&u->links) || !list_is_empty(&u->resolves) || u->listeners_ending > 0) {
         (void)uv_run(&u->loop, UV_RUN_NOWAIT);
     }
     loop_close_handles(u);
@@ -215,6 +215,8 @@ static const struct env_vtable env_uv_vtable = {
     .listen = net_listen,
     .unlisten = net_unlisten,
     .connect = net_connect,
+    .listen_on = net_listen_on,
+    .connect_on = net_connect_on,
     .link_send = link_send,
     .link_queued = link_queued,
     .link_pause = link_pause,

@@ -76,6 +76,10 @@ void link_begin_close(struct env_link *link)
 {
     if (link->is_closing) return;
     link->is_closing = true;
+    if (link->network != NULL) {
+        foreign_close(link);
+        return;
+    }
     connect_abandon(link);
     if (!link->is_reopening) uv_close((uv_handle_t *)&link->tcp, on_closed);
 }
@@ -136,6 +140,10 @@ static void apply_pause(struct env_link *link)
 {
     uv_stream_t *stream = (uv_stream_t *)&link->tcp;
     if (!link->is_open || link->is_closing) return;
+    if (link->network != NULL) {
+        if (!link->is_paused) foreign_wake(link);
+        return;
+    }
     int status =
         link->is_paused ? uv_read_stop(stream) : uv_read_start(stream, on_need_buffer, on_read);
     if (status != 0 && status != UV_EALREADY) link_fail(link, status);
@@ -251,7 +259,10 @@ void link_send(struct env *env, struct env_link *link, const struct slice *piece
     (void)env;
     size_t total = size_of_pieces(pieces, count);
     size_t taken = 0;
-    if (!link->is_closing && link->is_open && link->first == NULL && total > 0) {
+    bool can_try = !link->is_closing && link->is_open && link->first == NULL && total > 0;
+    if (can_try && link->network != NULL) {
+        foreign_send(link, pieces, count, &taken);
+    } else if (can_try) {
         ssize_t status = try_now(link, pieces, count);
         if (status < 0) {
             link_fail(link, (int)status);
@@ -276,7 +287,7 @@ void link_send(struct env *env, struct env_link *link, const struct slice *piece
         message_cut(message, &cut);
     }
     append(link, message, total - taken);
-    if (link->is_open && !link->is_writing) start_write(link);
+    if (link->network == NULL && link->is_open && !link->is_writing) start_write(link);
 }
 
 /* Collect the front of the queue. Returns how many buffers; *out_size is their sum. */
@@ -303,6 +314,39 @@ static unsigned gather(const struct env_link *link, uv_buf_t buffers[WRITE_PIECE
     return used;
 }
 
+void link_sent(struct env_link *link, size_t size)
+{
+    ASSERT(size <= link->queued_bytes);
+    link->queued_bytes -= size;
+    while (link->first != NULL) {
+        struct message *message = link->first;
+        message_cut(message, &size);
+        if (message->index < message->count) break;
+        link->first = message->next;
+        message_free(message); /* release may send on this link, or close it */
+    }
+}
+
+struct slice link_front(const struct env_link *link)
+{
+    const struct message *message = link->first;
+    if (message == NULL) return slice_of(NULL, 0);
+    size_t i = message->index;
+    while (message->pieces[i].size == 0) { /* the queue holds no message without bytes */
+        i++;
+        ASSERT(i < message->count);
+    }
+    return message->pieces[i];
+}
+
+void link_tell_drained(struct env_link *link)
+{
+    if (!link->is_above_low_water || link->is_closing) return;
+    if (link->queued_bytes >= LINK_LOW_WATER) return;
+    link->is_above_low_water = false;
+    link->events->drained(link, link->arg);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     struct env_link *link = CONTAINER_OF(write, struct env_link, write);
@@ -312,23 +356,13 @@ static void on_written(uv_write_t *write, int status)
         link_fail(link, status);
         return;
     }
-    size_t left = link->writing_bytes;
-    link->queued_bytes -= left;
+    size_t written = link->writing_bytes;
     link->writing_bytes = 0;
-    while (link->first != NULL) {
-        struct message *message = link->first;
-        message_cut(message, &left);
-        if (message->index < message->count) break;
-        link->first = message->next;
-        message_free(message); /* release may send on this link, or close it */
-    }
+    link_sent(link, written);
     link->is_writing = false; /* not before: what release sends must not start a write here */
     if (link->is_closing) return;
     if (link->first != NULL) start_write(link);
-    if (link->is_above_low_water && link->queued_bytes < LINK_LOW_WATER && !link->is_closing) {
-        link->is_above_low_water = false;
-        link->events->drained(link, link->arg);
-    }
+    link_tell_drained(link);
 }
 
 static void start_write(struct env_link *link)

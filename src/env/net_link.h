@@ -1,5 +1,6 @@
-/* net_link: one TCP connection once it exists, and its queue of bytes to send. Private to src/env:
- * net_tcp.c makes links and brings them to open; net_link.c moves bytes and ends them.
+/* net_link: one connection once it exists, and its queue of bytes to send. Private to src/env:
+ * net_tcp.c and net_foreign.c make links and bring them to open; net_link.c moves bytes and ends
+ * them. A link of another network than TCP has no socket: its tcp is not used.
  *
  *     connecting --> open --> closing --> freed
  *         |                      ^
@@ -16,6 +17,20 @@
 struct message; /* queued bytes, net_link.c */
 struct resolve; /* a look-up, net_resolve.c */
 
+struct env_listener {
+    uv_tcp_t tcp;
+    struct list node; /* in u->listeners */
+    struct env_uv *u;
+    env_accept accept;
+    void *arg;
+
+    /* Of another network, net_foreign.c's. */
+    struct env_network *network; /* NULL: TCP */
+    void *handle;                /* the network's; NULL once ended */
+    struct env_task task;        /* somebody may have connected; or it is to be freed */
+    char address[ADDRESS_SIZE_MAX + 1];
+};
+
 struct env_link {
     uv_tcp_t tcp;
     struct list node; /* in u->links */
@@ -29,6 +44,11 @@ struct env_link {
     struct addrinfo *addresses;    /* what the look-up gave */
     struct addrinfo *next_address; /* the one to try when this one fails */
     bool is_reopening;             /* the socket of the last try is being closed */
+
+    /* Of another network, net_foreign.c's. */
+    struct env_network *network; /* NULL: TCP */
+    void *connection;            /* the network's; NULL before and after */
+    struct env_task task;        /* look at the connection again; or the link is to be ended */
 
     bool is_open;
     bool is_closing;
@@ -57,8 +77,22 @@ void link_fail(struct env_link *link, int status);
 void link_begin_close(struct env_link *link);
 /* The socket is gone: give everything back and call closed(). */
 void link_end(struct env_link *link);
+/* Cut size bytes, which are sent, off the front of the queue. release may be called, and may send
+ * on this link or close it. */
+void link_sent(struct env_link *link, size_t size);
+/* The front of the queue; an empty one: nothing is queued. */
+struct slice link_front(const struct env_link *link);
+/* Tell that the queue is short again, if that is owed. */
+void link_tell_drained(struct env_link *link);
 /* net_tcp.c: give up looking up and connecting. */
 void connect_abandon(struct env_link *link);
+
+/* net_foreign.c: what a link of another network does in the place of libuv. */
+void foreign_send(struct env_link *link, const struct slice *pieces, size_t count,
+                  size_t *out_taken);
+void foreign_wake(struct env_link *link);  /* look at the connection soon */
+void foreign_close(struct env_link *link); /* link_end follows */
+void foreign_unlisten(struct env_listener *listener);
 
 /* The vtable's. */
 void link_send(struct env *env, struct env_link *link, const struct slice *pieces, size_t count,

@@ -17,14 +17,6 @@
 
 #define LISTEN_BACKLOG 511
 
-struct env_listener {
-    uv_tcp_t tcp;
-    struct list node; /* in u->listeners */
-    struct env_uv *u;
-    env_accept accept;
-    void *arg;
-};
-
 static void connect_next(struct env_link *link, int last_status);
 
 /* Connecting */
@@ -177,6 +169,10 @@ void net_unlisten(struct env *env, struct env_listener *listener)
     (void)env;
     if (listener == NULL) return;
     list_remove(&listener->node);
+    if (listener->network != NULL) {
+        foreign_unlisten(listener);
+        return;
+    }
     uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
 }
 

@@ -57,6 +57,34 @@ void env_thread_join(struct env_thread *thread)
     free(thread);
 }
 
+struct env_mutex {
+    pthread_mutex_t handle;
+};
+
+struct env_mutex *env_mutex_new(void)
+{
+    struct env_mutex *mutex = calloc(1, sizeof(*mutex));
+    if (mutex) ASSERT(pthread_mutex_init(&mutex->handle, NULL) == 0);
+    return mutex;
+}
+
+void env_mutex_free(struct env_mutex *mutex)
+{
+    if (!mutex) return;
+    ASSERT(pthread_mutex_destroy(&mutex->handle) == 0);
+    free(mutex);
+}
+
+void env_mutex_lock(struct env_mutex *mutex)
+{
+    ASSERT(pthread_mutex_lock(&mutex->handle) == 0);
+}
+
+void env_mutex_unlock(struct env_mutex *mutex)
+{
+    ASSERT(pthread_mutex_unlock(&mutex->handle) == 0);
+}
+
 uint64_t env_machine_memory(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES);

@@ -33,6 +33,7 @@ struct tm_proxy {
     _Atomic bool is_stopping;
     _Atomic bool is_cut;
     _Atomic bool is_held[2];
+    _Atomic bool is_flip_due;
     _Atomic uint16_t target_port;
     struct connection connections[CONNECTIONS_MAX];
 };
@@ -88,7 +89,7 @@ static void accept_one(struct tm_proxy *p)
 }
 
 /* Move what can be moved from one side to the other. False: the connection is over. */
-static bool forward(struct connection *c, int side)
+static bool forward(struct tm_proxy *p, struct connection *c, int side)
 {
     struct pipe_half *half = &c->halves[side];
     if (half->from == half->to) {
@@ -97,6 +98,7 @@ static bool forward(struct connection *c, int side)
         half->to = n > 0 ? (size_t)n : 0;
         if (n == 0) return false;
         if (n < 0) return true; /* nothing now; a broken one ends at the next read */
+        if (side == 1 && atomic_exchange(&p->is_flip_due, false)) half->bytes[n / 2] ^= 0x10;
     }
     ssize_t n = send(c->fds[1 - side], half->bytes + half->from, half->to - half->from,
                      MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -123,7 +125,7 @@ static void *proxy_main(void *arg)
             if (c->fds[0] < 0) continue;
             bool is_over = atomic_load(&p->is_cut);
             for (int side = 0; side < 2 && !is_over; side++) {
-                if (!atomic_load(&p->is_held[side])) is_over = !forward(c, side);
+                if (!atomic_load(&p->is_held[side])) is_over = !forward(p, c, side);
             }
             if (is_over) close_connection(c);
         }
@@ -181,4 +183,9 @@ void tm_proxy_hold(struct tm_proxy *p, bool is_uplink_held, bool is_downlink_hel
 void tm_proxy_cut(struct tm_proxy *p, bool is_cut)
 {
     atomic_store(&p->is_cut, is_cut);
+}
+
+void tm_proxy_flip(struct tm_proxy *p)
+{
+    atomic_store(&p->is_flip_due, true);
 }

@@ -19,5 +19,7 @@ void tm_proxy_retarget(struct tm_proxy *p, const char *target);
 /* Hold what the side that connects sends (uplink), what the other one sends (downlink), or both. */
 void tm_proxy_hold(struct tm_proxy *p, bool is_uplink_held, bool is_downlink_held);
 void tm_proxy_cut(struct tm_proxy *p, bool is_cut);
+/* Turn one bit of what the target sends next. */
+void tm_proxy_flip(struct tm_proxy *p);
 
 #endif
