@@ -32,18 +32,19 @@
 
 /* Names a block of the state. Kinds are never reused. Ascending (kind, number) is the order of
  * digests and manifests. */
-#define BLOCK_TABLE(X)                                                                   \
-    X(BLOCK_META, 1, "meta", "counters, leader time, high-water mark of every stream")   \
-    X(BLOCK_SCHEMA, 2, "schema", "signal types, fields, vectors, profiles in log order") \
-    X(BLOCK_ITEM_KEYS, 3, "item-keys", "keys and created_at of 4,096 items")             \
-    X(BLOCK_COLUMN, 4, "column", "one signal type's sums of 4,096 items")                \
-    X(BLOCK_COUNT, 5, "count", "one signal type's all-time counts of 4,096 items")       \
-    X(BLOCK_DEDUP, 6, "dedup", "up to 4,096 idempotency keys of one minute of log time") \
-    X(BLOCK_PRODUCERS, 7, "producers", "producer sequences, 1,024 producers")            \
-    X(BLOCK_MEMBERS, 8, "members", "members and voters")                                 \
-    X(BLOCK_WINDOW, 9, "window",                                                         \
-      "up to 4,096 items of one signal type, counted in one bucket of time")             \
-    X(BLOCK_USER_KEYS, 11, "user-keys", "keys and created_at of 4,096 users")            \
+#define BLOCK_TABLE(X)                                                                     \
+    X(BLOCK_META, 1, "meta", "counters, leader time, high-water mark of every stream")     \
+    X(BLOCK_SCHEMA, 2, "schema", "signal types, fields, vectors, profiles in log order")   \
+    X(BLOCK_ITEM_KEYS, 3, "item-keys", "keys and created_at of 4,096 items")               \
+    X(BLOCK_COLUMN, 4, "column", "one signal type's sums of 4,096 items")                  \
+    X(BLOCK_COUNT, 5, "count", "one signal type's all-time counts of 4,096 items")         \
+    X(BLOCK_DEDUP, 6, "dedup", "up to 4,096 idempotency keys of one minute of log time")   \
+    X(BLOCK_PRODUCERS, 7, "producers", "producer sequences, 1,024 producers")              \
+    X(BLOCK_MEMBERS, 8, "members", "members and voters")                                   \
+    X(BLOCK_WINDOW, 9, "window",                                                           \
+      "up to 4,096 items of one signal type, counted in one bucket of time")               \
+    X(BLOCK_EDGE, 10, "edge", "up to 4,096 edges (user, item) of one once or latest type") \
+    X(BLOCK_USER_KEYS, 11, "user-keys", "keys and created_at of 4,096 users")              \
     X(BLOCK_CREATOR_KEYS, 12, "creator-keys", "keys and created_at of 4,096 creators")
 enum block_kind {
 #define X(constant, number, name, meaning) constant = number,

@@ -100,6 +100,16 @@ bool bucket_increment(struct alloc *alloc, struct bucket *b, uint32_t place)
     return true;
 }
 
+bool bucket_decrement(struct alloc *alloc, struct bucket *b, uint32_t place)
+{
+    struct block *part = block_writable(alloc, &b->parts.items[place >> ROW_SHIFT]);
+    if (part == NULL) return false;
+    uint8_t *count = bytes_at(b, place) + 4;
+    ASSERT((load_u32(count) & BUCKET_COUNT_MAX) > 0);
+    store_u32(count, load_u32(count) - 1);
+    return true;
+}
+
 /* Append an empty part. NULL when memory is refused. */
 static struct block *part_new(struct alloc *alloc, struct bucket *b)
 {
@@ -156,7 +166,7 @@ static bool note_late(struct bucket *b, uint32_t item, uint32_t place, uint32_t 
 uint32_t bucket_append(struct alloc *alloc, struct bucket *b, struct bucket_entry entry,
                        uint32_t full)
 {
-    ASSERT(entry.count > 0 && entry.count <= BUCKET_COUNT_MAX);
+    ASSERT(entry.count <= BUCKET_COUNT_MAX);
     struct block *part = part_for_next(alloc, b);
     uint32_t place = b->entries;
     if (part == NULL || (entry.is_late && !note_late(b, entry.item, place, full))) {

@@ -9,6 +9,9 @@
  * the usual event costs no look-up, and a late one does not grow the bucket each time. An entry
  * whose 31 bits are full is followed by another.
  *
+ * Types whose signals can be taken back have late entries only: what is to be taken back must be
+ * found, whenever it came. An entry whose events were all taken back stays, with a count of 0.
+ *
  * The map is derived from the entries. Which entry an event goes to depends on the log alone, also
  * after a load. One owner thread.
  */
@@ -34,7 +37,7 @@ struct bucket {
 
 struct bucket_entry {
     uint32_t item;
-    uint32_t count; /* 1 .. BUCKET_COUNT_MAX */
+    uint32_t count; /* 0 .. BUCKET_COUNT_MAX; 0 where events were taken back */
     bool is_late;
 };
 #define BUCKET_COUNT_MAX 0x7fffffffu
@@ -50,6 +53,8 @@ uint32_t bucket_find_late(const struct bucket *b, uint32_t item);
 
 /* One more event in an entry whose count is not full. False when memory is refused. */
 MUST_CHECK bool bucket_increment(struct alloc *alloc, struct bucket *b, uint32_t place);
+/* One event less in an entry that counts something; it may count nothing then. False likewise. */
+MUST_CHECK bool bucket_decrement(struct alloc *alloc, struct bucket *b, uint32_t place);
 /* Append an entry; a late one is what bucket_find_late finds from now on, and `full` is what it
  * found before (PLACE_NONE for on-time entries). Returns its place, PLACE_NONE when memory is
  * refused; then the bucket is as before. */

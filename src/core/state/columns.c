@@ -65,6 +65,12 @@ uint64_t column_number(struct column_name name)
            (uint64_t)name.sign << SIGN_SHIFT | name.item_block;
 }
 
+static const struct sums *sums_at(const struct block_list *list, uint32_t item_block)
+{
+    const struct block *b = block_list_get(list, item_block);
+    return b == NULL ? NULL : (const struct sums *)(const void *)b->payload;
+}
+
 /* Adding. */
 
 static struct block *sums_new(struct alloc *alloc, uint64_t number)
@@ -157,15 +163,13 @@ static bool count_add(struct columns *c, struct block_list *list, struct column_
     return true;
 }
 
-bool columns_add(struct columns *c, const struct signal_type *type, uint32_t item, double weight,
-                 int64_t time_ms)
+/* Add to the sums of every half-life. */
+static bool weight_add(struct columns *c, const struct signal_type *type, uint32_t item,
+                       double weight, int64_t time_ms)
 {
-    ASSERT(type->id < c->capacity);
     struct type_columns *columns = &c->types[type->id];
     struct column_name name = {.type_id = type->id, .item_block = item / BLOCK_ENTRIES};
     uint32_t entry = item % BLOCK_ENTRIES;
-    if (!count_add(c, &columns->counts, name, entry)) return false;
-    if (weight == 0.0) return true;
     name.sign = weight < 0.0 ? SIGN_NEGATIVE : SIGN_POSITIVE;
     double magnitude = weight < 0.0 ? -weight : weight;
     for (uint32_t h = 0; h < type->halflife_count; h++) {
@@ -179,10 +183,76 @@ bool columns_add(struct columns *c, const struct signal_type *type, uint32_t ite
     return true;
 }
 
-static const struct sums *sums_at(const struct block_list *list, uint32_t item_block)
+bool columns_add(struct columns *c, const struct signal_type *type, uint32_t item, double weight,
+                 int64_t time_ms)
 {
-    const struct block *b = block_list_get(list, item_block);
-    return b == NULL ? NULL : (const struct sums *)(const void *)b->payload;
+    ASSERT(type->id < c->capacity);
+    struct column_name name = {.type_id = type->id, .item_block = item / BLOCK_ENTRIES};
+    if (!count_add(c, &c->types[type->id].counts, name, item % BLOCK_ENTRIES)) return false;
+    return weight == 0.0 || weight_add(c, type, item, weight, time_ms);
+}
+
+/* Taking back. */
+
+/* Count one event less; *out_count is what is left. A count that is 0 although it should not be, as
+ * only forged blocks can make it, stays 0. */
+static bool count_take(struct columns *c, struct block_list *list, uint32_t item,
+                       uint32_t *out_count)
+{
+    struct block **place = &list->items[item / BLOCK_ENTRIES];
+    *out_count = 0;
+    if (block_list_get(list, item / BLOCK_ENTRIES) == NULL) return true;
+    struct block *b = block_writable(c->alloc, place);
+    if (b == NULL) return false;
+    ASSERT(load_u32(b->payload) == NARROW);
+    uint8_t *entry = b->payload + COUNT_HEAD + (size_t)(item % BLOCK_ENTRIES) * NARROW;
+    uint32_t count = load_u32(entry);
+    if (count == 0) return true;
+    store_u32(entry, count - 1);
+    *out_count = count - 1;
+    return true;
+}
+
+/* Look for the largest sum of a zone again. */
+static void zone_compute(struct sums *s, uint32_t zone)
+{
+    double most = 0.0;
+    for (uint32_t i = zone * ZONE_ENTRIES; i < (zone + 1) * ZONE_ENTRIES; i++) {
+        if (s->values[i] > most) most = s->values[i];
+    }
+    s->zone_max[zone] = most;
+}
+
+/* Nothing is left of the item in this block. */
+static bool sum_clear(struct columns *c, struct block_list *list, uint32_t item)
+{
+    uint32_t entry = item % BLOCK_ENTRIES;
+    const struct sums *before = sums_at(list, item / BLOCK_ENTRIES);
+    if (before == NULL || before->values[entry] == 0.0) return true;
+    struct block *b = block_writable(c->alloc, &list->items[item / BLOCK_ENTRIES]);
+    if (b == NULL) return false;
+    struct sums *s = (struct sums *)(void *)b->payload;
+    uint32_t zone = entry / ZONE_ENTRIES;
+    bool was_most = s->values[entry] >= s->zone_max[zone];
+    s->values[entry] = 0.0;
+    if (was_most) zone_compute(s, zone);
+    return true;
+}
+
+bool columns_take(struct columns *c, const struct signal_type *type, uint32_t item, double weight,
+                  int64_t time_ms)
+{
+    ASSERT(type->id < c->capacity);
+    ASSERT(type->mode != SIGNAL_MODE_COUNT);
+    struct type_columns *columns = &c->types[type->id];
+    uint32_t left = 0;
+    if (!count_take(c, &columns->counts, item, &left)) return false;
+    if (left > 0) return weight == 0.0 || weight_add(c, type, item, -weight, time_ms);
+    for (uint32_t h = 0; h < type->halflife_count; h++) {
+        if (!sum_clear(c, &columns->sums[h][SIGN_POSITIVE], item)) return false;
+        if (!sum_clear(c, &columns->sums[h][SIGN_NEGATIVE], item)) return false;
+    }
+    return true;
 }
 
 void columns_prefetch(const struct columns *c, uint32_t type_id, uint32_t item)
@@ -272,6 +342,20 @@ uint64_t columns_count(const struct columns *c, uint32_t type_id, uint32_t item)
     return counts == NULL ? 0 : count_block_get(counts, item % BLOCK_ENTRIES);
 }
 
+uint64_t columns_count_total(const struct columns *c, uint32_t type_id)
+{
+    ASSERT(type_id < c->capacity);
+    const struct block_list *counts = &c->types[type_id].counts;
+    uint64_t total = 0;
+    for (size_t i = 0; i < counts->capacity; i++) {
+        if (counts->items[i] == NULL) continue;
+        for (uint32_t entry = 0; entry < BLOCK_ENTRIES; entry++) {
+            total += count_block_get(counts->items[i], entry);
+        }
+    }
+    return total;
+}
+
 uint64_t columns_growth_max(const struct schema *schema, uint64_t entries, uint64_t item_blocks)
 {
     uint64_t sums_size = sizeof(struct block) + sizeof(struct sums);
@@ -331,7 +415,7 @@ static const char *sums_fault(struct slice bytes, uint32_t used)
     return NULL;
 }
 
-static const char *counts_fault(struct slice bytes, uint32_t used)
+static const char *counts_fault(struct slice bytes, uint32_t used, bool is_undoable)
 {
     if (bytes.size < COUNT_HEAD) return "its size is wrong";
     uint32_t width = load_u32(bytes.data);
@@ -345,17 +429,10 @@ static const char *counts_fault(struct slice bytes, uint32_t used)
         if (count > largest) largest = count;
         if (count != 0 && i >= used) return "it has a count of an item that does not exist";
     }
-    if (largest == 0) return "it counts nothing";
-    if (width == WIDE && largest <= UINT32_MAX) return "it is wider than it needs to be";
+    if (largest == 0 && !is_undoable) return "it counts nothing";
+    if (width == WIDE && (largest <= UINT32_MAX || is_undoable))
+        return "it is wider than it needs to be";
     return NULL;
-}
-
-static void zones_compute(struct sums *s)
-{
-    for (uint32_t i = 0; i < BLOCK_ENTRIES; i++) {
-        double *zone = &s->zone_max[i / ZONE_ENTRIES];
-        if (s->values[i] > *zone) *zone = s->values[i];
-    }
 }
 
 enum code columns_load(struct columns *c, const struct schema *schema, uint32_t item_count,
@@ -370,7 +447,10 @@ enum code columns_load(struct columns *c, const struct schema *schema, uint32_t 
     struct column_name name = column_name_of(id.number);
     uint32_t used = item_count - name.item_block * BLOCK_ENTRIES;
     bool is_sums = id.kind == BLOCK_COLUMN;
-    const char *fault = is_sums ? sums_fault(bytes, used) : counts_fault(bytes, used);
+    const struct signal_type *type = schema_type(schema, name.type_id);
+    ASSERT(type != NULL);
+    bool is_undoable = type->mode != SIGNAL_MODE_COUNT;
+    const char *fault = is_sums ? sums_fault(bytes, used) : counts_fault(bytes, used, is_undoable);
     if (fault != NULL) return ERR(e, E_CORRUPT, "block %s %llu: %s", kind, number, fault);
 
     ASSERT(name.type_id < c->capacity);
@@ -384,7 +464,9 @@ enum code columns_load(struct columns *c, const struct schema *schema, uint32_t 
     }
     ASSERT(list->items[name.item_block] == NULL);
     memcpy(b->payload, bytes.data, bytes.size);
-    if (is_sums) zones_compute((struct sums *)(void *)b->payload);
+    for (uint32_t zone = 0; is_sums && zone < ZONES; zone++) {
+        zone_compute((struct sums *)(void *)b->payload, zone);
+    }
     list->items[name.item_block] = b;
     return OK;
 }

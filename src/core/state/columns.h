@@ -6,11 +6,13 @@
  * bytes:
  *   column: i64 epoch E | 4,096 f64 in units of 2^E, each +0 or normal and positive
  *   count:  u32 bytes per entry (4 or 8) | u32 zero | 4,096 unsigned integers of that width
- * A count block starts with 4 bytes per entry and is widened once an entry passes 2^32 - 1.
+ * A count block starts with 4 bytes per entry and is widened once an entry passes 2^32 - 1. Types
+ * whose signals can be taken back never have that many (edges.h), so that no block is narrowed.
  *
  * Behind the sums of a column block lies, derived, the largest sum of each zone of 256 entries: an
  * upper bound of what the zone holds, for queries. Sums only grow (or are scaled as a whole), so
- * keeping it costs one comparison per event. One owner thread.
+ * keeping it costs one comparison per event; only where an item's last event is taken back its sums
+ * go to 0, and a maximum that was its is looked for again. One owner thread.
  */
 #ifndef TIDEMARK_CORE_STATE_COLUMNS_H
 #define TIDEMARK_CORE_STATE_COLUMNS_H
@@ -51,6 +53,11 @@ MUST_CHECK bool columns_add_type(struct columns *c, uint32_t type_id);
  * be there in part. */
 MUST_CHECK bool columns_add(struct columns *c, const struct signal_type *type, uint32_t item,
                             double weight, int64_t time_ms);
+/* Take one event back that was added in these words, of a type of mode once or latest: the count
+ * goes down, and what the event added to the sum of its sign is added to that of the other. An item
+ * of which nothing is left has sums of exactly 0. False as columns_add. */
+MUST_CHECK bool columns_take(struct columns *c, const struct signal_type *type, uint32_t item,
+                             double weight, int64_t time_ms);
 /* Hint the cache about a later columns_add. */
 void columns_prefetch(const struct columns *c, uint32_t type_id, uint32_t item);
 
@@ -62,6 +69,8 @@ struct net_sum {
 struct net_sum columns_net(const struct columns *c, uint32_t type_id, uint32_t halflife,
                            uint32_t item);
 uint64_t columns_count(const struct columns *c, uint32_t type_id, uint32_t item);
+/* Of all items. */
+uint64_t columns_count_total(const struct columns *c, uint32_t type_id);
 
 /* What a query reads of one item block; pointers are NULL where the block does not exist, borrowed
  * until the next change. */

@@ -6,6 +6,7 @@
 
 #include "core/state/columns.h"
 #include "core/state/dedup.h"
+#include "core/state/edges.h"
 #include "core/state/field_index.h"
 #include "core/state/keys.h"
 #include "core/state/meta.h"
@@ -42,6 +43,7 @@ struct state {
     struct keys creators; /* likewise */
     struct columns columns;
     struct windows windows;
+    struct edges edges;
     struct field_index fields; /* derived */
     struct dedup dedup;
     struct keys producers;

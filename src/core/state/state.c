@@ -31,6 +31,7 @@ struct state *state_new(struct alloc *alloc, struct id128 cluster, struct stream
     entity_keys_init(&s->creators, alloc, BLOCK_CREATOR_KEYS, seed);
     columns_init(&s->columns, alloc);
     windows_init(&s->windows, alloc);
+    edges_init(&s->edges, alloc);
     field_index_init(&s->fields, alloc, seed);
     dedup_init(&s->dedup, alloc, seed);
     producers_init(&s->producers, alloc, seed);
@@ -46,6 +47,7 @@ void state_free(struct state *s)
     keys_fini(&s->creators);
     columns_fini(&s->columns);
     windows_fini(&s->windows);
+    edges_fini(&s->edges);
     field_index_fini(&s->fields);
     dedup_fini(&s->dedup);
     keys_fini(&s->producers);
@@ -188,6 +190,14 @@ uint64_t state_count_window(const struct state *s, uint32_t type_id, uint32_t it
     return windows_count(&s->windows, type_id, item, window);
 }
 
+bool state_has_edge(const struct state *s, uint32_t type_id, struct slice item, struct slice user)
+{
+    uint32_t item_index = state_item_find(s, item);
+    uint32_t user_index = state_user_find(s, user);
+    if (item_index == ITEM_NONE || user_index == USER_NONE) return false;
+    return edges_find(&s->edges, type_id, user_index, item_index) != EDGE_NONE;
+}
+
 uint64_t state_next_due_ms(const struct state *s)
 {
     uint64_t windows = s->windows.due_ms;
@@ -220,7 +230,7 @@ uint64_t state_bytes(const struct state *s)
     return atomic_load_explicit(&s->alloc->used_bytes, memory_order_relaxed) +
            map_bytes(&s->items.map) + map_bytes(&s->users.map) + map_bytes(&s->creators.map) +
            map_bytes(&s->dedup.map) + map_bytes(&s->producers.map) + s->windows.map_bytes +
-           field_index_map_bytes(&s->fields);
+           s->edges.map_bytes + field_index_map_bytes(&s->fields);
 }
 
 bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes)
@@ -235,7 +245,8 @@ bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes)
                       keys_growth_max(&s->producers, entries, key_bytes) +
                       dedup_growth_max(&s->dedup, entries) +
                       columns_growth_max(&s->schema, entries, item_blocks) +
-                      windows_growth_max(&s->windows, entries, item_blocks);
+                      windows_growth_max(&s->windows, entries, item_blocks) +
+                      edges_growth_max(&s->edges, entries);
     uint64_t used = state_bytes(s);
     return used <= limit && growth <= limit - used;
 }

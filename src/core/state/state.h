@@ -102,6 +102,8 @@ uint64_t state_count_all(const struct state *s, uint32_t type_id, uint32_t item)
 /* Events of the item in a window, one WINDOW_* bit: windows.h has the definition. 0 for a window
  * that the type does not declare. */
 uint64_t state_count_window(const struct state *s, uint32_t type_id, uint32_t item, uint8_t window);
+/* Does a signal of this user for this item stand, of a type of mode once or latest? */
+bool state_has_edge(const struct state *s, uint32_t type_id, struct slice item, struct slice user);
 /* Leader time, ms, at which something falls due: a bucket that holds something enters or leaves a
  * window, or idempotency keys expire. UINT64_MAX: nothing will. */
 uint64_t state_next_due_ms(const struct state *s);

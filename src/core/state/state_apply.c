@@ -9,13 +9,14 @@
  * the state (life BROKEN) and stops the node. Allocates per block, not per record. */
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "core/state/inside.h"
+#include "core/state/set_signal.h"
 
 enum { WINDOW = 32 };
 
 struct pending_entry {
     const struct signal_type *type;
     struct slice item;
+    struct slice user; /* where a user counts once */
     uint64_t hash;
     uint32_t index; /* first a guess, then the item */
     int64_t time_ms;
@@ -48,6 +49,18 @@ static enum code no_memory(const struct apply *a)
     return ERR(a->e, E_NOMEMORY, "no memory to apply record %llu", (unsigned long long)a->at.v);
 }
 
+/* Add an entry whose item is known. */
+static inline bool entry_add(struct state *s, const struct pending_entry *p)
+{
+    if (p->type->mode == SIGNAL_MODE_COUNT) {
+        return columns_add(&s->columns, p->type, p->index, p->weight, p->time_ms) &&
+               windows_add(&s->windows, p->type->id, p->index, p->time_ms);
+    }
+    struct set_signal signal = {
+        .item = p->index, .user = p->user, .time_ms = p->time_ms, .weight = p->weight};
+    return set_signal_apply(s, p->type, &signal);
+}
+
 /* Find or create the items of the window, then add the entries. */
 static enum code entries_flush(struct apply *a)
 {
@@ -78,9 +91,7 @@ static enum code entries_flush(struct apply *a)
         windows_prefetch_entry(windows, p->type->id, p->index, p->time_ms);
     }
     for (uint32_t i = 0; i < count; i++) {
-        const struct pending_entry *p = &a->entries[i];
-        if (!columns_add(columns, p->type, p->index, p->weight, p->time_ms)) return no_memory(a);
-        if (!windows_add(windows, p->type->id, p->index, p->time_ms)) return no_memory(a);
+        if (!entry_add(a->state, &a->entries[i])) return no_memory(a);
     }
     a->state->entry_count += count;
     return OK;
@@ -111,16 +122,19 @@ static enum code apply_signal(struct apply *a, struct record_signal signal)
     struct signal_entry entry;
     while (signal_entry_next(&signal, &entry)) {
         const struct signal_type *type = schema_type(&a->state->schema, entry.type_id);
-        if (type == NULL || type->mode != SIGNAL_MODE_COUNT) {
-            return ERR(a->e, E_HALTED, "record %llu (signal): type %u is %s",
+        bool needs_user = type != NULL && type->mode != SIGNAL_MODE_COUNT;
+        if (type == NULL || (needs_user && (entry.flags & SIGNAL_HAS_USER) == 0)) {
+            return ERR(a->e, E_HALTED, "record %llu (signal): type %u %s",
                        (unsigned long long)a->at.v, entry.type_id,
-                       type == NULL ? "not declared" : "of a mode that is not in this version");
+                       type == NULL ? "is not declared"
+                                    : "counts users, and the signal names none");
         }
         if ((entry.flags & SIGNAL_HAS_KEY) != 0) TRY(key_push(a, &entry.key));
         uint64_t hash = keys_hash(&a->state->items, entry.item);
         keys_prefetch(&a->state->items, hash);
         a->entries[a->entry_count++] = (struct pending_entry){.type = type,
                                                               .item = entry.item,
+                                                              .user = entry.user,
                                                               .hash = hash,
                                                               .time_ms = entry.time_ms,
                                                               .weight = entry.weight};
@@ -128,6 +142,19 @@ static enum code apply_signal(struct apply *a, struct record_signal signal)
         if (a->entry_count == WINDOW) TRY(entries_flush(a));
     }
     return OK;
+}
+
+static enum code apply_undo(struct apply *a, const struct record_undo *undo)
+{
+    const struct signal_type *type = schema_type(&a->state->schema, undo->type_id);
+    if (type == NULL || type->mode == SIGNAL_MODE_COUNT) {
+        return ERR(a->e, E_HALTED, "record %llu (signal-undo): type %u %s",
+                   (unsigned long long)a->at.v, undo->type_id,
+                   type == NULL ? "is not declared" : "counts every signal");
+    }
+    TRY(entries_flush(a));
+    a->has_changed = true;
+    return set_signal_undo(a->state, type, undo->item, undo->user) ? OK : no_memory(a);
 }
 
 static enum code apply_schema(struct apply *a, const struct record_schema *schema)
@@ -147,7 +174,9 @@ static enum code apply_schema(struct apply *a, const struct record_schema *schem
     uint32_t id = s->schema.count; /* likewise */
     if (id == 0) return OK;
     if (!columns_add_type(&s->columns, id)) return no_memory(a);
-    if (!windows_add_type(&s->windows, schema_type(&s->schema, id))) return no_memory(a);
+    const struct signal_type *type = schema_type(&s->schema, id);
+    if (!windows_add_type(&s->windows, type)) return no_memory(a);
+    if (!edges_add_type(&s->edges, type)) return no_memory(a);
     return OK;
 }
 
@@ -208,12 +237,12 @@ static enum code apply_plain(struct apply *a, const struct record *r)
         return OK;
     case RECORD_MEMBERS: return apply_members(a, &r->as.members);
     case RECORD_SIGNAL: return apply_signal(a, r->as.signal);
+    case RECORD_SIGNAL_UNDO: return apply_undo(a, &r->as.undo);
     case RECORD_MARK: a->outcome.has_mark = true; return OK;
     case RECORD_DIGEST:
         a->outcome.has_digest = true;
         a->outcome.digest = r->as.digest;
         return OK;
-    case RECORD_SIGNAL_UNDO:
     case RECORD_ITEM_PUT:
     case RECORD_ITEM_UNSET:
     case RECORD_ITEM_DELETE:

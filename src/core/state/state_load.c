@@ -26,9 +26,10 @@ static enum code load_schema(struct state *s, struct block_id id, struct slice b
     if (!columns_add_type(&s->columns, s->schema.count)) {
         return ERR(e, E_NOMEMORY, "no memory for the columns of %u types", s->schema.count);
     }
-    for (uint32_t type = 1; type <= s->schema.count; type++) {
-        if (windows_add_type(&s->windows, schema_type(&s->schema, type))) continue;
-        return ERR(e, E_NOMEMORY, "no memory for the windows of type %u", type);
+    for (uint32_t i = 0; i < s->schema.count; i++) {
+        const struct signal_type *type = &s->schema.types[i];
+        if (windows_add_type(&s->windows, type) && edges_add_type(&s->edges, type)) continue;
+        return ERR(e, E_NOMEMORY, "no memory for the windows and edges of type %s", type->name);
     }
     for (uint32_t field = 1; field <= s->schema.field_count; field++) {
         if (field_index_add_field(&s->fields, schema_field(&s->schema, field))) continue;
@@ -44,6 +45,14 @@ static enum code load_dedup(struct state *s, struct block_id id, struct slice by
         .seqno_last = s->loaded_meta.position.seqno,
     };
     return dedup_load(&s->dedup, bounds, id, bytes, e);
+}
+
+static enum code load_edges(struct state *s, struct block_id id, struct slice bytes, struct err *e)
+{
+    /* Users come behind edges; whether so many come is judged at the end. */
+    struct edge_bounds bounds = {.user_count = s->loaded_meta.user_count,
+                                 .item_count = s->items.count};
+    return edges_load(&s->edges, bounds, id, bytes, e);
 }
 
 static enum code load_members(struct state *s, struct block_id id, struct slice bytes,
@@ -75,6 +84,7 @@ static enum code load_kind(struct state *s, struct block_id id, struct slice byt
     case BLOCK_PRODUCERS:
         return producers_load(&s->producers, s->loaded_meta.position.seqno, id, bytes, e);
     case BLOCK_MEMBERS: return load_members(s, id, bytes, e);
+    case BLOCK_EDGE: return load_edges(s, id, bytes, e);
     case BLOCK_USER_KEYS: return keys_load(&s->users, id, bytes, e);
     case BLOCK_CREATOR_KEYS: return keys_load(&s->creators, id, bytes, e);
     case BLOCK_WINDOW: return windows_load(&s->windows, s->items.count, id, bytes, e);
@@ -116,6 +126,21 @@ static bool is_complete(const struct state *s)
            s->producers.count == m->producer_count && s->dedup.count == m->dedup_count;
 }
 
+/* Where a user counts once, as many are counted as edges came. */
+static enum code check_edges(const struct state *s, struct err *e)
+{
+    for (uint32_t i = 0; i < s->schema.count; i++) {
+        const struct signal_type *type = &s->schema.types[i];
+        if (type->mode == SIGNAL_MODE_COUNT) continue;
+        unsigned long long total = columns_count_total(&s->columns, type->id);
+        uint32_t edges = edges_count(&s->edges, type->id);
+        if (total == edges) continue;
+        return ERR(e, E_CORRUPT, "signal type %s counts %llu, but %u edges came", type->name, total,
+                   edges);
+    }
+    return OK;
+}
+
 enum code state_load_end(struct state *s, const struct position *position, uint64_t leader_time,
                          struct err *e)
 {
@@ -134,6 +159,7 @@ enum code state_load_end(struct state *s, const struct position *position, uint6
             "blocks are missing: %u types, %u items, %u users, %u creators, %u producers came",
             s->schema.count, s->items.count, s->users.count, s->creators.count, s->producers.count);
     }
+    TRY(check_edges(s, e));
     s->position = *position;
     s->leader_time = leader_time;
     s->life = STATE_LIVE;

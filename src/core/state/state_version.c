@@ -33,8 +33,8 @@ static uint64_t count_blocks_max(const struct state *s)
     }
     uint64_t small = 3; /* meta, schema, members */
     return small + item_blocks + lists * item_blocks + dedup_part_count(&s->dedup) +
-           keys_block_count(&s->producers) + s->windows.parts + keys_block_count(&s->users) +
-           keys_block_count(&s->creators);
+           keys_block_count(&s->producers) + s->windows.parts + s->edges.parts +
+           keys_block_count(&s->users) + keys_block_count(&s->creators);
 }
 
 static void add_held(struct state_version *v, struct block *b)
@@ -53,7 +53,7 @@ static void add(struct state_version *v, struct block *b)
     add_held(v, b);
 }
 
-static void add_window(void *version, struct block *b)
+static void add_block(void *version, struct block *b)
 {
     add(version, b);
 }
@@ -108,7 +108,8 @@ struct state_version *state_pin(struct state *s)
     }
     add_list(v, &s->producers.blocks, keys_block_count(&s->producers));
     add(v, s->members);
-    windows_each_block(&s->windows, add_window, v);
+    windows_each_block(&s->windows, add_block, v);
+    edges_each_block(&s->edges, add_block, v);
     add_list(v, &s->users.blocks, keys_block_count(&s->users));
     add_list(v, &s->creators.blocks, keys_block_count(&s->creators));
     return v;

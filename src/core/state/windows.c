@@ -125,6 +125,7 @@ bool windows_add_type(struct windows *w, const struct signal_type *type)
     struct type_windows *t = alloc_get(w->alloc, sizeof(*t));
     if (t == NULL) return false;
     type_shape(t, bits);
+    t->is_undoable = type->mode != SIGNAL_MODE_COUNT;
     w->types[type->id - 1] = t;
     return true;
 }
@@ -345,7 +346,8 @@ static bool ring_add(struct windows *w, struct type_windows *t, uint32_t type_id
     uint32_t *row = row_make(w, t, item);
     struct bucket *b = row == NULL ? NULL : bucket_make(w, t, type_id, r, index);
     if (b == NULL) return false;
-    if (!bucket_count_event(w, t, b, item, row + t->place_at[r], index == head)) return false;
+    bool is_on_time = index == head && !t->is_undoable;
+    if (!bucket_count_event(w, t, b, item, row + t->place_at[r], is_on_time)) return false;
     return counters_add(w, t, r, index, item, 1);
 }
 
@@ -355,6 +357,34 @@ bool windows_add(struct windows *w, uint32_t type_id, uint32_t item, int64_t tim
     if (t == NULL || time_ms < 0 || time_ms > (int64_t)w->leader_ms + WINDOWS_AHEAD_MS) return true;
     for (uint32_t r = 0; r < RINGS; r++) {
         if (!ring_add(w, t, type_id, r, item, (uint64_t)time_ms)) return false;
+    }
+    return true;
+}
+
+static bool ring_remove(struct windows *w, struct type_windows *t, enum ring_kind r, uint32_t item,
+                        uint64_t time_ms)
+{
+    if (t->rings[r].span == 0) return true;
+    uint64_t index = index_of(w, r, time_ms);
+    struct bucket *b = bucket_at(&t->rings[r], index);
+    uint32_t place = b == NULL ? PLACE_NONE : bucket_find_late(b, item);
+    /* It was too old when it came, or has left since. */
+    if (place == PLACE_NONE || bucket_entry_at(b, place).count == 0) return true;
+    if (!bucket_decrement(w->alloc, b, place)) return false;
+    for (uint32_t i = first_window[r]; i < first_window[r + 1]; i++) {
+        if ((t->windows & windows[i].bit) == 0) continue;
+        if (is_within(index, w->heads[r], windows[i].span)) counter_subtract(t, item, i, 1);
+    }
+    return true;
+}
+
+bool windows_remove(struct windows *w, uint32_t type_id, uint32_t item, int64_t time_ms)
+{
+    struct type_windows *t = type_of(w, type_id);
+    if (t == NULL || time_ms < 0) return true;
+    ASSERT(t->is_undoable);
+    for (uint32_t r = 0; r < RINGS; r++) {
+        if (!ring_remove(w, t, r, item, (uint64_t)time_ms)) return false;
     }
     return true;
 }
@@ -378,7 +408,7 @@ void windows_prefetch_entry(const struct windows *w, uint32_t type_id, uint32_t 
         uint64_t index = index_of(w, r, (uint64_t)time_ms);
         const struct bucket *b = bucket_at(ring, index);
         if (b == NULL) continue;
-        if (index == w->heads[r]) {
+        if (index == w->heads[r] && !t->is_undoable) {
             bucket_prefetch_entry(b, row[t->place_at[r]]);
         } else {
             bucket_prefetch_late(b, item);
@@ -560,8 +590,10 @@ static bool entry_load(struct windows *w, struct type_windows *t, enum ring_kind
 static const char *entry_fault(const struct type_windows *t, enum ring_kind r,
                                const struct bucket *b, uint64_t head, struct bucket_entry entry)
 {
-    if (entry.count == 0) return "an entry counts nothing";
-    if (!entry.is_late && b->index > head) return "an entry is on time before its time";
+    if (entry.count == 0 && !t->is_undoable) return "an entry counts nothing";
+    if (!entry.is_late && (b->index > head || t->is_undoable)) {
+        return "an entry is on time where none can be";
+    }
     uint32_t known = PLACE_NONE;
     const uint32_t *row = row_at(t, entry.item);
     if (entry.is_late) {

@@ -48,6 +48,7 @@ struct row_block {
 
 struct type_windows {
     uint8_t windows;         /* WINDOW_* bits that end */
+    bool is_undoable;        /* signals can be taken back: all entries are late ones */
     uint8_t place_at[RINGS]; /* index in a row */
     uint8_t counter_at[WINDOW_COUNT];
     uint8_t counter_count;
@@ -77,6 +78,10 @@ MUST_CHECK bool windows_add_type(struct windows *w, const struct signal_type *ty
 MUST_CHECK bool windows_advance(struct windows *w, uint64_t leader_ms);
 /* One event. False when memory is refused; then the event may be there in part. */
 MUST_CHECK bool windows_add(struct windows *w, uint32_t type_id, uint32_t item, int64_t time_ms);
+/* Take one event back that was added with this time, of a type of mode once or latest: it leaves
+ * the buckets that are still in a ring. The event was at most an hour ahead of its batch. False
+ * when memory is refused; then it may be gone in part. */
+MUST_CHECK bool windows_remove(struct windows *w, uint32_t type_id, uint32_t item, int64_t time_ms);
 /* Hint the cache about a later windows_add: first the row, then what the row names. */
 void windows_prefetch_row(const struct windows *w, uint32_t type_id, uint32_t item);
 void windows_prefetch_entry(const struct windows *w, uint32_t type_id, uint32_t item,

@@ -182,9 +182,9 @@ static void quiet_kinds_are_applied(void **state)
 static void kinds_without_effect_stop_apply(void **state)
 {
     static const enum record_kind kinds[] = {
-        RECORD_SIGNAL_UNDO,  RECORD_ITEM_PUT,        RECORD_ITEM_UNSET,   RECORD_ITEM_DELETE,
-        RECORD_ITEM_PURGE,   RECORD_USER_PUT,        RECORD_CREATOR_PUT,  RECORD_EMBEDDING_PUT,
-        RECORD_RELATION_ADD, RECORD_RELATION_REMOVE, RECORD_SESSION_OPEN, RECORD_SESSION_CLOSE};
+        RECORD_ITEM_PUT,        RECORD_ITEM_UNSET,   RECORD_ITEM_DELETE,   RECORD_ITEM_PURGE,
+        RECORD_USER_PUT,        RECORD_CREATOR_PUT,  RECORD_EMBEDDING_PUT, RECORD_RELATION_ADD,
+        RECORD_RELATION_REMOVE, RECORD_SESSION_OPEN, RECORD_SESSION_CLOSE};
     struct sample_memory memory;
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         void *fresh = NULL;
@@ -219,18 +219,33 @@ static void a_broken_state_neither_applies_nor_pins(void **state)
     assert_int_equal(state_position(w->s).seqno.v, 1);
 }
 
-static void signals_of_other_modes_stop_apply(void **state)
+/* What the gate would have refused stops the state: a signal of mode once that names no user, the
+ * undo of a signal that counts, of a type that is not there. */
+static void signals_and_undos_that_cannot_be_stop_apply(void **state)
 {
-    struct world *w = *state;
-    struct state_outcome out;
-    struct err e;
-    struct record r = state_log_type_record(2, "like", 1000);
-    r.as.schema.mode = SIGNAL_MODE_ONCE;
-    state_log_record(&w->log, &r);
-    must_apply(w);
-    state_log_signal(&w->log, 2, "a", 0, 1.0);
-    assert_int_equal(apply(w, &out, &e), E_HALTED);
-    assert_non_null(strstr(e.text, "record 3"));
+    for (uint32_t i = 0; i < 3; i++) {
+        void *fresh = NULL;
+        begin(&fresh);
+        struct world *w = fresh;
+        struct state_outcome out;
+        struct err e;
+        struct record type = state_log_type_record(2, "like", 1000);
+        type.as.schema.mode = SIGNAL_MODE_ONCE;
+        state_log_record(&w->log, &type);
+        must_apply(w);
+        struct record undo = {.kind = RECORD_SIGNAL_UNDO};
+        undo.as.undo = (struct record_undo){
+            .type_id = i == 1 ? 1 : 9, .item = slice_of_text("a"), .user = slice_of_text("u")};
+        if (i == 0) {
+            state_log_signal(&w->log, 2, "a", 0, 1.0);
+        } else {
+            state_log_record(&w->log, &undo);
+        }
+        assert_int_equal(apply(w, &out, &e), E_HALTED);
+        assert_non_null(strstr(e.text, "record 3 (signal"));
+        assert_int_equal(end(&fresh), 0);
+    }
+    (void)state;
 }
 
 /* Types declared and used within one batch, and again in the same words. */
@@ -649,7 +664,7 @@ int main(void)
         TEST(quiet_kinds_are_applied),
         TEST(kinds_without_effect_stop_apply),
         TEST(a_broken_state_neither_applies_nor_pins),
-        TEST(signals_of_other_modes_stop_apply),
+        TEST(signals_and_undos_that_cannot_be_stop_apply),
         TEST(a_schema_record_takes_effect_at_its_place),
         TEST(a_changed_definition_stops_apply),
         TEST(keys_are_known_for_ten_minutes_of_leader_time),
