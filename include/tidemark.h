@@ -161,6 +161,9 @@ struct tide_open_report {
     char notes[512]; /* sentences, e.g. a flag that identity overrides */
 };
 
+/* Would tide_open refuse these options? TIDE_INVALID names the option, its value and the limit.
+ * Looks at nothing but the options: no file, no address. Any thread. */
+enum tide_code tide_options_check(const struct tide_options *options, struct tide_err *e);
 /* Open. Blocks until recovered (and, as leader, until the new epoch is durable). *report may be
  * NULL. Errors: TIDE_INUSE, TIDE_ROTTEN, TIDE_FORMAT, TIDE_WRONG_CLUSTER, TIDE_IO ... each says
  * what to do. */

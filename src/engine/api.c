@@ -209,6 +209,13 @@ static enum code make(const struct tide_options *options, struct tide_db **out, 
     return code;
 }
 
+enum tide_code tide_options_check(const struct tide_options *options, struct tide_err *e)
+{
+    struct err err = {.code = OK};
+    struct config config;
+    return api_error(config_from_options(options, &config, &err), &err, e);
+}
+
 enum tide_code tide_open(const struct tide_options *options, tide_db **out,
                          struct tide_open_report *report, struct tide_err *e)
 {

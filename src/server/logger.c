@@ -6,13 +6,17 @@
 #include "server/now.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
-static enum server_log_format line_format = SERVER_LOG_LOGFMT; /* written once, before threads */
+/* Relaxed: a line that is being written while they change may have either. */
+static _Atomic int line_format = SERVER_LOG_LOGFMT; /* enum server_log_format */
+static _Atomic int level_min = LOG_INFO;            /* enum log_level */
 
-void logger_init(enum server_log_format format)
+void logger_set(enum server_log_format format, enum log_level level)
 {
-    line_format = format;
+    atomic_store_explicit(&line_format, (int)format, memory_order_relaxed);
+    atomic_store_explicit(&level_min, (int)level, memory_order_relaxed);
 }
 
 static void add_time(struct text *t, int64_t wall_us)
@@ -105,6 +109,7 @@ size_t logger_format(char out[LOG_LINE_SIZE_MAX], enum server_log_format format,
 void logger_write(enum log_level level, const char *message, const struct log_field *fields,
                   size_t count)
 {
+    if ((int)level < atomic_load_explicit(&level_min, memory_order_relaxed)) return;
     struct log_line line = {
         .wall_us = now_wall_us(),
         .level = level,
@@ -113,6 +118,8 @@ void logger_write(enum log_level level, const char *message, const struct log_fi
         .count = count,
     };
     char room[LOG_LINE_SIZE_MAX];
-    size_t size = logger_format(room, line_format, &line);
+    size_t size = logger_format(
+        room, (enum server_log_format)atomic_load_explicit(&line_format, memory_order_relaxed),
+        &line);
     (void)fwrite(room, 1, size, stderr); /* stderr may be closed; there is nowhere to say so */
 }

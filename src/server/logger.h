@@ -6,8 +6,6 @@
 #include "base/types.h"
 #include "server/server.h"
 
-enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
-
 /* A name with a text or a number; text NULL: the number. */
 struct log_field {
     const char *name;
@@ -18,8 +16,8 @@ struct log_field {
 #define LOG_TEXT(n, t) ((struct log_field){.name = (n), .text = (t)})
 #define LOG_U64(n, v)  ((struct log_field){.name = (n), .number = (v)})
 
-/* The form of all later lines. Call it before the first one. */
-void logger_init(enum server_log_format format);
+/* The form of all later lines, and the level below which they are left out. Any thread. */
+void logger_set(enum server_log_format format, enum log_level level);
 
 /* message is a short fixed sentence; what varies goes into fields. */
 void logger_write(enum log_level level, const char *message, const struct log_field *fields,

@@ -330,7 +330,7 @@ int server_run(const struct server_options *options)
     struct server *s = &server;
     *s = (struct server){.options = options, .data_fd = -1, .http_fd = -1};
     s->bind = options->bind != NULL ? options->bind : "127.0.0.1";
-    logger_init(options->log_format);
+    logger_set(options->log_format, options->log_level);
     commands_init();
     int exit_code = check_options(s);
     if (exit_code != SERVER_DONE) return exit_code;

@@ -27,6 +27,7 @@ enum server_exit {
 };
 
 enum server_log_format { SERVER_LOG_LOGFMT, SERVER_LOG_JSON };
+enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
 
 /* One setting as CONFIG GET shows it. */
 struct server_setting {
@@ -51,6 +52,7 @@ struct server_options {
     bool is_insecure;          /* allow a bind that is not loopback */
     uint32_t connections_max;  /* data port; 0: SERVER_CONNECTIONS_MAX */
     enum server_log_format log_format;
+    enum log_level log_level; /* less important lines are left out */
 
     const struct server_setting *settings; /* for CONFIG GET; may be NULL */
     size_t setting_count;

@@ -27,9 +27,9 @@ static void defaults_are_valid_and_have_their_source(void **state)
     for (size_t i = 0; i < SETTING_ID_COUNT; i++) {
         assert_int_equal(settings.sources[i], SOURCE_DEFAULT);
     }
-    assert_int_equal(settings.numbers[SETTING_ID_PORT], 7400);
-    assert_int_equal(settings.numbers[SETTING_ID_SEGMENT_SIZE], 16 * MIB);
-    assert_int_equal(settings.numbers[SETTING_ID_HEARTBEAT], 500 * NS_PER_MS);
+    assert_int_equal(settings.numbers[SETTING_ID_port], 7400);
+    assert_int_equal(settings.numbers[SETTING_ID_segment_size], 16 * MIB);
+    assert_int_equal(settings.numbers[SETTING_ID_heartbeat], 500);
 }
 
 static void later_source_wins(void **state)
@@ -40,18 +40,18 @@ static void later_source_wins(void **state)
     assert_int_equal(settings_take_environment(&settings, "TIDEMARK_CONFIG=x", &error), OK);
     assert_int_equal(settings_take_environment(&settings, "HOME=/root", &error), OK);
     assert_int_equal(
-        settings_set(&settings, SETTING_ID_PORT, "4", SOURCE_FLAG, "flag --port", &error), OK);
-    assert_int_equal(settings.numbers[SETTING_ID_PORT], 4);
-    assert_int_equal(settings.sources[SETTING_ID_PORT], SOURCE_FLAG);
-    assert_int_equal(settings.numbers[SETTING_ID_HTTP_PORT], 3);
-    assert_int_equal(settings.sources[SETTING_ID_HTTP_PORT], SOURCE_ENVIRONMENT);
-    assert_int_equal(settings.numbers[SETTING_ID_CREDIT], MIB);
+        settings_set(&settings, SETTING_ID_port, "4", SOURCE_FLAG, "flag --port", &error), OK);
+    assert_int_equal(settings.numbers[SETTING_ID_port], 4);
+    assert_int_equal(settings.sources[SETTING_ID_port], SOURCE_FLAG);
+    assert_int_equal(settings.numbers[SETTING_ID_http_port], 3);
+    assert_int_equal(settings.sources[SETTING_ID_http_port], SOURCE_ENVIRONMENT);
+    assert_int_equal(settings.numbers[SETTING_ID_credit], MIB);
 }
 
 static void mistakes_are_named_with_line_reason_and_nearest_match(void **state)
 {
     (void)state;
-    assert_refused("port = 1\nsegmentsize = 1MiB\n", "t.conf line 2");
+    assert_refused("port = 1\nsegmentsize = 1MiB\n", "t.conf:2");
     assert_refused("segmentsize = 1MiB", "did you mean segment_size?");
     assert_refused("port = 1\nport = 2", "twice");
     assert_refused("segment_size = 10GB", "16MiB");
@@ -63,7 +63,13 @@ static void mistakes_are_named_with_line_reason_and_nearest_match(void **state)
     assert_refused("insecure = maybe", "yes or no");
     assert_refused("id = a b", "letters");
     assert_refused("log_format = xml", "logfmt or json");
-    assert_refused("connections_max = 0", "at least 1");
+    assert_refused("connections_max = 0", "from 1 to");
+    assert_refused("checkpoint_interval = 0", "above 0");
+    assert_refused("heartbeat = 0", "above 0");
+    assert_refused("dir =", "1 to 255 bytes");
+    assert_refused("log_level = debug", "info or warn or error");
+    assert_refused("port = 1\n\nport = 2",
+                   "t.conf:3: port is set twice in this file, first in line 1");
     assert_refused("follow = localhost", "HOST:PORT");
     assert_refused("follow = :7402", "HOST:PORT");
     assert_refused("follow = localhost:0", "HOST:PORT");
@@ -94,8 +100,10 @@ static void impossible_combinations_are_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "port = 9000\nhttp_port = 9000", "heartbeat = 4s", "suspect = 20s",
-        "record_size_max = 8MiB",        "heartbeat = 0",
+        "port = 9000\nhttp_port = 9000",
+        "heartbeat = 4s",
+        "suspect = 20s",
+        "record_size_max = 8MiB",
     };
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         assert_int_equal(take_file(texts[i]), OK);
@@ -118,9 +126,9 @@ static void printed_settings_read_back(void **state)
     assert_non_null(strstr(text, "# file"));
     assert_int_equal(take_file(text), OK);
     free(text);
-    assert_int_equal(settings.numbers[SETTING_ID_PORT], 1234);
-    assert_int_equal(settings.numbers[SETTING_ID_SEGMENT_SIZE], 32 * MIB);
-    assert_string_equal(settings.values[SETTING_ID_ID], "n1");
+    assert_int_equal(settings.numbers[SETTING_ID_port], 1234);
+    assert_int_equal(settings.numbers[SETTING_ID_segment_size], 32 * MIB);
+    assert_string_equal(settings.values[SETTING_ID_id], "n1");
 }
 
 static void server_gets_what_was_set(void **state)
@@ -140,8 +148,34 @@ static void server_gets_what_was_set(void **state)
     assert_true(options.is_insecure);
     assert_int_equal(options.log_format, SERVER_LOG_JSON);
     assert_int_equal(options.setting_count, SETTING_ID_COUNT);
-    assert_string_equal(rows[SETTING_ID_REGION].value, "7");
-    assert_string_equal(rows[SETTING_ID_REGION].source, "file");
+    assert_string_equal(rows[SETTING_ID_region].value, "7");
+    assert_string_equal(rows[SETTING_ID_region].source, "file");
+}
+
+/* What is out of the library's bounds is told with the file and line where it was said. */
+static void the_value_to_blame_is_named_with_its_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *words;
+    } cases[] = {
+        {"port = 0\nsegment_size = 1KiB", "segment_size = 1KiB, t.conf:2"},
+        {"credit = 1KiB\ntail_buffer = 1MiB", "credit = 1KiB, t.conf:1)"},
+        {"record_size_max = 1MiB\nbatch_size_max = 1MiB", "batch_size_max = 1MiB, t.conf:2"},
+        {"clock_skew_max = 2h", "clock_skew_max = 2h, t.conf:1"},
+        {"\nheartbeat = 4s", "(t.conf:2, the default)"},
+        {"port = 9000\nhttp_port = 9000", "(t.conf:1, t.conf:2)"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_int_equal(take_file(cases[i].text), OK);
+        assert_int_not_equal(settings_check(&settings, &error), OK);
+        if (strstr(error.text, cases[i].words) == NULL) {
+            fail_msg("\"%s\" lacks \"%s\"", error.text, cases[i].words);
+        }
+    }
+    assert_int_equal(take_file("heartbeat = 20s\nsuspect = 30s\ndead = 1min"), OK);
+    assert_int_equal(settings_check(&settings, &error), OK);
 }
 
 /* A flag is its key with dashes. */
@@ -151,8 +185,8 @@ static void flags_and_keys_have_the_same_names(void **state)
     struct cli_option options[SETTING_ID_COUNT];
     settings_options(options);
     static const char *const keys[] = {
-#define X(constant, key, flag, kind, standard, value, help) key,
-        SETTINGS_TABLE(X)
+#define X(key, ...) #key,
+        SETTINGS_OF_THE_DATABASE(X) SETTINGS_OF_THE_SERVER(X) SETTINGS_NOT_IN_THIS_VERSION(X)
 #undef X
     };
     for (size_t i = 0; i < SETTING_ID_COUNT; i++) {
@@ -161,6 +195,73 @@ static void flags_and_keys_have_the_same_names(void **state)
             assert_int_equal(keys[i][j] == '_' ? '-' : keys[i][j], options[i].name[j]);
         }
     }
+}
+
+/* Every text of a row can be set: no default is refused, and none is out of bounds. */
+static void every_default_can_be_written_down(void **state)
+{
+    (void)state;
+    settings_init(&settings);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    for (size_t i = 0; i < SETTING_ID_COUNT; i++) {
+        struct cli_option options[SETTING_ID_COUNT];
+        settings_options(options);
+        for (const char *c = options[i].name; *c != '\0'; c++) {
+            (void)fputc(*c == '-' ? '_' : *c, to);
+        }
+        (void)fprintf(to, " = %s\n", settings.values[i]);
+    }
+    (void)fclose(to);
+    assert_int_equal(take_file(text), OK);
+    assert_int_equal(settings_check(&settings, &error), OK);
+    free(text);
+}
+
+static const char docs_start[] = "<!-- settings: start -->\n";
+static const char docs_end[] = "<!-- settings: end -->\n";
+
+static char *read_docs(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    char *text = calloc(1, 256 * KIB);
+    assert_non_null(text);
+    assert_in_range(fread(text, 1, 256 * KIB - 1, f), 1, 256 * KIB - 2);
+    (void)fclose(f);
+    return text;
+}
+
+/* UPDATE=1 rewrites the table between the markers. */
+static void the_table_of_the_docs_is_what_the_code_says(void **state)
+{
+    (void)state;
+    char *wanted = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&wanted, &size);
+    settings_write_docs(to);
+    (void)fclose(to);
+    const char *path = tm_source_path("docs/OPERATING.md");
+    char *text = read_docs(path);
+    char *start = strstr(text, docs_start);
+    assert_non_null(start);
+    start += sizeof(docs_start) - 1;
+    char *end = strstr(start, docs_end);
+    assert_non_null(end);
+    const char *update = getenv("UPDATE");
+    if (update != NULL && strcmp(update, "1") == 0) {
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        assert_int_equal(fwrite(text, 1, (size_t)(start - text), f), start - text);
+        assert_true(fputs(wanted, f) >= 0 && fputs(end, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+    } else {
+        *end = '\0';
+        assert_string_equal(start, wanted);
+    }
+    free(text);
+    free(wanted);
 }
 
 int main(void)
@@ -172,6 +273,9 @@ int main(void)
         cmocka_unit_test(environment_is_checked_like_a_file),
         cmocka_unit_test(absent_settings_pass_with_their_default_only),
         cmocka_unit_test(impossible_combinations_are_refused),
+        cmocka_unit_test(the_value_to_blame_is_named_with_its_place),
+        cmocka_unit_test(every_default_can_be_written_down),
+        cmocka_unit_test(the_table_of_the_docs_is_what_the_code_says),
         cmocka_unit_test(printed_settings_read_back),
         cmocka_unit_test(server_gets_what_was_set),
         cmocka_unit_test(flags_and_keys_have_the_same_names),
