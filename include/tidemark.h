@@ -115,6 +115,10 @@ enum tide_role { TIDE_ROLE_SINGLE = 1, TIDE_ROLE_LEADER = 2, TIDE_ROLE_FOLLOWER 
 /* In the place of an address: nodes meet over a struct tide_transport of the program. */
 #define TIDE_TRANSPORT "transport:"
 
+/* What followers are sent: each batch as soon as it is durable, or what lies in sealed segments, at
+ * polls. */
+enum tide_ship_mode { TIDE_SHIP_STREAM = 0, TIDE_SHIP_SEGMENT = 1 };
+
 struct tide_options {
     size_t size;
     const char *dir;     /* data directory, created if absent */
@@ -136,6 +140,10 @@ struct tide_options {
     uint64_t checkpoint_log_bytes;   /* 1 GiB */
     uint64_t mark_interval_ms;       /* 10 s; UINT64_MAX: off */
     uint64_t commit_delay_us;        /* 0 */
+    uint64_t seal_interval_ms;       /* 0: off, and 2 s when ships are by segment; counts from the
+                                        first record of a client in the unsealed segment */
+    uint64_t ship_interval_ms;       /* 2 s; between polls when ships are by segment */
+    enum tide_ship_mode ship_mode;   /* stream */
     uint64_t tail_buffer;            /* 64 MiB for all followers */
     uint64_t credit;                 /* 8 MiB in flight per follower */
     uint64_t heartbeat_ms;           /* 500 */

@@ -74,6 +74,13 @@ enum setting_kind {
       "largest group of records that shares one sync")                                          \
     X(commit_delay, SETTING_US_OR_0, "0", "TIME", false, database.commit_delay_us,              \
       "wait for more writers before a sync; 0 never waits")                                     \
+    X(seal_interval, SETTING_MS_OR_0, "0", "TIME", false, database.seal_interval_ms,            \
+      "seal a segment this long after a client's first record in it; 0 is off, and 2s with "    \
+      "ship_mode segment")                                                                      \
+    X(ship_mode, SETTING_CHOICE, "stream", "stream|segment", false, database.ship_mode,         \
+      "send followers each batch once it is durable, or sealed segments at polls")              \
+    X(ship_interval, SETTING_MS, "2s", "TIME", false, database.ship_interval_ms,                \
+      "time between polls with ship_mode segment")                                              \
     X(checkpoint_interval, SETTING_MS, "5min", "TIME", false, database.checkpoint_interval_ms,  \
       "time between checkpoints")                                                               \
     X(checkpoint_log_bytes, SETTING_SIZE, "1GiB", "SIZE", false, database.checkpoint_log_bytes, \
@@ -99,9 +106,6 @@ enum setting_kind {
 
 /* A(key, default): known, and refused by name when it says anything else. */
 #define SETTINGS_NOT_IN_THIS_VERSION(A) \
-    A(seal_interval, "0")               \
-    A(ship_mode, "stream")              \
-    A(ship_interval, "2s")              \
     A(retain_segments, "16")            \
     A(bootstrap_rate, "50%")            \
     A(slot_budget_bytes, "auto")        \

@@ -69,6 +69,8 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
     TRY(take_texts(o, &c, e));
     uint64_t checkpoint_ms;
     uint64_t mark_ms;
+    uint64_t seal_ms;
+    uint64_t ship_ms;
     uint64_t delay_us;
     uint64_t heartbeat_ms;
     uint64_t suspect_ms;
@@ -76,6 +78,7 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
     uint64_t skew_ms;
     uint64_t runs;
     bool is_mark_off = o->mark_interval_ms == UINT64_MAX;
+    const bool by_segment = o->ship_mode == TIDE_SHIP_SEGMENT;
     const uint64_t day_ms = 86400000;
     const struct bound bounds[] = {
         {"segment_size", o->segment_size, 16 * MIB, SEGMENT_SIZE_MIN, SEGMENT_SIZE_MAX,
@@ -88,6 +91,8 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
         {"checkpoint_log_bytes", o->checkpoint_log_bytes, GIB, 4096, UINT64_MAX,
          &c.checkpoint_log_bytes},
         {"mark_interval", is_mark_off ? 1 : o->mark_interval_ms, 10000, 1, day_ms, &mark_ms},
+        {"seal_interval", o->seal_interval_ms, by_segment ? 2000 : 0, 0, day_ms, &seal_ms},
+        {"ship_interval", o->ship_interval_ms, 2000, 1, day_ms, &ship_ms},
         {"commit_delay", o->commit_delay_us, 0, 0, 1000000, &delay_us},
         {"tail_buffer", o->tail_buffer, 64 * MIB, 64 * KIB, 64 * GIB, &c.tail_buffer},
         {"credit", o->credit, 8 * MIB, 64 * KIB, 4 * GIB, &c.credit},
@@ -100,6 +105,10 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
         {"runs_max", o->runs_max, 65536, 1, 1U << 20, &runs},
     };
     TRY(take_bounds(bounds, COUNT_OF(bounds), e));
+    if (!by_segment && o->ship_mode != TIDE_SHIP_STREAM) {
+        return ERR(e, E_INVALID, "option ship_mode is %d; it must be stream (0) or segment (1)",
+                   (int)o->ship_mode);
+    }
     if (heartbeat_ms >= dead_ms) {
         return ERR(e, E_INVALID, "heartbeat (%llu ms) must be shorter than dead (%llu ms)",
                    (unsigned long long)heartbeat_ms, (unsigned long long)dead_ms);
@@ -110,6 +119,9 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
     c.segment_size_first = c.segment_size < MIB ? c.segment_size : MIB;
     c.checkpoint_interval_ns = checkpoint_ms * NS_PER_MS;
     c.mark_interval_ns = is_mark_off ? 0 : mark_ms * NS_PER_MS;
+    c.seal_interval_ns = seal_ms * NS_PER_MS;
+    c.ship_interval_ns = ship_ms * NS_PER_MS;
+    c.ships_segments = by_segment;
     c.commit_delay_ns = delay_us * 1000;
     c.heartbeat_ns = heartbeat_ms * NS_PER_MS;
     c.suspect_ns = suspect_ms * NS_PER_MS;

@@ -21,6 +21,9 @@ struct config {
     uint64_t checkpoint_interval_ns;
     uint64_t checkpoint_log_bytes;
     uint64_t mark_interval_ns; /* 0 = off */
+    uint64_t seal_interval_ns; /* 0 = off */
+    uint64_t ship_interval_ns;
+    bool ships_segments; /* followers are sent sealed segments only */
     uint64_t commit_delay_ns;
     uint64_t tail_buffer;
     uint64_t credit;

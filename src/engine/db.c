@@ -13,6 +13,7 @@
 #include "engine/metrics.h"
 #include "engine/queue.h"
 #include "engine/receiver.h"
+#include "engine/roller.h"
 #include "engine/shipper.h"
 #include "engine/ticker.h"
 #include "engine/transport.h"
@@ -169,11 +170,10 @@ void db_log_hooks(struct db *db, struct log_hooks *out)
 
 /* --- writing --- */
 
-/* The next thing for an idle log: a seal that was asked for, else the open group. */
-static void feed_log(struct db *db)
+void db_feed_log(struct db *db)
 {
     if (log_is_writing(db->log) || log_is_poisoned(db->log)) return;
-    if (checkpointer_start_seal(db->checkpointer)) return;
+    if (checkpointer_start_seal(db->checkpointer) || roller_start_seal(db->roller)) return;
     if (db->write) write_flush(db->write);
     if (db->receiver) receiver_feed_log(db->receiver);
 }
@@ -190,7 +190,8 @@ static void chunk_was_written(void *arg, struct log_chunk *chunk, enum code code
         db_on_durable(db);
         return;
     }
-    feed_log(db); /* the disk works while this thread ships and applies */
+    roller_on_chunk(db->roller, chunk);
+    db_feed_log(db); /* the disk works while this thread ships and applies */
     if (db->shipper) shipper_on_durable(db->shipper);
     db_apply_chunk(db, chunk);
     db_on_applied(db);
@@ -204,6 +205,7 @@ void db_write_chunk(struct db *db, struct log_chunk *chunk)
 
 void db_on_durable(struct db *db)
 {
+    if (db->roller) roller_on_sealed(db->roller);
     if (db->receiver) receiver_on_progress(db->receiver);
 }
 
@@ -212,7 +214,7 @@ void db_on_applied(struct db *db)
     checkpointer_poll(db->checkpointer);
     queue_on_applied(db->queue);
     if (db->ticker) ticker_on_applied(db->ticker);
-    if (db->write) feed_log(db); /* runs that went on may have appended */
+    if (db->write) db_feed_log(db); /* runs that went on may have appended */
 }
 
 void db_on_ack(struct db *db)
@@ -223,7 +225,7 @@ void db_on_ack(struct db *db)
 static void flush_was_due(struct env_task *task)
 {
     struct db *db = CONTAINER_OF(task, struct db, flush_task);
-    if (db->log) feed_log(db);
+    if (db->log) db_feed_log(db);
 }
 
 static void poll_was_due(struct env_task *task)
@@ -231,7 +233,7 @@ static void poll_was_due(struct env_task *task)
     struct db *db = CONTAINER_OF(task, struct db, poll_task);
     if (!db->log) return;
     checkpointer_poll(db->checkpointer);
-    feed_log(db);
+    db_feed_log(db);
 }
 
 static void submit_one(struct db *db, struct tide_run *run)
@@ -256,7 +258,7 @@ void db_submit_burst(struct db *db, struct tide_run *list)
         submit_one(db, list);
         list = next;
     }
-    if (db->log) feed_log(db);
+    if (db->log) db_feed_log(db);
 }
 
 /* --- parts --- */
@@ -287,6 +289,8 @@ enum code db_make_parts(struct db *db, struct err *e)
         db->checkpointer = checkpointer_new(db, &db->loaded, db->next_pack ? db->next_pack : 1);
         if (!db->checkpointer) return ERR(e, E_NOMEMORY, "no memory for checkpoints");
     }
+    if (!db->roller) db->roller = roller_new(db);
+    if (!db->roller) return ERR(e, E_NOMEMORY, "no memory for the log's clock");
     return OK;
 }
 
@@ -297,6 +301,7 @@ void db_free_parts(struct db *db)
     transport_networks_free(db);
     ticker_free(db->ticker);
     write_free(db->write);
+    roller_free(db->roller);
     checkpointer_free(db->checkpointer);
     checkpoint_contents_fini(&db->loaded);
     queue_free(db->queue);
@@ -371,6 +376,7 @@ static bool is_all_quiet(const struct db *db)
     if (db->log && (!log_is_quiet(db->log) || !checkpointer_is_quiet(db->checkpointer))) {
         return false;
     }
+    if (db->roller && !roller_is_quiet(db->roller)) return false;
     return identity_saver_is_idle(db->saver);
 }
 
@@ -391,7 +397,7 @@ static void close_step(struct env_timer *timer)
         db->closing_step = CLOSE_WRITES;
         break;
     case CLOSE_WRITES:
-        if (db->log) feed_log(db);
+        if (db->log) db_feed_log(db);
         if (!are_writes_done(db) && !is_close_late(db)) break;
         queue_fail_all(db->queue, E_CLOSED, "the database is closing");
         db->closing_step = CLOSE_SEAL;
@@ -419,6 +425,7 @@ void db_close(struct db *db, void (*closed)(void *arg), void *arg)
     db_set_condition(db, DB_CLOSING, NULL);
     if (db->checkpointer) checkpointer_stop(db->checkpointer);
     if (db->ticker) ticker_stop(db->ticker);
+    if (db->roller) roller_stop(db->roller);
     if (db->receiver) {
         db->links_open++;
         receiver_close(db->receiver, links_closed, db);

@@ -36,6 +36,7 @@ struct db {
     struct write *write;      /* gate, overlay, open group (leader) */
     struct checkpointer *checkpointer;
     struct ticker *ticker;              /* leader */
+    struct roller *roller;              /* as long as log is */
     struct shipper *shipper;            /* leader side of replication; NULL when not listening */
     struct receiver *receiver;          /* follower side; NULL on a leader */
     struct transport_network *networks; /* transports of the program: see engine/transport.c */

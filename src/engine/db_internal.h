@@ -19,6 +19,8 @@ void db_init_tasks(struct db *db);
 /* queue, checkpointer and (leader) write, once log and state are there. */
 MUST_CHECK enum code db_make_parts(struct db *db, struct err *e);
 void db_free_parts(struct db *db);
+/* The next thing for an idle log: a seal that is due or was asked for, else the open group. */
+void db_feed_log(struct db *db);
 /* Many runs at once, then one flush. list is linked through run->next. */
 void db_submit_burst(struct db *db, struct tide_run *list);
 

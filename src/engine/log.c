@@ -119,6 +119,12 @@ seqno log_oldest(const struct log *log)
     return seqno_next(log->base.seqno);
 }
 
+seqno log_sealed(const struct log *log)
+{
+    uint32_t count = log->has_active ? log->segment_count - 1 : log->segment_count;
+    return count > 0 ? log->segments[count - 1].last : log->base.seqno;
+}
+
 uint64_t log_durable_bytes(const struct log *log)
 {
     return log->durable_bytes;

@@ -60,6 +60,7 @@ struct position log_written(
     const struct log *log); /* end of the newest batch handed to log_write */
 struct position log_durable(const struct log *log); /* end of the newest synced batch */
 seqno log_oldest(const struct log *log);            /* first record kept */
+seqno log_sealed(const struct log *log);            /* end of the newest sealed segment */
 uint64_t log_durable_bytes(const struct log *log);  /* log bytes up to durable */
 bool log_is_writing(const struct log *log);         /* a chunk is in flight */
 bool log_is_poisoned(const struct log *log);

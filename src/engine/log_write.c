@@ -174,10 +174,18 @@ static void job_run(struct env_job *job)
 
 /* --- on the loop --- */
 
+/* Twice the newest one's, or half where the last one that was sealed stayed more than half empty:
+ * what is sealed by time gets files of its size. */
 uint64_t log_next_size_limit(const struct log *log)
 {
-    uint32_t doublings = log->segment_count < 20 ? log->segment_count : 20;
-    uint64_t limit = log->segment_size_first << doublings;
+    uint32_t count = log->segment_count;
+    if (count == 0) return log->segment_size_first;
+    uint64_t limit = log->segments[count - 1].size_limit;
+    uint32_t sealed_count = log->has_active ? count - 1 : count;
+    const struct log_segment *judged = sealed_count > 0 ? &log->segments[sealed_count - 1] : NULL;
+    bool was_large = judged && judged->data_end < judged->size_limit / 2;
+    limit = was_large ? limit / 2 : limit * 2;
+    if (limit < log->segment_size_first) limit = log->segment_size_first;
     return limit < log->segment_size ? limit : log->segment_size;
 }
 

@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "engine/receiver_internal.h"
+#include "engine/roller.h"
 #include "engine/transport.h"
 
 static void run(struct receiver *r, struct follow_event event);
@@ -466,6 +467,13 @@ static void take_end(struct receiver *r, const struct wire_end *end)
     receiver_fail(r, FOLLOW_CAUSE_ENDED, end->reason, sentence);
 }
 
+/* A good place to seal here, too; nothing depends on it. */
+static void take_sealed(struct receiver *r, const struct wire_sealed *sealed)
+{
+    if (r->follow.state != FOLLOW_STREAMING || !r->db->roller) return;
+    roller_seal_at(r->db->roller, sealed->position.seqno);
+}
+
 static enum code on_frame(void *arg, const struct wire_header *header, struct slice body,
                           struct err *e)
 {
@@ -478,7 +486,7 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
     switch (m.kind) {
     case WIRE_PLAN: return take_plan(r, &m.as.plan, e);
     case WIRE_END: take_end(r, &m.as.end); return OK;
-    case WIRE_SEALED: return OK; /* how the leader packs its log does not matter here */
+    case WIRE_SEALED: take_sealed(r, &m.as.sealed); return OK;
     case WIRE_BATCHES:
         if (is_streaming) return receiver_take_batches(r, &m.as.batches, e);
         break;

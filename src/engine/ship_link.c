@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "engine/roller.h"
 #include "engine/shipper_internal.h"
 
 static enum code on_frame(void *arg, const struct wire_header *header, struct slice body,
@@ -500,8 +501,10 @@ static void send_from_chunk(struct ship_link *link, struct log_chunk *chunk, uin
     struct slice pieces[2 * LEASE_BATCHES_MAX];
     size_t count = 0;
     struct position before = link->ship.sent;
+    seqno limit = roller_shippable(s->db->roller);
     for (uint32_t i = first; i < chunk->batch_count && count < COUNT_OF(pieces); i++) {
         struct slice bytes = chunk_batch(chunk, i);
+        if (chunk->batches[i].end.seqno.v > limit.v) break;
         if (!ship_may_send(&link->ship, bytes.size)) break;
         struct wire_batches batches = {
             .stream = s->db->identity.stream,
@@ -533,6 +536,7 @@ static bool send_cold(struct ship_link *link, const struct log_read *read)
         .durable = shipper_durable(s),
         .durable_bytes = log_durable_bytes(s->db->log),
     };
+    seqno limit = roller_shippable(s->db->roller);
     size_t used = 0;
     while (used < read->bytes.size) {
         const uint8_t *at = read->bytes.data + used;
@@ -541,7 +545,7 @@ static bool send_cold(struct ship_link *link, const struct log_read *read)
         ASSERT(verdict == BATCH_OK); /* the read verified it */
         size_t size = BATCH_HEADER_SIZE + h.payload_size;
         bool fits = used == 0 || used + size + WIRE_BATCHES_PREFIX_MAX <= link->frame_size_max;
-        if (!fits || !ship_may_send(&link->ship, size)) break;
+        if (!fits || batch_last(&h).v > limit.v || !ship_may_send(&link->ship, size)) break;
         used += size;
         struct position end = {.epoch = h.epoch.number, .seqno = batch_last(&h)};
         end.chain = batch_chain(at);
@@ -607,13 +611,31 @@ static void set_streaming(struct ship_link *link, bool is_streaming)
     slots_set_streaming(&link->shipper->table, link->slot, is_streaming);
 }
 
+/* Once per segment: what was sent ends with a sealed one. */
+static void tell_sealed(struct ship_link *link)
+{
+    const struct db *db = link->shipper->db;
+    seqno sealed = log_sealed(db->log);
+    if (!roller_is_by_segment(db->roller) || sealed.v <= link->told_sealed.v) return;
+    if (link->ship.sent.seqno.v != sealed.v) return;
+    link->told_sealed = sealed;
+    struct wire_message m = {
+        .kind = WIRE_SEALED,
+        .session = link->ship.session,
+        .as.sealed = {.position = link->ship.sent},
+    };
+    frames_send(&link->frames, &m);
+}
+
 void ship_link_pump(struct ship_link *link)
 {
     const struct ship *ship = &link->ship;
-    const struct log *log = link->shipper->db->log;
+    const struct db *db = link->shipper->db;
+    const struct log *log = db->log;
     while (link->ended_ns == 0 && ship_is_live(ship) && !link->is_reading) {
-        if (ship->sent.seqno.v >= log_durable(log).seqno.v) {
+        if (ship->sent.seqno.v >= roller_shippable(db->roller).v) {
             set_streaming(link, true);
+            tell_sealed(link);
             return;
         }
         uint32_t index = 0;

@@ -309,6 +309,12 @@ void shipper_on_durable(struct shipper *s)
     if (!db_is_leader(s->db) || s->is_closing) return;
     lag_times_add(&s->times, shipper_durable(s), shipper_now(s));
     (void)slots_commit(&s->table, shipper_durable(s));
+    shipper_on_shippable(s);
+}
+
+void shipper_on_shippable(struct shipper *s)
+{
+    if (!db_is_leader(s->db) || s->is_closing) return;
     struct ship_link *next = NULL;
     for (struct ship_link *link = s->links; link != NULL; link = next) {
         next = link->next;

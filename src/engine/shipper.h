@@ -20,7 +20,9 @@ MUST_CHECK enum code shipper_listen(struct shipper *s, struct env_network *netwo
 void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg);
 void shipper_free(struct shipper *s); /* no I/O; after close or on abandon; NULL allowed */
 
-void shipper_on_durable(struct shipper *s); /* new durable batches: ship them */
+void shipper_on_durable(struct shipper *s); /* new durable batches: ship what may be shipped */
+/* More may be shipped (roller_shippable), or a segment that ends there was sealed. */
+void shipper_on_shippable(struct shipper *s);
 /* Followers whose stored position (of this epoch's history) is at or beyond s. */
 uint32_t shipper_count_stored(const struct shipper *s, seqno at_least);
 seqno shipper_safe(const struct shipper *s);  /* lowest stored over unlost slots; durable if none */

@@ -40,7 +40,8 @@ struct ship_link {
     bool is_reading;   /* read belongs to the log */
     struct log_prove prove;
     struct log_read read;
-    size_t cold_size; /* of the next cold read */
+    size_t cold_size;  /* of the next cold read */
+    seqno told_sealed; /* newest end of a sealed segment that the follower was told */
     /* from hello */
     struct resume_facts facts;
     struct position last;

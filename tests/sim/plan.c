@@ -50,6 +50,8 @@ void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed)
         uint32_t chance = is_rare ? 150000 : 500000;
         if (random_chance(r, chance)) p->faults |= 1u << fault;
     }
+    if (random_chance(r, 300000)) p->ship_interval_ms = PICK(r, 50, 300, 2000);
+    if (random_chance(r, 500000)) p->seal_interval_ms = PICK(r, 50, 300, 2000);
     /* Every history has at least one way to die. */
     p->faults |= 1u << PICK(r, FAULT_KILL, FAULT_POWER_CUT, FAULT_DEATH_AT_IO);
     p->faults &= allowed;

@@ -91,9 +91,9 @@ static void environment_is_checked_like_a_file(void **state)
 static void absent_settings_pass_with_their_default_only(void **state)
 {
     (void)state;
-    assert_int_equal(take_file("level = local\nship_mode = stream\n"), OK);
+    assert_int_equal(take_file("level = local\non_miss = wait\n"), OK);
     assert_refused("level = majority", "not in this version");
-    assert_refused("retain_segments = 3", "retain_segments");
+    assert_refused("slot_idle_timeout = 3h", "slot_idle_timeout");
 }
 
 static void impossible_combinations_are_refused(void **state)

@@ -175,6 +175,38 @@ static void segments_roll_at_their_size_and_follow_each_other(void **state)
     assert_int_equal(f->hooked_last, f->log->segments[f->log->segment_count - 1].file_id);
 }
 
+/* Write one batch of this payload and seal; the limit of the segment it went into. */
+static uint64_t fill_one_segment(struct fixture *f, size_t payload)
+{
+    struct log_chunk *chunk = chunk_new(f->log, payload + 2 * KIB, 1);
+    make_batch(f, chunk, 1, payload);
+    assert_int_equal(write_chunk(f, chunk), OK);
+    uint64_t limit = f->log->segments[f->log->segment_count - 1].size_limit;
+    enum code code = E_UNKNOWN;
+    log_seal(f->log, written, &code);
+    steps_run(f->env);
+    assert_int_equal(code, OK);
+    return limit;
+}
+
+/* Segments that are sealed before they are half full get smaller again: what time seals must not
+ * cost a full segment of zeros each. */
+static void segments_that_stay_empty_get_smaller_again(void **state)
+{
+    struct fixture *f = *state;
+    f->log->segment_size_first = 64 * KIB;
+    f->log->segment_size = 512 * KIB;
+    for (uint32_t i = 0; i < 4; i++)
+        (void)fill_one_segment(f, f->log->segment_size_first * 3 / 4 << i);
+    assert_int_equal(fill_one_segment(f, 100), 512 * KIB);
+    uint64_t limits[] = {256 * KIB, 128 * KIB, 64 * KIB, 64 * KIB};
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
+        assert_int_equal(fill_one_segment(f, 100), limits[i]);
+    }
+    (void)fill_one_segment(f, 60 * KIB);
+    assert_int_equal(fill_one_segment(f, 100), 128 * KIB);
+}
+
 /* First segments are small and double, so that a small database is a small directory. */
 static void the_first_segments_double_up_to_the_full_size(void **state)
 {
@@ -183,15 +215,8 @@ static void the_first_segments_double_up_to_the_full_size(void **state)
     f->log->segment_size = 512 * KIB;
     uint64_t limits[] = {64 * KIB, 128 * KIB, 256 * KIB, 512 * KIB, 512 * KIB};
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
-        struct log_chunk *chunk = chunk_new(f->log, 2 * KIB, 1);
-        make_batch(f, chunk, 1, 100);
-        assert_int_equal(write_chunk(f, chunk), OK);
-        assert_int_equal(f->log->segments[i].size_limit, limits[i]);
+        assert_int_equal(fill_one_segment(f, limits[i] * 3 / 4), limits[i]);
         enum code code = E_UNKNOWN;
-        log_seal(f->log, written, &code);
-        steps_run(f->env);
-        assert_int_equal(code, OK);
-        code = E_UNKNOWN;
         log_seal(f->log, written, &code); /* nothing to seal: fine */
         steps_run(f->env);
         assert_int_equal(code, OK);
@@ -522,6 +547,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(segments_roll_at_their_size_and_follow_each_other),
         TEST(the_first_segments_double_up_to_the_full_size),
+        TEST(segments_that_stay_empty_get_smaller_again),
         TEST(a_batch_larger_than_a_segment_fits),
         TEST(spares_are_taken_and_filled_with_zeros_beforehand),
         TEST(the_first_failed_write_poisons_the_log),
