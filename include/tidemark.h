@@ -151,6 +151,8 @@ struct tide_options {
     uint64_t dead_ms;                /* 10 s */
     uint64_t clock_skew_max_ms;      /* 5 s, at most 1 h: event times further ahead are clamped to
                                         arrival */
+    uint64_t clock_step_max_ms;      /* 10 s, at most 24 h: a wall clock that steps further is not
+                                        followed until tide_clock_accept */
     uint64_t dedup_keys_max;         /* 4 M */
     uint64_t memory_max;             /* 80 % of memory */
     uint32_t runs_max;               /* runs in flight before TIDE_BUSY; 65,536 */
@@ -280,6 +282,10 @@ int32_t tide_run_listen(tide_run *run, const struct tide_transport *transport, c
 int32_t tide_run_items(tide_run *run);   /* -> integer: item count */
 int32_t tide_run_status(tide_run *run);  /* -> status */
 int32_t tide_run_metrics(tide_run *run); /* -> text, Prometheus 0.0.4 lines of the engine */
+int32_t tide_run_clock(tide_run *run);   /* -> clock */
+/* Accept the step of the wall clock that is pending. -> clock. TIDE_INVALID: none is;
+ * TIDE_READONLY on a follower. */
+int32_t tide_run_clock_accept(tide_run *run);
 
 enum tide_result_kind {
     TIDE_RESULT_NONE = 0, /* code tells all */
@@ -290,6 +296,7 @@ enum tide_result_kind {
     TIDE_RESULT_ITEMS = 5,
     TIDE_RESULT_DIGEST = 6,
     TIDE_RESULT_STATUS = 7,
+    TIDE_RESULT_CLOCK = 8,
 };
 
 /* A part of a score. Added in their order, from the first on, they give the score bit for bit. */
@@ -314,6 +321,21 @@ struct tide_items {
 struct tide_digest {
     uint64_t seqno;
     uint8_t root[32];
+};
+
+/* The clock that stamps writes: it goes by the monotonic clock and is slewed towards wall time, so
+ * that a jump of the wall clock expires nothing. All in ms since 1970. */
+struct tide_clock {
+    int64_t leader_ms; /* leader time; on a follower, of the newest batch it applied */
+    int64_t wall_ms;   /* this machine's clock */
+    int64_t offset_ms; /* wall time - leader time */
+    /* "following"; "step pending": wall time is further away than clock_step_max, and not followed
+     * until tide_clock_accept; "standing still": wall time is behind a record that is there, only
+     * a counter advances until it has come up; "follower": this node has no leader time of its
+     * own. Static. */
+    const char *state;
+    bool is_step_pending;
+    uint64_t steps; /* steps that became pending since this node opened */
 };
 
 /* One follower as its leader sees it. Strings live as long as the run. */
@@ -378,6 +400,7 @@ struct tide_status {
     uint64_t lag_bytes;
     double lag_seconds; /* 0 on a leader; +Inf never synced */
     uint64_t uptime_ms;
+    struct tide_clock clock;
     uint32_t follower_count;
     const struct tide_follower_status *followers;
     const char *json; /* the same as one JSON object (status.json) */
@@ -395,6 +418,7 @@ struct tide_result {
         struct tide_items items;
         struct tide_digest digest;
         const struct tide_status *status;
+        struct tide_clock clock;
     } as;
     const char *message; /* one sentence when code is not OK; NULL else */
 };
@@ -501,6 +525,10 @@ enum tide_code tide_trend(tide_db *db, struct tide_bytes type, struct tide_bytes
 enum tide_code tide_position_now(tide_db *db, struct tide_position *out, struct tide_err *e);
 enum tide_code tide_digest_now(tide_db *db, struct tide_digest *out, struct tide_err *e);
 enum tide_code tide_checkpoint(tide_db *db, struct tide_position *out, struct tide_err *e);
+enum tide_code tide_clock_now(tide_db *db, struct tide_clock *out, struct tide_err *e);
+/* Accept a pending step of the wall clock: leader time becomes wall time if that is ahead (what has
+ * fallen due expires), else it stands still until wall time has come up. out may be NULL. */
+enum tide_code tide_clock_accept(tide_db *db, struct tide_clock *out, struct tide_err *e);
 
 #ifdef __cplusplus
 }

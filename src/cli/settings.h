@@ -99,6 +99,8 @@ enum setting_kind {
       "silence after which a link is given up")                                                 \
     X(clock_skew_max, SETTING_MS, "5s", "TIME", false, database.clock_skew_max_ms,              \
       "event times further ahead are set to their arrival")                                     \
+    X(clock_step_max, SETTING_MS, "10s", "TIME", false, database.clock_step_max_ms,             \
+      "steps of the wall clock beyond this wait for CLOCK ACCEPT")                              \
     X(dedup_keys_max, SETTING_COUNT_OF, "4000000", "N", false, database.dedup_keys_max,         \
       "idempotency keys remembered")                                                            \
     X(memory_max, SETTING_SIZE, "80%", "SIZE", false, database.memory_max,                      \
@@ -116,7 +118,6 @@ enum setting_kind {
     A(on_miss, "wait")                  \
     A(max_staleness, "0")               \
     A(dedup_window, "10min")            \
-    A(clock_step_max, "10s")            \
     A(disk_reserve, "64MiB")            \
     A(quarantine_budget, "1GiB")
 

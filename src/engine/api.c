@@ -477,6 +477,29 @@ enum tide_code tide_listen(tide_db *db, const struct tide_transport *transport, 
     return execute_plain(db, run, tide_run_listen(run, transport, address), e);
 }
 
+static enum tide_code execute_clock(tide_db *db, bool is_accept, struct tide_clock *out,
+                                    struct tide_err *e)
+{
+    tide_run *run = new_run(e);
+    if (!run) return TIDE_NOMEMORY;
+    const struct tide_result *result = NULL;
+    int32_t index = is_accept ? tide_run_clock_accept(run) : tide_run_clock(run);
+    enum tide_code code = execute_one(db, run, index, &result, e);
+    if (code == TIDE_OK && out) *out = result->as.clock;
+    tide_run_free(run);
+    return code;
+}
+
+enum tide_code tide_clock_now(tide_db *db, struct tide_clock *out, struct tide_err *e)
+{
+    return execute_clock(db, false, out, e);
+}
+
+enum tide_code tide_clock_accept(tide_db *db, struct tide_clock *out, struct tide_err *e)
+{
+    return execute_clock(db, true, out, e);
+}
+
 enum tide_code tide_checkpoint(tide_db *db, struct tide_position *out, struct tide_err *e)
 {
     tide_run *run = new_run(e);

@@ -31,6 +31,7 @@ struct config {
     uint64_t suspect_ns;
     uint64_t dead_ns;
     int64_t clock_skew_max_ms;
+    uint64_t clock_step_max_ms;
     uint64_t dedup_keys_max;
     uint64_t memory_max;
     uint32_t runs_max;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/trace.h"
 #include "base/types.h"
+#include "core/leader_time.h"
 #include "core/state/state.h"
 #include "engine/checkpoint_file.h"
 #include "engine/config.h"
@@ -41,8 +42,9 @@ struct db {
     struct receiver *receiver;          /* follower side; NULL on a leader */
     struct transport_network *networks; /* transports of the program: see engine/transport.c */
     enum db_condition condition;
-    struct err reason;  /* why condition is not serving */
-    struct epoch epoch; /* leadership the log is in */
+    struct err reason;              /* why condition is not serving */
+    struct epoch epoch;             /* leadership the log is in */
+    struct leader_time leader_time; /* leader; engine/clock.c */
     uint64_t opened_ns;
     uint64_t divergences;
     uint64_t digests_checked;

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "engine/checkpoint.h"
+#include "engine/clock.h"
 #include "engine/db_internal.h"
 #include "engine/identity_store.h"
 #include "engine/log_open.h"
@@ -223,6 +224,20 @@ static void note_led(struct identity *id, uint64_t epoch)
     id->led[id->led_count++] = epoch;
 }
 
+/* A clock that was set back is worth a word; a restart within the second is not. */
+static void note_clock(struct db *db)
+{
+    int64_t behind_ms = -db->leader_time.offset_ns / (int64_t)NS_PER_MS;
+    if (db->leader_time.state != LEADER_TIME_STANDING || behind_ms < 1000) return;
+    char note[160];
+    struct text t = text_of(note, sizeof(note));
+    text_add(&t,
+             "the wall clock is %lld s behind the newest record: leader time stands still until it "
+             "has come up",
+             (long long)(behind_ms / 1000));
+    add_note(db, note);
+}
+
 /* A new epoch: its number is taken for ever (identity synced) before its first record is written,
  * and that record is durable before anything else is done in it. */
 static enum code start_epoch(struct db *db, struct err *e)
@@ -235,6 +250,8 @@ static enum code start_epoch(struct db *db, struct err *e)
     note_led(id, db->epoch.number);
     TRY(identity_save_now(db->env, id, e));
     TRY(log_make_first_spare(db->log, e));
+    clock_start(db);
+    note_clock(db);
     db->write = write_new(db);
     if (!db->write) return ERR(e, E_NOMEMORY, "no memory for the write path");
     struct record_epoch_start start = {

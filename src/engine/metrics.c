@@ -165,6 +165,23 @@ static void write_checkpoint_rows(const struct db *db, struct text *t)
     write_rows(t, rows, COUNT_OF(rows));
 }
 
+/* A follower has no leader time of its own: no series. */
+static void write_clock_rows(const struct tide_status *s, struct text *t)
+{
+    if (s->role == TIDE_ROLE_FOLLOWER) return;
+    const struct row rows[] = {
+        {"tidemark_clock_offset_seconds", "gauge", "Wall time minus leader time.", 0,
+         (double)s->clock.offset_ms * 1e-3, true},
+        {"tidemark_clock_step_pending", "gauge",
+         "1 while a step of the wall clock is not followed and waits for CLOCK ACCEPT.",
+         s->clock.is_step_pending, 0, 0},
+        {"tidemark_clock_steps_total", "counter",
+         "Steps of the wall clock beyond clock_step_max since this node opened.", s->clock.steps, 0,
+         0},
+    };
+    write_rows(t, rows, COUNT_OF(rows));
+}
+
 static void write_histogram(struct text *t, const char *name, const char *help,
                             const struct histogram *h, const double *bounds, size_t bound_count)
 {
@@ -329,6 +346,7 @@ void metrics_write(const struct db *db, const struct tide_status *status, struct
     write_role(status, t);
     write_log_rows(status, t);
     write_checkpoint_rows(db, t);
+    write_clock_rows(status, t);
     write_histogram(t, "tidemark_log_sync_seconds", "Time of one sync of the log.",
                     &db->metrics->sync_seconds, sync_bounds, COUNT_OF(sync_bounds));
     write_histogram(t, "tidemark_log_group_records", "Records that shared one sync of the log.",

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "core/query/trend.h"
 #include "engine/checkpoint.h"
+#include "engine/clock.h"
 #include "engine/read_items.h"
 #include "engine/status.h"
 #include "engine/transport.h"
@@ -34,12 +35,9 @@ struct tide_position read_position(const struct position *p)
     return out;
 }
 
-int64_t read_time_or_now(const struct db *db, int64_t at_ms)
+int64_t read_time_or_now(struct db *db, int64_t at_ms)
 {
-    if (at_ms != 0) return at_ms;
-    int64_t wall_ms = db->env->v->now_wall_ms(db->env);
-    int64_t applied_ms = db->state ? (int64_t)hlc_ms(state_leader_time(db->state)) : 0;
-    return wall_ms > applied_ms ? wall_ms : applied_ms;
+    return at_ms != 0 ? at_ms : clock_now_ms(db);
 }
 
 static enum code find_type(const struct db *db, struct slice name, const struct signal_type **out,
@@ -285,6 +283,7 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
     case OP_METRICS: code = metrics_op(db, run, op, &e); break;
     case OP_REPLICATE:
     case OP_LISTEN: code = transport_op(db, op, &e); break;
+    case OP_CLOCK: code = clock_op(db, op, &e); break;
     case OP_DIGEST:
     case OP_CHECKPOINT:
     case OP_LOG_SEAL:

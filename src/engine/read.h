@@ -14,6 +14,6 @@ void read_fail(struct tide_run *run, struct op *op, const struct err *e);
 struct tide_position read_position(const struct position *p);
 /* The moment a question is about: what it says, or this node's clock, but never before the leader
  * time of what is applied: a score of this moment is no guess about an event still to come. */
-int64_t read_time_or_now(const struct db *db, int64_t at_ms);
+int64_t read_time_or_now(struct db *db, int64_t at_ms);
 
 #endif

@@ -335,3 +335,13 @@ int32_t tide_run_metrics(tide_run *run)
 {
     return add_plain(run, OP_METRICS, no_bytes, no_bytes, 0, 0);
 }
+
+int32_t tide_run_clock(tide_run *run)
+{
+    return add_plain(run, OP_CLOCK, no_bytes, no_bytes, 0, 0);
+}
+
+int32_t tide_run_clock_accept(tide_run *run)
+{
+    return add_plain(run, OP_CLOCK, no_bytes, no_bytes, 1, 0);
+}

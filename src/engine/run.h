@@ -34,6 +34,7 @@ enum op_kind {
     OP_METRICS,
     OP_REPLICATE,
     OP_LISTEN,
+    OP_CLOCK,
     OP_KIND_COUNT
 };
 bool op_is_write(enum op_kind kind); /* takes the gate; refused on followers */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "engine/clock.h"
 #include "engine/roller.h"
 #include "engine/shipper_internal.h"
 
@@ -670,7 +671,7 @@ static void send_heartbeat(struct ship_link *link, uint64_t now_ns)
                 .safe = shipper_safe(s),
                 .floor = shipper_floor(s),
                 .durable_bytes = log_durable_bytes(db->log),
-                .leader_time = state_leader_time(db->state),
+                .leader_time = db_is_leader(db) ? clock_next(db) : state_leader_time(db->state),
                 .echo_probe = link->probe,
                 .echo_durable = link->probe_durable,
             },

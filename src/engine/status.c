@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "engine/checkpoint.h"
+#include "engine/clock.h"
 #include "engine/log_open.h"
 #include "engine/metrics.h"
 #include "engine/receiver.h"
@@ -150,6 +151,7 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
     };
     (void)db->env->v->disk_free(db->env, &s->disk_free_bytes, NULL); /* 0: unknown */
     fill_log(db, s);
+    clock_show(db, &s->clock);
     if (db->receiver) fill_follower_view(db, run, s);
     if (db->shipper) TRY(fill_followers(db, run, s, e));
     s->state = state_word(db, s->was_synced);
@@ -258,6 +260,17 @@ static void json_positions(struct text *t, const struct tide_status *s)
     json_u64(t, "uptime_ms", s->uptime_ms);
 }
 
+static void json_clock(struct text *t, const struct tide_clock *c)
+{
+    text_add(t, ",\"clock\":{");
+    json_string(t, "state", c->state);
+    text_add(t, ",\"leader_ms\":%lld,\"wall_ms\":%lld,\"offset_ms\":%lld", (long long)c->leader_ms,
+             (long long)c->wall_ms, (long long)c->offset_ms);
+    json_bool(t, "step_pending", c->is_step_pending);
+    json_u64(t, "steps", c->steps);
+    text_add(t, "}");
+}
+
 /* Without a link nobody knows how far the leader is by now. */
 static void json_own_lag(struct text *t, const struct tide_status *s)
 {
@@ -302,6 +315,7 @@ static enum code write_json(struct tide_run *run, struct tide_status *s, struct 
     json_u64(&t, "region", s->region);
     json_u64(&t, "shard", s->shard);
     json_positions(&t, s);
+    json_clock(&t, &s->clock);
     if (s->role == TIDE_ROLE_FOLLOWER) {
         text_add(&t, ",");
         json_string(&t, "link", s->link_state);

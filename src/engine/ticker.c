@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "engine/clock.h"
 #include "engine/write.h"
 
 #define SPACING_NS  (60 * NS_PER_S)
@@ -24,10 +25,9 @@ struct ticker {
 /* How long until `due_ms` of leader time, but not sooner than a minute after the last tick. */
 static uint64_t wait_ns(const struct ticker *t, uint64_t due_ms)
 {
-    const struct db *db = t->db;
-    uint64_t now_ms = hlc_ms(write_leader_time(db->write));
-    uint64_t wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
-    uint64_t wait = wait_ms > WAIT_MAX_NS / NS_PER_MS ? WAIT_MAX_NS : wait_ms * NS_PER_MS;
+    struct db *db = t->db;
+    uint64_t wait = clock_wait_ns(db, due_ms);
+    if (wait > WAIT_MAX_NS) wait = WAIT_MAX_NS;
     if (!t->has_ticked) return wait;
     uint64_t since = db->env->v->now_mono_ns(db->env) - t->last_ns;
     uint64_t spacing = since < SPACING_NS ? SPACING_NS - since : 0;
@@ -46,8 +46,7 @@ static void timer_fired(struct env_timer *timer)
     t->is_armed = false;
     if (t->is_stopped || db->condition != DB_SERVING) return;
     if (is_anything_on_its_way(db)) return; /* it moves leader time; armed again when applied */
-    uint64_t now_ms = hlc_ms(write_leader_time(db->write));
-    if (now_ms >= state_next_due_ms(db->state)) {
+    if (clock_wait_ns(db, state_next_due_ms(db->state)) == 0) {
         t->has_ticked = true;
         t->last_ns = db->env->v->now_mono_ns(db->env);
         if (write_tick(db->write) == OK) {
@@ -67,6 +66,12 @@ void ticker_on_applied(struct ticker *t)
     t->armed_due_ms = due_ms;
     t->timer.fire = timer_fired;
     t->db->env->v->timer_start(t->db->env, &t->timer, wait_ns(t, due_ms));
+}
+
+void ticker_on_step(struct ticker *t)
+{
+    t->is_armed = false; /* what it was armed for may be due by now */
+    ticker_on_applied(t);
 }
 
 struct ticker *ticker_new(struct db *db)

@@ -16,5 +16,7 @@ void ticker_free(struct ticker *t);       /* NULL allowed */
 void ticker_stop(struct ticker *t);       /* no more ticks */
 /* Batches were applied: what is due next may have changed. */
 void ticker_on_applied(struct ticker *t);
+/* Leader time stepped: what was far away may be due. */
+void ticker_on_step(struct ticker *t);
 
 #endif

@@ -15,7 +15,6 @@ struct write *write_new(struct db *db)
     if (!w) return NULL;
     w->db = db;
     w->assigned = log_written(db->log).seqno;
-    w->last_time = state_leader_time(db->state);
     if (overlay_init(&w->overlay)) return w;
     write_free(w);
     return NULL;

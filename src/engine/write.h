@@ -38,7 +38,5 @@ seqno write_assigned(const struct write *w); /* highest seqno given out */
 MUST_CHECK enum code write_epoch_start_now(struct write *w, const struct record_epoch_start *start,
                                            struct err *e);
 MUST_CHECK enum code write_schemas_now(struct write *w, struct err *e);
-/* The leader's time of this moment, HLC; never decreases. */
-uint64_t write_leader_time(struct write *w);
 
 #endif

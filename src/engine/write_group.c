@@ -3,23 +3,17 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "engine/clock.h"
 #include "engine/write_internal.h"
 
 #define BUFFER_SIZE_FIRST (64 * KIB)
-
-uint64_t write_leader_time(struct write *w)
-{
-    int64_t wall_ms = w->db->env->v->now_wall_ms(w->db->env);
-    uint64_t now = wall_ms > 0 ? hlc_of_ms((uint64_t)wall_ms) : 0;
-    return now > w->last_time ? now : w->last_time + 1;
-}
 
 static void group_open(struct write *w)
 {
     struct open_group *g = &w->group;
     if (g->record_count > 0) return;
     g->first = seqno_next(w->assigned);
-    g->leader_time = write_leader_time(w);
+    g->leader_time = clock_next(w->db);
     g->opened_ns = w->db->env->v->now_mono_ns(w->db->env);
     g->is_housekeeping = true;
     g->must_close = false;
@@ -173,7 +167,7 @@ struct log_chunk *group_close(struct write *w)
     w->closed_growth[w->closed_growth_count++] =
         (struct closed_growth){.last = end.seqno, .growth = w->open_growth};
     w->open_growth = (struct growth){0};
-    w->last_time = g->leader_time;
+    clock_note(w->db, g->leader_time);
     g->record_count = 0;
     return chunk;
 }

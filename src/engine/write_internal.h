@@ -39,7 +39,6 @@ struct write {
     struct overlay overlay;
     struct open_group group;
     seqno assigned;                                        /* highest seqno given out */
-    uint64_t last_time;                                    /* HLC of the newest group */
     struct growth open_growth;                             /* of the group */
     struct closed_growth closed_growth[CLOSED_GROWTH_MAX]; /* oldest first */
     uint32_t closed_growth_count;

@@ -75,6 +75,8 @@ static const struct command table[] = {
      "Write a checkpoint; answers with the position of its cut."},
     {"LOG.SEAL", NULL, 1, NODE | ALONE, handle_log_seal, "Node", "",
      "Seal the log's open segment; answers with the position sealed at."},
+    {"CLOCK", NULL, -1, NODE | COMMAND_NOT_IN_MULTI, handle_clock, "Node", "[ACCEPT]",
+     "Leader time, wall time and what lies between them; ACCEPT follows a step of the wall clock."},
     {"REPL.STATUS", NULL, 1, NODE, handle_repl_status, "Node", "",
      "Role, positions, link and followers of this node."},
     {"SLOT.LIST", NULL, 1, NODE, handle_slot_list, "Node", "",
@@ -346,7 +348,7 @@ static bool is_of_later_version(struct slice name)
         "USER.EMBED",    "CREATOR.PUT",  "CREATOR.GET",    "CREATOR.EMBED", "REL.ADD",   "REL.DEL",
         "REL.LIST",      "SESSION.OPEN", "SESSION.INFO",   "SESSION.CLOSE", "SEARCH",    "SIMILAR",
         "SCHEMA.VECTOR", "SCHEMA.FIELD", "SCHEMA.PROFILE", "TAIL",          "SLOT.DROP", "PLAN",
-        "PROMOTE",       "HANDOVER",     "TOPOLOGY",       "CLOCK",
+        "PROMOTE",       "HANDOVER",     "TOPOLOGY",
     };
     for (size_t i = 0; i < COUNT_OF(later); i++) {
         if (text_equal_nocase(name, later[i])) return true;

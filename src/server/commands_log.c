@@ -1,4 +1,4 @@
-/* commands_log: positions, digests, checkpoints and waiting for followers. */
+/* commands_log: positions, digests, checkpoints, waiting for followers, and the log's clock. */
 #include "server/handlers.h"
 
 #include "base/text.h"
@@ -100,4 +100,38 @@ void handle_waitaof(struct call *call)
     if (!call_u64(call, 2, "WAITAOF followers", UINT32_MAX, &followers)) return;
     if (!call_u64(call, 3, "WAITAOF timeout", timeout_ms_max, &timeout_ms)) return;
     wait_for(call, followers, timeout_ms, render_waitaof);
+}
+
+static void pair_ms(struct out *o, const char *name, int64_t ms)
+{
+    out_bulk_text(o, name);
+    out_integer(o, ms);
+}
+
+static void render_clock(struct turn *turn, const struct slot *slot,
+                         const struct tide_result *result, struct out *o)
+{
+    (void)turn;
+    const struct tide_clock *clock = &result->as.clock;
+    out_map(o, slot->proto, 6);
+    out_bulk_text(o, "state");
+    out_bulk_text(o, clock->state);
+    pair_ms(o, "leader_ms", clock->leader_ms);
+    pair_ms(o, "wall_ms", clock->wall_ms);
+    pair_ms(o, "offset_ms", clock->offset_ms);
+    out_bulk_text(o, "step_pending");
+    out_bool(o, slot->proto, clock->is_step_pending);
+    out_bulk_text(o, "steps");
+    out_count(o, clock->steps);
+}
+
+void handle_clock(struct call *call)
+{
+    bool is_accept = call->count == 2 && text_equal_nocase(call->words[1], "accept");
+    if (call->count > 1 && !is_accept) {
+        call_fail(call, TIDE_INVALID, "CLOCK takes nothing, or ACCEPT");
+        return;
+    }
+    tide_run *run = call->turn->run;
+    call_answer(call, is_accept ? tide_run_clock_accept(run) : tide_run_clock(run), render_clock);
 }

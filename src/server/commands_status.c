@@ -376,6 +376,18 @@ static void info_replication(struct info *i)
                s->safe);
 }
 
+static void info_clock(struct info *i)
+{
+    out_text(i->o, "# Clock\r\n");
+    if (i->status == NULL) return;
+    const struct tide_clock *c = &i->status->clock;
+    out_format(i->o,
+               "clock_state:%s\r\nleader_time_ms:%" PRId64 "\r\nwall_time_ms:%" PRId64
+               "\r\nclock_offset_ms:%" PRId64 "\r\nclock_step_pending:%d\r\nclock_steps:%" PRIu64
+               "\r\n",
+               c->state, c->leader_ms, c->wall_ms, c->offset_ms, c->is_step_pending, c->steps);
+}
+
 static void info_keyspace(struct info *i)
 {
     out_text(i->o, "# Keyspace\r\n");
@@ -404,10 +416,15 @@ static const struct section {
     void (*write)(struct info *i);
     bool is_default; /* shown without being asked for */
 } sections[] = {
-    {"server", info_server, true},     {"clients", info_clients, true},
-    {"memory", info_memory, true},     {"persistence", info_persistence, true},
-    {"stats", info_stats, true},       {"replication", info_replication, true},
-    {"keyspace", info_keyspace, true}, {"commandstats", info_commandstats, false},
+    {"server", info_server, true},
+    {"clients", info_clients, true},
+    {"memory", info_memory, true},
+    {"persistence", info_persistence, true},
+    {"stats", info_stats, true},
+    {"replication", info_replication, true},
+    {"clock", info_clock, true},
+    {"keyspace", info_keyspace, true},
+    {"commandstats", info_commandstats, false},
 };
 
 /* A bit for every section asked for; names that Redis has and this server has not give nothing. */

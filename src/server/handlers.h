@@ -27,6 +27,7 @@ void handle_log_seal(struct call *call);
 void handle_dbsize(struct call *call);
 void handle_wait(struct call *call);
 void handle_waitaof(struct call *call);
+void handle_clock(struct call *call);
 
 /* commands_status.c */
 void handle_info(struct call *call);

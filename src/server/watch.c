@@ -67,6 +67,25 @@ static void look_at_link(struct watch *w, const struct tide_status *s)
     w->was_link_up = s->is_link_up;
 }
 
+static void look_at_clock(struct watch *w, const struct tide_clock *c)
+{
+    if (strcmp(w->clock_state, c->state) == 0) return;
+    bool is_following = strcmp(c->state, "following") == 0;
+    bool is_first_good = w->clock_state[0] == '\0' && is_following;
+    struct text t = text_of(w->clock_state, sizeof(w->clock_state));
+    text_add(&t, "%s", c->state);
+    if (is_first_good) return;
+    uint64_t away_ms = (uint64_t)(c->offset_ms < 0 ? -c->offset_ms : c->offset_ms);
+    const char *side = c->offset_ms < 0 ? "behind" : "ahead";
+    if (c->is_step_pending) {
+        LOG(LOG_WARN, "the wall clock stepped and is not followed; CLOCK ACCEPT follows it",
+            LOG_TEXT("wall", side), LOG_U64("by_ms", away_ms));
+    } else {
+        LOG(is_following ? LOG_INFO : LOG_WARN, "clock", LOG_TEXT("leader_time", c->state),
+            LOG_TEXT("wall", side), LOG_U64("by_ms", away_ms));
+    }
+}
+
 static void look_at(struct watch *w, const struct tide_status *s)
 {
     w->service->is_follower = s->role == TIDE_ROLE_FOLLOWER;
@@ -87,6 +106,7 @@ static void look_at(struct watch *w, const struct tide_status *s)
             LOG_U64("divergences", s->divergences), LOG_U64("mark", s->digest_mark));
         w->divergences = s->divergences;
     }
+    if (s->role != TIDE_ROLE_FOLLOWER) look_at_clock(w, &s->clock);
     look_at_link(w, s);
     w->is_first = false;
 }

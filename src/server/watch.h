@@ -21,6 +21,7 @@ struct watch {
     bool is_stuck_told;
     enum tide_role role;
     char state[32];
+    char clock_state[32];
     uint64_t divergences;
     uint64_t asked_ns;
     uint64_t complained_ns; /* when the lost link was last written to the log */

@@ -35,6 +35,7 @@ enum fake_kind {
     FAKE_ITEMS,
     FAKE_STATUS,
     FAKE_METRICS,
+    FAKE_CLOCK,
 };
 
 struct fake_op {
@@ -235,6 +236,7 @@ void fake_reset(void)
         .node_id = "node-1",
         .cluster = "0123456789abcdef0123456789abcdef",
         .state = "serving",
+        .clock = {.state = "following", .leader_ms = 1700000000000, .wall_ms = 1700000000000},
         .reason = "",
         .leader_data_address = "",
         .leader_replication_address = "",
@@ -438,6 +440,17 @@ static void answer_text(struct fake_op *op, const char *text)
     op->result.as.text = (struct tide_bytes){.data = text, .size = strlen(text)};
 }
 
+static void do_clock(struct fake_op *op)
+{
+    if (op->number != 0 && !status.clock.is_step_pending) {
+        fail(op, TIDE_INVALID, "no step of the clock is pending: leader time is following");
+        return;
+    }
+    if (op->number != 0) status.clock.is_step_pending = false;
+    op->result.kind = TIDE_RESULT_CLOCK;
+    op->result.as.clock = status.clock;
+}
+
 static void do_counter(struct fake_op *op)
 {
     const struct fake_counter *c = find_counter(op->type, op->item);
@@ -478,6 +491,7 @@ static void do_other(struct fake_op *op)
         op->result.kind = TIDE_RESULT_STATUS;
         op->result.as.status = &status;
         break;
+    case FAKE_CLOCK: do_clock(op); break;
     case FAKE_METRICS:
         answer_text(op, "# HELP tidemark_epoch The leadership this node is in.\n"
                         "# TYPE tidemark_epoch gauge\ntidemark_epoch 1\n");
@@ -877,6 +891,18 @@ int32_t tide_run_status(tide_run *run)
 int32_t tide_run_metrics(tide_run *run)
 {
     return add_plain(run, FAKE_METRICS, "metrics");
+}
+
+int32_t tide_run_clock(tide_run *run)
+{
+    return add_plain(run, FAKE_CLOCK, "clock");
+}
+
+int32_t tide_run_clock_accept(tide_run *run)
+{
+    int32_t index = add_plain(run, FAKE_CLOCK, "clock accept");
+    if (index >= 0) run->ops[index].number = 1;
+    return index;
 }
 
 /* --- the rest of the door --- */

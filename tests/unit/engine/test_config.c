@@ -39,6 +39,7 @@ static void zero_means_the_documented_default(void **state)
     assert_int_equal(c.suspect_ns, 3 * NS_PER_S);
     assert_int_equal(c.dead_ns, 10 * NS_PER_S);
     assert_int_equal(c.clock_skew_max_ms, 5000);
+    assert_int_equal(c.clock_step_max_ms, 10000);
     assert_int_equal(c.dedup_keys_max, 4000000);
     assert_int_equal(c.runs_max, 65536);
     assert_string_equal(c.follow, "");
@@ -74,6 +75,7 @@ static void every_number_has_bounds(void **state)
         ROW(suspect_ms, "suspect", 1, 86400000),
         ROW(dead_ms, "dead", 501, 86400000),
         ROW(clock_skew_max_ms, "clock_skew_max", 1, 3600000),
+        ROW(clock_step_max_ms, "clock_step_max", 1, 86400000),
         ROW(dedup_keys_max, "dedup_keys_max", 1, UINT32_MAX - 1),
     };
 #undef ROW

@@ -838,22 +838,6 @@ static void writes_that_could_exceed_memory_max_are_refused_and_reads_go_on(void
     assert_int_equal(execute(f)->as.integer, written);
 }
 
-/* Leader time never goes back, whatever the wall clock does. */
-static void leader_time_stands_when_the_wall_clock_goes_back(void **state)
-{
-    struct fixture *f = *state;
-    assert_int_equal(steps_node_signal(&f->n, "a"), TIDE_OK);
-    uint64_t before = state_leader_time(f->n.db->state);
-    steps_set_wall(f->n.env, NOW_MS - 3600000);
-    assert_int_equal(steps_node_signal(&f->n, "a"), TIDE_OK);
-    uint64_t after = state_leader_time(f->n.db->state);
-    assert_true(after > before);
-    assert_true(hlc_ms(after) - hlc_ms(before) <= 1);
-    steps_set_wall(f->n.env, -5);
-    assert_int_equal(steps_node_signal(&f->n, "a"), TIDE_OK);
-    assert_true(state_leader_time(f->n.db->state) > after);
-}
-
 static void a_commit_delay_gathers_writers(void **state)
 {
     struct fixture *f = *state;
@@ -915,7 +899,6 @@ int main(void)
         TEST(writers_that_arrive_during_a_sync_share_the_next),
         TEST(memory_reserved_for_pending_writes_is_given_back_under_load),
         TEST(writes_that_could_exceed_memory_max_are_refused_and_reads_go_on),
-        TEST(leader_time_stands_when_the_wall_clock_goes_back),
         TEST(a_commit_delay_gathers_writers),
     };
     return cmocka_run_group_tests_name("engine/write", tests, NULL, NULL);

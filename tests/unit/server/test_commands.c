@@ -119,6 +119,9 @@ static void bad_words_are_named(void **state)
         {"COUNT view a 2h\r\n", "-ERR unknown window '2h': 1h, 24h, 7d, 30d or all\r\n", ""},
         {"DIGEST FOO\r\n", "-ERR DIGEST takes nothing, or AT seqno\r\n", ""},
         {"DIGEST AT x\r\n", "-ERR DIGEST AT 'x' is not a whole number\r\n", ""},
+        {"CLOCK FOO\r\n", "-ERR CLOCK takes nothing, or ACCEPT\r\n", ""},
+        {"CLOCK ACCEPT\r\n", "-ERR no step of the clock is pending: leader time is following\r\n",
+         "run\nclock accept\n"},
         {"WAIT x 0\r\n", "-ERR WAIT followers 'x' is not a whole number\r\n", ""},
         {"WAIT 1 99999999999\r\n", "-LIMIT WAIT timeout 99999999999 is above 4294967295\r\n", ""},
         {"SCHEMA.SIGNAL x HALFLIFE 7\r\n",
@@ -197,6 +200,11 @@ static void signals_and_reads_answer(void **state)
 {
     (void)state;
     static const struct row rows[] = {
+        {"CLOCK\r\n",
+         "*12\r\n$5\r\nstate\r\n$9\r\nfollowing\r\n$9\r\nleader_ms\r\n:1700000000000\r\n"
+         "$7\r\nwall_ms\r\n:1700000000000\r\n$9\r\noffset_ms\r\n:0\r\n"
+         "$12\r\nstep_pending\r\n:0\r\n$5\r\nsteps\r\n:0\r\n",
+         "run\nclock\n"},
         {"SIGNALS 2 view a 1 skip b -2 KEY k\r\n", "$12\r\n1-1-9f3a21bc\r\n",
          "run\nsignals view a w=1 skip b w=-2 record_key=k\n"},
         {"SCORE view a\r\n", "$1\r\n1\r\n", "run\nscore view a at=0\n"},

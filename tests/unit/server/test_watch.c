@@ -75,12 +75,29 @@ static void illness_is_an_error_line(void **state)
     assert_int_equal(node_stop(&node), SERVER_DONE);
 }
 
+static void prepare_stepped(struct server_options *options)
+{
+    (void)options;
+    fake_status()->clock = (struct tide_clock){
+        .state = "step pending", .offset_ms = -86400000, .is_step_pending = true, .steps = 1};
+}
+
+static void a_step_of_the_clock_is_a_line_that_says_what_to_do(void **state)
+{
+    (void)state;
+    assert_true(node_start(&node, prepare_stepped));
+    await_line("level=warn msg=\"the wall clock stepped and is not followed; CLOCK ACCEPT follows "
+               "it\" wall=behind by_ms=86400000");
+    assert_int_equal(node_stop(&node), SERVER_DONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_follower_without_leader_says_so),
         cmocka_unit_test(a_follower_says_whom_it_follows),
         cmocka_unit_test(illness_is_an_error_line),
+        cmocka_unit_test(a_step_of_the_clock_is_a_line_that_says_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
