@@ -58,8 +58,29 @@ static void must(bool is_true)
     if (!is_true) abort();
 }
 
+static void ask_entities(const struct state *s)
+{
+    static const enum entity_kind kinds[] = {ENTITY_ITEM, ENTITY_USER, ENTITY_CREATOR};
+    const uint32_t counts[] = {state_item_count(s), state_user_count(s), state_creator_count(s)};
+    for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+        for (uint32_t i = 0; i < counts[k]; i++) {
+            struct entity entity = state_entity(s, kinds[k], i);
+            must(entity.creator == ENTITY_NONE || entity.creator < state_creator_count(s));
+            for (uint32_t n = 0; n < entity.field_count; n++) {
+                struct put_field field;
+                struct put_field found;
+                must(put_field_read(&entity.fields, &field));
+                must(state_entity_field(s, kinds[k], i, field.name, &found));
+                must(slice_equal(found.name, field.name) && found.tag == field.tag);
+            }
+        }
+    }
+    must(state_item_live_count(s) <= state_item_count(s));
+}
+
 static void ask(const struct state *s, struct alloc *alloc)
 {
+    ask_entities(s);
     static struct retrieve_row rows[10];
     struct retrieve_request request = {.order = RETRIEVE_TOP, .limit = 10};
     uint32_t count;

@@ -252,7 +252,7 @@ static enum code do_short(struct db *db, struct tide_run *run, struct op *op, st
         return OK;
     case OP_ITEMS:
         op->result.kind = TIDE_RESULT_INTEGER;
-        op->result.as.integer = state_item_count(db->state);
+        op->result.as.integer = state_item_live_count(db->state);
         return OK;
     default: break;
     }

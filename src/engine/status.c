@@ -71,7 +71,7 @@ static void fill_log(const struct db *db, struct tide_status *s)
     s->oldest = log_oldest(db->log).v;
     s->log_bytes = figures.bytes;
     s->log_segments = figures.segments;
-    s->items = state_item_count(db->state);
+    s->items = state_item_live_count(db->state);
     s->memory_bytes = state_bytes(db->state);
     struct checkpointer_status c;
     checkpointer_status(db->checkpointer, &c);

@@ -91,9 +91,9 @@ static bool is_key_in_scratch(const struct write *w, uint32_t count, const struc
     return false;
 }
 
-static struct growth growth_of(const struct write *w, uint32_t count)
+static struct state_growth growth_of(const struct write *w, uint32_t count)
 {
-    struct growth growth = {.entries = count};
+    struct state_growth growth = {.entries = count};
     for (uint32_t i = 0; i < count; i++) {
         growth.key_bytes += w->scratch[i].item.size;
     }
@@ -128,7 +128,7 @@ static enum code note_in_overlay(struct write *w, const struct record_envelope *
 static enum code append_signals(struct write *w, const struct record_envelope *envelope,
                                 uint32_t count, struct err *e)
 {
-    struct growth growth = growth_of(w, count);
+    struct state_growth growth = growth_of(w, count);
     TRY(gate_room(w, &growth, e));
     e->text[0] = '\0';
     (void)group_base_ms(w);
@@ -141,8 +141,7 @@ static enum code append_signals(struct write *w, const struct record_envelope *e
             return code;
         }
     }
-    w->open_growth.entries += growth.entries;
-    w->open_growth.key_bytes += growth.key_bytes;
+    growth_add(&w->open_growth, &growth);
     return OK;
 }
 

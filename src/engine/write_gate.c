@@ -164,15 +164,22 @@ enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
     return OK;
 }
 
-enum code gate_room(struct write *w, const struct growth *more, struct err *e)
+void growth_add(struct state_growth *sum, const struct state_growth *more)
 {
-    uint64_t entries = w->open_growth.entries + more->entries;
-    uint64_t key_bytes = w->open_growth.key_bytes + more->key_bytes;
+    sum->entries += more->entries;
+    sum->puts += more->puts;
+    sum->key_bytes += more->key_bytes;
+    sum->put_bytes += more->put_bytes;
+}
+
+enum code gate_room(struct write *w, const struct state_growth *more, struct err *e)
+{
+    struct state_growth all = *more;
+    growth_add(&all, &w->open_growth);
     for (uint32_t i = 0; i < w->closed_growth_count; i++) {
-        entries += w->closed_growth[i].growth.entries;
-        key_bytes += w->closed_growth[i].growth.key_bytes;
+        growth_add(&all, &w->closed_growth[i].growth);
     }
-    if (state_can_grow(w->db->state, entries, key_bytes)) return OK;
+    if (state_can_grow(w->db->state, &all)) return OK;
     return ERR(e, E_NOMEMORY, "memory_max is %llu bytes and the write could exceed it",
                (unsigned long long)w->db->config.memory_max);
 }

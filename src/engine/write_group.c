@@ -166,7 +166,7 @@ struct log_chunk *group_close(struct write *w)
     ASSERT(w->closed_growth_count < CLOSED_GROWTH_MAX);
     w->closed_growth[w->closed_growth_count++] =
         (struct closed_growth){.last = end.seqno, .growth = w->open_growth};
-    w->open_growth = (struct growth){0};
+    w->open_growth = (struct state_growth){0};
     clock_note(w->db, g->leader_time);
     g->record_count = 0;
     return chunk;

@@ -21,16 +21,11 @@ struct open_group {
     bool must_close;
 };
 
-/* What applying appended records could cost at worst; reserved when they pass the gate. */
-struct growth {
-    uint64_t entries;
-    uint64_t key_bytes;
-};
-/* ... of one batch that was closed and is not applied. Depth 1: one batch is applied while the next
- * is written. */
+/* What applying one batch could cost at worst, which was closed and is not applied; reserved when
+ * its records passed the gate. Depth 1: one batch is applied while the next is written. */
 struct closed_growth {
     seqno last;
-    struct growth growth;
+    struct state_growth growth;
 };
 #define CLOSED_GROWTH_MAX 4u
 
@@ -39,7 +34,7 @@ struct write {
     struct overlay overlay;
     struct open_group group;
     seqno assigned;                                        /* highest seqno given out */
-    struct growth open_growth;                             /* of the group */
+    struct state_growth open_growth;                       /* of the group */
     struct closed_growth closed_growth[CLOSED_GROWTH_MAX]; /* oldest first */
     uint32_t closed_growth_count;
     struct signal_entry *scratch;
@@ -63,7 +58,8 @@ enum code gate_key(struct write *w, struct slice key, struct id128 *out_key,
                    struct gate_answer *out, struct err *e);
 enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
                         struct gate_answer *out, struct err *e);
-enum code gate_room(struct write *w, const struct growth *more, struct err *e);
+enum code gate_room(struct write *w, const struct state_growth *more, struct err *e);
+void growth_add(struct state_growth *sum, const struct state_growth *more);
 enum code gate_schema(struct write *w, const struct tide_schema_signal *schema,
                       struct signal_type *out, bool *out_exists, struct err *e);
 

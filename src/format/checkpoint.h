@@ -45,7 +45,10 @@
       "up to 4,096 items of one signal type, counted in one bucket of time")               \
     X(BLOCK_EDGE, 10, "edge", "up to 4,096 edges (user, item) of one once or latest type") \
     X(BLOCK_USER_KEYS, 11, "user-keys", "keys and created_at of 4,096 users")              \
-    X(BLOCK_CREATOR_KEYS, 12, "creator-keys", "keys and created_at of 4,096 creators")
+    X(BLOCK_CREATOR_KEYS, 12, "creator-keys", "keys and created_at of 4,096 creators")     \
+    X(BLOCK_ITEM_FIELDS, 13, "item-fields", "creators and fields of 128 items")            \
+    X(BLOCK_USER_FIELDS, 14, "user-fields", "fields of 128 users")                         \
+    X(BLOCK_CREATOR_FIELDS, 15, "creator-fields", "fields of 128 creators")
 enum block_kind {
 #define X(constant, number, name, meaning) constant = number,
     BLOCK_TABLE(X)

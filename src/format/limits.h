@@ -32,6 +32,8 @@
 #define GROUP_RECORDS_MAX 65536u             /* records inside one group record */
 #define PUT_FIELDS_MAX    4096u              /* fields of one put or unset */
 #define PUT_TAGS_MAX      4096u              /* entries of one tag list */
+#define ENTITY_FIELDS_MAX 256u               /* fields of one item, user or creator */
+#define ENTITY_SIZE_MAX   32768u             /* its fields with their names, in a state block */
 
 /* Codec of a batch payload. Only none is written by this version. */
 enum codec { CODEC_NONE = 0, CODEC_LZ4 = 1 };

@@ -174,6 +174,8 @@ static void add_limit_rows(struct text *t)
         {"records of one group", GROUP_RECORDS_MAX},
         {"fields of one put or unset", PUT_FIELDS_MAX},
         {"entries of one tag list", PUT_TAGS_MAX},
+        {"fields of one item, user or creator", ENTITY_FIELDS_MAX},
+        {"... with their names and the creator, bytes", ENTITY_SIZE_MAX},
         {"key, bytes", KEY_SIZE_MAX},
         {"node id, bytes", NODE_ID_SIZE_MAX},
         {"name of a signal type, bytes", SIGNAL_NAME_SIZE_MAX},

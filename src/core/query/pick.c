@@ -168,7 +168,7 @@ bool pick_offer(struct pick *p, const struct candidate *c)
     bool is_full = p->count == p->limit;
     if (is_full && !is_better(p->state, c, &p->heap[0])) return false;
     if (p->after != NULL && !is_behind(p->state, p->after, c)) return false;
-    if (is_left_out(p, c->item)) return false;
+    if (is_left_out(p, c->item) || state_item_is_deleted(p->state, c->item)) return false;
     if (is_full) {
         p->heap[0] = *c;
         sift_down(p);

@@ -2,9 +2,9 @@
  * descending, created_at descending, key bytes ascending. Scores are compared as ranks, which hold
  * a count, a double or a forward-decayed sum of any epoch without rounding one to another.
  *
- * A pick leaves out items that it was told to (excluded keys, items already shown) and, on a later
- * page, every item that does not lie behind the last row of the page before. Memory: k candidates
- * and a set of the items left out. One owner thread.
+ * A pick leaves out deleted items, items that it was told to (excluded keys, items already shown)
+ * and, on a later page, every item that does not lie behind the last row of the page before.
+ * Memory: k candidates and a set of the items left out. One owner thread.
  */
 #ifndef TIDEMARK_CORE_QUERY_PICK_H
 #define TIDEMARK_CORE_QUERY_PICK_H

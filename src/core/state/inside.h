@@ -7,6 +7,7 @@
 #include "core/state/columns.h"
 #include "core/state/dedup.h"
 #include "core/state/edges.h"
+#include "core/state/entities.h"
 #include "core/state/field_index.h"
 #include "core/state/keys.h"
 #include "core/state/meta.h"
@@ -41,6 +42,9 @@ struct state {
     struct keys items;    /* rows: i64 created_at ms */
     struct keys users;    /* likewise */
     struct keys creators; /* likewise */
+    struct entities item_fields;
+    struct entities user_fields;
+    struct entities creator_fields;
     struct columns columns;
     struct windows windows;
     struct edges edges;
@@ -56,5 +60,10 @@ struct state {
 
 /* What the meta block of this moment says. */
 struct meta state_meta(const struct state *s);
+
+/* The effect of an item-put, item-unset, item-delete, user-put or creator-put record; now_ms is the
+ * leader time of its batch. E_LIMIT, E_NOMEMORY: part of the record may have been applied. */
+MUST_CHECK enum code state_apply_entity(struct state *s, const struct record *r, int64_t now_ms,
+                                        struct err *e);
 
 #endif

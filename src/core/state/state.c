@@ -29,6 +29,9 @@ struct state *state_new(struct alloc *alloc, struct id128 cluster, struct stream
     entity_keys_init(&s->items, alloc, BLOCK_ITEM_KEYS, seed);
     entity_keys_init(&s->users, alloc, BLOCK_USER_KEYS, seed);
     entity_keys_init(&s->creators, alloc, BLOCK_CREATOR_KEYS, seed);
+    entities_init(&s->item_fields, alloc, BLOCK_ITEM_FIELDS);
+    entities_init(&s->user_fields, alloc, BLOCK_USER_FIELDS);
+    entities_init(&s->creator_fields, alloc, BLOCK_CREATOR_FIELDS);
     columns_init(&s->columns, alloc);
     windows_init(&s->windows, alloc);
     edges_init(&s->edges, alloc);
@@ -45,6 +48,9 @@ void state_free(struct state *s)
     keys_fini(&s->items);
     keys_fini(&s->users);
     keys_fini(&s->creators);
+    entities_fini(&s->item_fields);
+    entities_fini(&s->user_fields);
+    entities_fini(&s->creator_fields);
     columns_fini(&s->columns);
     windows_fini(&s->windows);
     edges_fini(&s->edges);
@@ -142,6 +148,16 @@ int64_t state_item_created_ms(const struct state *s, uint32_t item)
     return (int64_t)load_u64(keys_row(&s->items, item));
 }
 
+bool state_item_is_deleted(const struct state *s, uint32_t item)
+{
+    return entities_is_deleted(&s->item_fields, item);
+}
+
+uint32_t state_item_live_count(const struct state *s)
+{
+    return s->items.count - s->item_fields.deleted_count;
+}
+
 uint32_t state_user_count(const struct state *s)
 {
     return s->users.count;
@@ -160,6 +176,46 @@ uint32_t state_creator_count(const struct state *s)
 uint32_t state_creator_find(const struct state *s, struct slice key)
 {
     return keys_find(&s->creators, key, keys_hash(&s->creators, key));
+}
+
+struct slice state_creator_key(const struct state *s, uint32_t creator)
+{
+    return keys_key(&s->creators, creator);
+}
+
+/* Keys and fields of one kind of entity. */
+static const struct keys *keys_of(const struct state *s, enum entity_kind kind)
+{
+    if (kind == ENTITY_ITEM) return &s->items;
+    return kind == ENTITY_USER ? &s->users : &s->creators;
+}
+
+static const struct entities *fields_of(const struct state *s, enum entity_kind kind)
+{
+    if (kind == ENTITY_ITEM) return &s->item_fields;
+    return kind == ENTITY_USER ? &s->user_fields : &s->creator_fields;
+}
+
+uint32_t state_entity_find(const struct state *s, enum entity_kind kind, struct slice key)
+{
+    const struct keys *k = keys_of(s, kind);
+    return keys_find(k, key, keys_hash(k, key));
+}
+
+int64_t state_entity_created_ms(const struct state *s, enum entity_kind kind, uint32_t index)
+{
+    return (int64_t)load_u64(keys_row(keys_of(s, kind), index));
+}
+
+struct entity state_entity(const struct state *s, enum entity_kind kind, uint32_t index)
+{
+    return entities_get(fields_of(s, kind), index);
+}
+
+bool state_entity_field(const struct state *s, enum entity_kind kind, uint32_t index,
+                        struct slice name, struct put_field *out)
+{
+    return entities_field(fields_of(s, kind), index, name, out);
 }
 
 /* Does the type keep sums and counts, and the item exist? */
@@ -233,20 +289,30 @@ uint64_t state_bytes(const struct state *s)
            s->edges.map_bytes + field_index_map_bytes(&s->fields);
 }
 
-bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes)
+bool state_can_grow(const struct state *s, const struct state_growth *more)
 {
     uint64_t limit = s->alloc->limit_bytes;
     if (limit == 0) return true;
-    if (entries > limit || key_bytes > limit) return false; /* keeps the sums below from wrapping */
-    uint64_t item_blocks = (s->items.count + entries) / BLOCK_ENTRIES + 1;
-    uint64_t growth = keys_growth_max(&s->items, entries, key_bytes) +
-                      keys_growth_max(&s->users, entries, key_bytes) +
-                      keys_growth_max(&s->creators, entries, key_bytes) +
-                      keys_growth_max(&s->producers, entries, key_bytes) +
-                      dedup_growth_max(&s->dedup, entries) +
-                      columns_growth_max(&s->schema, entries, item_blocks) +
-                      windows_growth_max(&s->windows, entries, item_blocks) +
-                      edges_growth_max(&s->edges, entries);
+    uint64_t entries = more->entries;
+    uint64_t puts = more->puts;
+    uint64_t key_bytes = more->key_bytes;
+    if (entries > limit || key_bytes > limit || puts > UINT32_MAX || more->put_bytes > limit) {
+        return false; /* keeps the sums below from wrapping */
+    }
+    uint64_t items = s->items.count + entries + puts;
+    uint64_t item_blocks = items / BLOCK_ENTRIES + 1;
+    uint64_t growth =
+        keys_growth_max(&s->items, entries + puts, key_bytes) +
+        keys_growth_max(&s->users, entries + puts, key_bytes) +
+        keys_growth_max(&s->creators, puts, puts > 0 ? key_bytes : 0) +
+        entities_growth_max(&s->item_fields, puts, more->put_bytes, items) +
+        entities_growth_max(&s->user_fields, puts, more->put_bytes, s->users.count + puts) +
+        entities_growth_max(&s->creator_fields, puts, more->put_bytes, s->creators.count + puts) +
+        keys_growth_max(&s->producers, entries + puts, key_bytes) +
+        dedup_growth_max(&s->dedup, entries + puts) +
+        columns_growth_max(&s->schema, entries, item_blocks) +
+        windows_growth_max(&s->windows, entries, item_blocks) +
+        edges_growth_max(&s->edges, entries);
     uint64_t used = state_bytes(s);
     return used <= limit && growth <= limit - used;
 }

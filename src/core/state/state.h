@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/types.h"
+#include "core/state/entities.h"
 #include "format/batch.h"
 #include "format/checkpoint.h"
 #include "format/record.h"
@@ -93,7 +94,20 @@ int64_t state_item_created_ms(const struct state *s, uint32_t item);
 uint32_t state_user_count(const struct state *s);
 uint32_t state_user_find(const struct state *s, struct slice key); /* USER_NONE */
 uint32_t state_creator_count(const struct state *s);
-uint32_t state_creator_find(const struct state *s, struct slice key); /* CREATOR_NONE */
+uint32_t state_creator_find(const struct state *s, struct slice key);    /* CREATOR_NONE */
+struct slice state_creator_key(const struct state *s, uint32_t creator); /* borrowed likewise */
+
+/* A deleted item keeps its key, index and signals; no listing shows it. */
+bool state_item_is_deleted(const struct state *s, uint32_t item);
+uint32_t state_item_live_count(const struct state *s); /* items without the deleted ones */
+
+/* What is known of an item, user or creator; the index must exist. */
+uint32_t state_entity_find(const struct state *s, enum entity_kind kind,
+                           struct slice key); /* ENTITY_NONE */
+int64_t state_entity_created_ms(const struct state *s, enum entity_kind kind, uint32_t index);
+struct entity state_entity(const struct state *s, enum entity_kind kind, uint32_t index);
+bool state_entity_field(const struct state *s, enum entity_kind kind, uint32_t index,
+                        struct slice name, struct put_field *out);
 
 /* Decayed score of the item for the type's half-life at at_ms; 0 for an unknown item. */
 double state_score(const struct state *s, uint32_t type_id, uint32_t item, uint32_t halflife,
@@ -120,9 +134,16 @@ uint64_t state_dedup_count(const struct state *s);
 bool state_producer_find(const struct state *s, struct slice producer, uint64_t *out_number,
                          struct write_ref *out_where);
 
-/* Would `entries` more signal entries with key bytes in total surely fit memory_max? The gate asks
- * before a group is appended, so that apply cannot run out. */
-bool state_can_grow(const struct state *s, uint64_t entries, uint64_t key_bytes);
+/* What appended records may add to the state at most. */
+struct state_growth {
+    uint64_t entries;   /* signal entries */
+    uint64_t puts;      /* changes of items, users and creators */
+    uint64_t key_bytes; /* of all keys that these name */
+    uint64_t put_bytes; /* of the fields of the puts */
+};
+/* Would that surely fit memory_max? The gate asks before a group is appended, so that apply cannot
+ * run out. */
+bool state_can_grow(const struct state *s, const struct state_growth *more);
 /* Bytes out of the alloc and in maps; exact when the alloc is this state's own. */
 uint64_t state_bytes(const struct state *s);
 

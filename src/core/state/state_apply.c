@@ -214,6 +214,17 @@ static enum code apply_envelope(struct apply *a, const struct record_envelope *e
     return is_noted ? OK : no_memory(a);
 }
 
+static enum code apply_entity(struct apply *a, const struct record *r)
+{
+    TRY(entries_flush(a)); /* indexes are given in log order */
+    a->has_changed = true;
+    struct err why;
+    enum code code = state_apply_entity(a->state, r, a->base_ms, &why);
+    if (code == OK) return OK;
+    return ERR(a->e, code == E_NOMEMORY ? code : E_HALTED, "record %llu (%s): %s",
+               (unsigned long long)a->at.v, record_kind_name(r->kind), why.text);
+}
+
 static enum code not_in_this_version(const struct apply *a, const struct record *r)
 {
     return ERR(a->e, E_HALTED, "record %llu (%s): its effect is not in this version",
@@ -246,9 +257,9 @@ static enum code apply_plain(struct apply *a, const struct record *r)
     case RECORD_ITEM_PUT:
     case RECORD_ITEM_UNSET:
     case RECORD_ITEM_DELETE:
-    case RECORD_ITEM_PURGE:
     case RECORD_USER_PUT:
-    case RECORD_CREATOR_PUT:
+    case RECORD_CREATOR_PUT: return apply_entity(a, r);
+    case RECORD_ITEM_PURGE:
     case RECORD_EMBEDDING_PUT:
     case RECORD_RELATION_ADD:
     case RECORD_RELATION_REMOVE:

@@ -72,6 +72,22 @@ static enum code load_members(struct state *s, struct block_id id, struct slice 
     return OK;
 }
 
+static enum code load_entities(struct state *s, struct block_id id, struct slice bytes,
+                               struct err *e)
+{
+    struct entity_bounds bounds = {.creator_count = s->creators.count};
+    struct entities *fields = &s->item_fields;
+    bounds.count = s->items.count;
+    if (id.kind == BLOCK_USER_FIELDS) {
+        fields = &s->user_fields;
+        bounds.count = s->users.count;
+    } else if (id.kind == BLOCK_CREATOR_FIELDS) {
+        fields = &s->creator_fields;
+        bounds.count = s->creators.count;
+    }
+    return entities_load(fields, bounds, id, bytes, e);
+}
+
 static enum code load_kind(struct state *s, struct block_id id, struct slice bytes, struct err *e)
 {
     switch (id.kind) {
@@ -87,6 +103,9 @@ static enum code load_kind(struct state *s, struct block_id id, struct slice byt
     case BLOCK_EDGE: return load_edges(s, id, bytes, e);
     case BLOCK_USER_KEYS: return keys_load(&s->users, id, bytes, e);
     case BLOCK_CREATOR_KEYS: return keys_load(&s->creators, id, bytes, e);
+    case BLOCK_ITEM_FIELDS:
+    case BLOCK_USER_FIELDS:
+    case BLOCK_CREATOR_FIELDS: return load_entities(s, id, bytes, e);
     case BLOCK_WINDOW: return windows_load(&s->windows, s->items.count, id, bytes, e);
     default: return ERR(e, E_CORRUPT, "a block of unknown kind %u", id.kind);
     }

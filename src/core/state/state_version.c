@@ -34,7 +34,8 @@ static uint64_t count_blocks_max(const struct state *s)
     uint64_t small = 3; /* meta, schema, members */
     return small + item_blocks + lists * item_blocks + dedup_part_count(&s->dedup) +
            keys_block_count(&s->producers) + s->windows.parts + s->edges.parts +
-           keys_block_count(&s->users) + keys_block_count(&s->creators);
+           keys_block_count(&s->users) + keys_block_count(&s->creators) +
+           s->item_fields.block_count + s->user_fields.block_count + s->creator_fields.block_count;
 }
 
 static void add_held(struct state_version *v, struct block *b)
@@ -112,6 +113,9 @@ struct state_version *state_pin(struct state *s)
     edges_each_block(&s->edges, add_block, v);
     add_list(v, &s->users.blocks, keys_block_count(&s->users));
     add_list(v, &s->creators.blocks, keys_block_count(&s->creators));
+    add_list(v, &s->item_fields.blocks, entities_block_capacity(&s->item_fields));
+    add_list(v, &s->user_fields.blocks, entities_block_capacity(&s->user_fields));
+    add_list(v, &s->creator_fields.blocks, entities_block_capacity(&s->creator_fields));
     return v;
 }
 

@@ -45,7 +45,7 @@ static struct log_chunk *unknown_effect(struct fixture *f)
     uint8_t bytes[1024];
     struct bytes_writer w =
         bytes_writer_of(bytes + BATCH_HEADER_SIZE, sizeof(bytes) - BATCH_HEADER_SIZE);
-    struct record r = {.kind = RECORD_ITEM_DELETE, .as.item_ref.key = slice_of_text("a")};
+    struct record r = {.kind = RECORD_ITEM_PURGE, .as.item_ref.key = slice_of_text("a")};
     struct err e;
     uint64_t time = state_leader_time(f->n.db->state) + 1;
     if (record_encode(&w, &r, (int64_t)hlc_ms(time), &e) != OK) fail_msg("%s", e.text);
@@ -82,7 +82,7 @@ static void a_record_without_a_known_effect_halts_the_node_and_is_never_skipped(
     db_write_chunk(f->n.db, unknown_effect(f));
     steps_run(f->n.env);
     assert_int_equal(f->n.db->condition, DB_HALTED);
-    assert_non_null(strstr(f->n.db->reason.text, "item-delete"));
+    assert_non_null(strstr(f->n.db->reason.text, "item-purge"));
     assert_int_equal(db_applied(f->n.db).seqno.v, applied);
     assert_int_equal(log_durable(f->n.db->log).seqno.v, applied + 1);
     assert_int_equal(steps_node_signal(&f->n, "a"), TIDE_HALTED);
@@ -93,7 +93,7 @@ static void a_record_without_a_known_effect_halts_the_node_and_is_never_skipped(
     steps_node_abandon(&f->n);
     struct err e = {.code = OK};
     assert_int_equal(steps_node_open(&f->n, &f->options, &e), E_HALTED);
-    assert_non_null(strstr(e.text, "item-delete"));
+    assert_non_null(strstr(e.text, "item-purge"));
 }
 
 static void every_start_is_an_epoch_and_the_table_comes_back(void **state)

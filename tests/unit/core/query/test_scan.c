@@ -20,6 +20,7 @@ struct model_item {
     uint64_t positive;
     uint64_t negative;
     double score;
+    bool is_deleted;
     bool was_shown;
     bool has_changed; /* since the listing began */
 };
@@ -135,6 +136,7 @@ static uint32_t sort_model(struct world *w, enum retrieve_order order)
     for (uint32_t i = 0; i < w->item_count; i++) {
         struct model_item *m = &w->items[i];
         m->score = model_score(m, order);
+        if (m->is_deleted) continue;
         if (order == RETRIEVE_TOP && m->positive == 0) continue;
         if (order == RETRIEVE_COUNT && m->views == 0) continue;
         w->sorted[count++] = m;
@@ -189,10 +191,8 @@ static uint32_t page(struct world *w, struct listing *l)
     return count;
 }
 
-static void every_order_equals_a_plain_sort_page_by_page(void **state)
+static void check_every_order(struct world *w)
 {
-    struct world *w = *state;
-    populate(w, ITEMS_MAX);
     static const uint32_t limits[] = {1000, 97, 7};
     struct listing *l = calloc(1, sizeof(*l));
     for (size_t o = 0; o < COUNT_OF(orders); o++) {
@@ -218,6 +218,59 @@ static void every_order_equals_a_plain_sort_page_by_page(void **state)
         }
     }
     free(l);
+}
+
+static void every_order_equals_a_plain_sort_page_by_page(void **state)
+{
+    struct world *w = *state;
+    populate(w, ITEMS_MAX);
+    check_every_order(w);
+}
+
+/* Deleted items are in no listing of any order, and come back with the next put. */
+static void deleted_items_are_left_out(void **state)
+{
+    struct world *w = *state;
+    static const enum retrieve_order others[] = {RETRIEVE_DECAYED, RETRIEVE_TRENDING,
+                                                 RETRIEVE_RISING};
+    populate(w, 3000);
+    for (uint32_t i = 0; i < w->item_count; i += 1 + (uint32_t)random_below(&w->random, 4)) {
+        w->items[i].is_deleted = true;
+        struct record r = {.kind = RECORD_ITEM_DELETE};
+        r.as.item_ref.key = slice_of_text(w->items[i].key);
+        state_log_record(&w->log, &r);
+    }
+    for (uint32_t i = 0; i < 40; i++) { /* of the last hour, so that some are trending */
+        event(w, VIEW, i % 20, START_MS);
+    }
+    apply(w);
+    check_every_order(w);
+    struct listing *l = calloc(1, sizeof(*l));
+    for (size_t o = 0; o < COUNT_OF(others); o++) {
+        memset(l, 0, sizeof(*l));
+        l->request = (struct retrieve_request){
+            .order = others[o], .type_id = VIEW, .limit = 100, .now_ms = START_MS + 1000};
+        for (uint32_t got; (got = page(w, l)) > 0;) {
+            for (uint32_t i = 0; i < got; i++) {
+                assert_false(w->items[l->rows[i].item].is_deleted);
+            }
+        }
+    }
+    free(l);
+    static const uint8_t none[] = {0};
+    for (uint32_t i = 0; i < w->item_count; i++) {
+        struct model_item *m = &w->items[i];
+        if (!m->is_deleted) continue;
+        m->is_deleted = false;
+        struct record r = {.kind = RECORD_ITEM_PUT};
+        r.as.put = (struct record_put){.key = slice_of_text(m->key),
+                                       .has_created = 1,
+                                       .created_ms = m->created_ms,
+                                       .fields = slice_of(none, sizeof(none))};
+        state_log_record(&w->log, &r);
+    }
+    apply(w);
+    check_every_order(w);
 }
 
 /* Pages while events of all types arrive: nothing comes twice, and whatever did not change since
@@ -366,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_order_equals_a_plain_sort_page_by_page, begin, end),
+        cmocka_unit_test_setup_teardown(deleted_items_are_left_out, begin, end),
         cmocka_unit_test_setup_teardown(a_thousand_pages_while_writing_repeat_and_miss_nothing,
                                         begin, end),
         cmocka_unit_test_setup_teardown(a_decayed_listing_survives_negative_weights, begin, end),

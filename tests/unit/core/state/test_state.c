@@ -85,8 +85,14 @@ static void growth_that_is_promised_fits(void **state)
     alloc_init(&alloc, 64 * MIB);
     state_log_init(&log, START_MS);
     struct state *s = state_log_state(&log, &alloc);
-    assert_false(state_can_grow(s, UINT64_MAX, 1));
-    assert_false(state_can_grow(s, 1, UINT64_MAX));
+    const struct state_growth absurd[] = {{.entries = UINT64_MAX},
+                                          {.puts = UINT64_MAX},
+                                          {.key_bytes = UINT64_MAX},
+                                          {.put_bytes = UINT64_MAX}};
+    for (size_t i = 0; i < COUNT_OF(absurd); i++) {
+        assert_false(state_can_grow(s, &absurd[i]));
+    }
+    struct state_growth more = {.entries = ENTRIES, .key_bytes = ENTRIES * KEY_BYTES};
     for (uint32_t id = 1; id <= 4; id++) {
         char name[8];
         snprintf(name, sizeof(name), "t%u", id);
@@ -96,7 +102,7 @@ static void growth_that_is_promised_fits(void **state)
     state_log_apply(&log, 0, 1, s);
     uint32_t item = 0;
     struct state_version *v = NULL;
-    while (state_can_grow(s, ENTRIES, ENTRIES * KEY_BYTES)) {
+    while (state_can_grow(s, &more)) {
         for (uint32_t i = 0; i < ENTRIES; i++) {
             char key[16];
             int size = snprintf(key, sizeof(key), "%012u", item++);
@@ -122,12 +128,59 @@ static void growth_that_is_promised_fits(void **state)
     assert_int_equal(atomic_load(&alloc.used_bytes), 0);
 }
 
+/* The same for items that are put, with fields, while versions hold every block now and then. */
+static void growth_of_puts_that_is_promised_fits(void **state)
+{
+    (void)state;
+    enum { PUTS = 100, VALUE_SIZE = 300 };
+    static uint8_t value[VALUE_SIZE];
+    struct alloc alloc;
+    struct state_log log;
+    alloc_init(&alloc, 24 * MIB);
+    state_log_init(&log, START_MS);
+    struct state *s = state_log_state(&log, &alloc);
+    struct state_version *v = NULL;
+    struct state_growth more = {
+        .puts = PUTS, .key_bytes = PUTS * 32, .put_bytes = PUTS * (VALUE_SIZE + 32)};
+    uint32_t item = 0;
+    while (state_can_grow(s, &more)) {
+        for (uint32_t i = 0; i < PUTS; i++) {
+            uint8_t room[VALUE_SIZE + 16];
+            char key[16];
+            int size = snprintf(key, sizeof(key), "%012u", (item++ * 7919u) % 100003u);
+            struct bytes_writer w = bytes_writer_of(room, sizeof(room));
+            struct put_field field = {.name = slice_of_text("v"),
+                                      .tag = PUT_TEXT,
+                                      .text = slice_of(value, item % VALUE_SIZE)};
+            bytes_write_varint(&w, 1);
+            put_field_write(&w, &field);
+            struct record r = {.kind = RECORD_ITEM_PUT};
+            r.as.put = (struct record_put){.key = slice_of(key, (size_t)size),
+                                           .creator = slice_of(key, (size_t)size),
+                                           .fields = bytes_written_slice(&w)};
+            state_log_record(&log, &r);
+        }
+        size_t i = state_log_seal(&log);
+        state_log_apply(&log, i, i + 1, s); /* gives up when memory is refused */
+        assert_true(state_bytes(s) <= 24 * MIB);
+        state_version_free(v);
+        v = item % 500 == 0 ? state_pin(s) : NULL;
+    }
+    print_message("%u puts in %.1f of 24 MiB\n", item, (double)state_bytes(s) / (double)MIB);
+    assert_true(state_bytes(s) > 4 * MIB); /* the bound is not absurd */
+    state_version_free(v);
+    state_free(s);
+    state_log_fini(&log);
+    assert_int_equal(atomic_load(&alloc.used_bytes), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_state_answers_every_question),
         cmocka_unit_test(unknown_things_are_zero),
         cmocka_unit_test(growth_that_is_promised_fits),
+        cmocka_unit_test(growth_of_puts_that_is_promised_fits),
     };
     return cmocka_run_group_tests_name("core/state/state", tests, NULL, NULL);
 }

@@ -181,10 +181,9 @@ static void quiet_kinds_are_applied(void **state)
 /* Kinds without an effect in this version stop the state; the error names kind and seqno. */
 static void kinds_without_effect_stop_apply(void **state)
 {
-    static const enum record_kind kinds[] = {
-        RECORD_ITEM_PUT,        RECORD_ITEM_UNSET,   RECORD_ITEM_DELETE,   RECORD_ITEM_PURGE,
-        RECORD_USER_PUT,        RECORD_CREATOR_PUT,  RECORD_EMBEDDING_PUT, RECORD_RELATION_ADD,
-        RECORD_RELATION_REMOVE, RECORD_SESSION_OPEN, RECORD_SESSION_CLOSE};
+    static const enum record_kind kinds[] = {RECORD_ITEM_PURGE,   RECORD_EMBEDDING_PUT,
+                                             RECORD_RELATION_ADD, RECORD_RELATION_REMOVE,
+                                             RECORD_SESSION_OPEN, RECORD_SESSION_CLOSE};
     struct sample_memory memory;
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         void *fresh = NULL;

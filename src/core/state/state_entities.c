@@ -1,0 +1,96 @@
+/* state_entities: what the records about items, users and creators change: keys are interned,
+ * created_at and fields are set, an item is deleted. The write gate judged all of it; what cannot
+ * be applied all the same is an error that stops the node.
+ *
+ * An item that was deleted and is put again is a new item under its old key: its fields and creator
+ * are those of that put alone and its created_at is the put's. Its signals were never gone. */
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "core/state/inside.h"
+
+static enum code no_memory(struct err *e)
+{
+    return ERR(e, E_NOMEMORY, "no memory for an item, user or creator");
+}
+
+/* The index of a key, which is added when it is not there. KEYS_NONE: memory is refused. */
+static uint32_t intern(struct keys *k, struct slice key, int64_t created_ms, bool *out_is_new)
+{
+    uint64_t hash = keys_hash(k, key);
+    uint32_t index = keys_find(k, key, hash);
+    *out_is_new = index == KEYS_NONE;
+    return *out_is_new ? keys_add(k, key, hash, &created_ms) : index;
+}
+
+static bool set_created(struct keys *k, uint32_t index, int64_t created_ms)
+{
+    if ((int64_t)load_u64(keys_row(k, index)) == created_ms) return true;
+    uint8_t *row = keys_row_writable(k, index);
+    if (row == NULL) return false;
+    store_u64(row, (uint64_t)created_ms);
+    return true;
+}
+
+static enum code put_item(struct state *s, const struct record_put *put, int64_t now_ms,
+                          struct err *e)
+{
+    int64_t created_ms = put->has_created != 0 ? put->created_ms : now_ms;
+    bool is_new;
+    uint32_t item = intern(&s->items, put->key, created_ms, &is_new);
+    if (item == KEYS_NONE) return no_memory(e);
+    struct entity_change change = {.is_fresh = entities_is_deleted(&s->item_fields, item),
+                                   .creator = ENTITY_NONE,
+                                   .fields = put->fields};
+    bool is_created = put->has_created != 0 || change.is_fresh;
+    if (!is_new && is_created && !set_created(&s->items, item, created_ms)) return no_memory(e);
+    if (put->creator.size > 0) {
+        change.creator = intern(&s->creators, put->creator, now_ms, &is_new);
+        if (change.creator == KEYS_NONE) return no_memory(e);
+    }
+    return entities_change(&s->item_fields, item, &change, e);
+}
+
+static enum code put_other(struct keys *k, struct entities *fields, const struct record_put *put,
+                           int64_t now_ms, struct err *e)
+{
+    bool is_new;
+    uint32_t index = intern(k, put->key, now_ms, &is_new);
+    if (index == KEYS_NONE) return no_memory(e);
+    struct entity_change change = {.creator = ENTITY_NONE, .fields = put->fields};
+    return entities_change(fields, index, &change, e);
+}
+
+/* What is not there cannot lose anything. */
+static uint32_t find_live_item(const struct state *s, struct slice key)
+{
+    uint32_t item = keys_find(&s->items, key, keys_hash(&s->items, key));
+    if (item == KEYS_NONE || entities_is_deleted(&s->item_fields, item)) return KEYS_NONE;
+    return item;
+}
+
+static enum code unset_item(struct state *s, const struct record_unset *unset, struct err *e)
+{
+    uint32_t item = find_live_item(s, unset->key);
+    if (item == KEYS_NONE) return OK;
+    struct entity_change change = {
+        .creator = ENTITY_NONE, .fields = unset->names, .is_names = true};
+    return entities_change(&s->item_fields, item, &change, e);
+}
+
+static enum code delete_item(struct state *s, struct slice key, struct err *e)
+{
+    uint32_t item = find_live_item(s, key);
+    if (item == KEYS_NONE) return OK;
+    return entities_delete(&s->item_fields, item) ? OK : no_memory(e);
+}
+
+enum code state_apply_entity(struct state *s, const struct record *r, int64_t now_ms, struct err *e)
+{
+    const struct record_put *put = &r->as.put;
+    if (r->kind == RECORD_ITEM_PUT) return put_item(s, put, now_ms, e);
+    if (r->kind == RECORD_ITEM_UNSET) return unset_item(s, &r->as.unset, e);
+    if (r->kind == RECORD_ITEM_DELETE) return delete_item(s, r->as.item_ref.key, e);
+    if (r->kind == RECORD_USER_PUT) return put_other(&s->users, &s->user_fields, put, now_ms, e);
+    ASSERT(r->kind == RECORD_CREATOR_PUT);
+    return put_other(&s->creators, &s->creator_fields, put, now_ms, e);
+}
