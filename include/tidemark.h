@@ -216,6 +216,16 @@ struct tide_schema_signal {
     bool is_negative;
 };
 
+/* What a declared field of items holds. tag: one or several byte strings of at most 255 bytes,
+ * asked for by = != in. num: numbers as doubles, booleans as 0 and 1. time: whole milliseconds.
+ * text: words, which `where` does not look into. */
+enum tide_field_kind {
+    TIDE_FIELD_TAG = 1,
+    TIDE_FIELD_NUM = 2,
+    TIDE_FIELD_TIME = 3,
+    TIDE_FIELD_TEXT = 4,
+};
+
 struct tide_retrieve {
     struct tide_bytes profile; /* "new" "top" "hot" "best" "controversial" "trending"
                                   "rising" "most_viewed" "decayed:view" */
@@ -253,6 +263,10 @@ int32_t tide_run_end(tide_run *run);
 int32_t tide_run_unsignal(tide_run *run, struct tide_bytes type, struct tide_bytes item,
                           struct tide_bytes user);
 int32_t tide_run_schema_signal(tide_run *run, const struct tide_schema_signal *schema);
+/* Declare a field of items, so that `where` can ask for it; items that have it already are indexed
+ * before the call is answered. At most 64 fields; a name is a letter and up to 63 characters of
+ * A-Z a-z 0-9 . _ -. The same declaration again has no effect; with another kind: TIDE_SCHEMA. */
+int32_t tide_run_schema_field(tide_run *run, struct tide_bytes name, enum tide_field_kind kind);
 /* Move a producer on to `number` without an effect (a line that was skipped). */
 int32_t tide_run_producer_skip(tide_run *run, struct tide_bytes producer, uint64_t number);
 int32_t tide_run_producer(tide_run *run, struct tide_bytes producer); /* -> integer, 0 unknown */
@@ -267,7 +281,7 @@ int32_t tide_run_rate(tide_run *run, struct tide_bytes type, struct tide_bytes i
 int32_t tide_run_trend(tide_run *run, struct tide_bytes type, struct tide_bytes item,
                        int64_t at_ms);
 int32_t tide_run_retrieve(tide_run *run, const struct tide_retrieve *request); /* -> items */
-int32_t tide_run_schema_show(tide_run *run); /* -> text, a line a type */
+int32_t tide_run_schema_show(tide_run *run); /* -> text, a line a type, then a line a field */
 int32_t tide_run_position(tide_run *run);    /* -> position (applied) */
 /* at_seqno 0: the applied position of the moment; else a recent mark. -> digest */
 int32_t tide_run_digest(tide_run *run, uint64_t at_seqno);
@@ -514,6 +528,8 @@ enum tide_code tide_signals(tide_db *db, const struct tide_signal *signals, size
                             struct tide_position *out, struct tide_err *e);
 enum tide_code tide_schema_signal(tide_db *db, const struct tide_schema_signal *schema,
                                   struct tide_position *out, struct tide_err *e);
+enum tide_code tide_schema_field(tide_db *db, struct tide_bytes name, enum tide_field_kind kind,
+                                 struct tide_position *out, struct tide_err *e);
 enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                           int64_t at_ms, double *out, struct tide_err *e);
 enum tide_code tide_count(tide_db *db, struct tide_bytes type, struct tide_bytes item,

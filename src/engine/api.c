@@ -381,6 +381,18 @@ enum tide_code tide_schema_signal(tide_db *db, const struct tide_schema_signal *
     return code;
 }
 
+enum tide_code tide_schema_field(tide_db *db, struct tide_bytes name, enum tide_field_kind kind,
+                                 struct tide_position *out, struct tide_err *e)
+{
+    tide_run *run = new_run(e);
+    if (!run) return TIDE_NOMEMORY;
+    const struct tide_result *result = NULL;
+    enum tide_code code = execute_one(db, run, tide_run_schema_field(run, name, kind), &result, e);
+    if (code == TIDE_OK && out) *out = result->as.position;
+    tide_run_free(run);
+    return code;
+}
+
 enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                           int64_t at_ms, double *out, struct tide_err *e)
 {

@@ -11,7 +11,8 @@ bool overlay_init(struct overlay *o)
     map_init(&o->key_map);
     o->producers = calloc(PENDING_PRODUCERS_MAX, sizeof(*o->producers));
     o->types = calloc(PENDING_TYPES_MAX, sizeof(*o->types));
-    return o->producers && o->types;
+    o->fields = calloc(FIELDS_MAX, sizeof(*o->fields));
+    return o->producers && o->types && o->fields;
 }
 
 void overlay_fini(struct overlay *o)
@@ -20,6 +21,7 @@ void overlay_fini(struct overlay *o)
     free(o->keys);
     free(o->producers);
     free(o->types);
+    free(o->fields);
 }
 
 static uint64_t key_hash(const struct id128 *key)
@@ -148,6 +150,23 @@ bool overlay_add_type(struct overlay *o, const struct signal_type *type, seqno s
     return true;
 }
 
+const struct schema_field *overlay_find_field(const struct overlay *o, struct slice name,
+                                              seqno *out)
+{
+    for (uint32_t i = 0; i < o->field_count; i++) {
+        if (!slice_equal(slice_of_text(o->fields[i].field.name), name)) continue;
+        *out = o->fields[i].seqno;
+        return &o->fields[i].field;
+    }
+    return NULL;
+}
+
+void overlay_add_field(struct overlay *o, const struct schema_field *field, seqno s)
+{
+    ASSERT(o->field_count < FIELDS_MAX);
+    o->fields[o->field_count++] = (struct pending_field){.field = *field, .seqno = s};
+}
+
 void overlay_applied(struct overlay *o, seqno applied)
 {
     while (o->key_head != o->key_tail && key_at(o, o->key_head)->seqno.v <= applied.v) {
@@ -168,4 +187,9 @@ void overlay_applied(struct overlay *o, seqno applied)
         if (o->types[i].seqno.v > applied.v) o->types[kept++] = o->types[i];
     }
     o->type_count = kept;
+    kept = 0;
+    for (uint32_t i = 0; i < o->field_count; i++) {
+        if (o->fields[i].seqno.v > applied.v) o->fields[kept++] = o->fields[i];
+    }
+    o->field_count = kept;
 }

@@ -1,5 +1,6 @@
 /* overlay: what the gate must know of records that are appended and not applied yet: idempotency
- * keys, producer numbers, new signal types. Entries leave when their record is applied. */
+ * keys, producer numbers, new signal types and fields. Entries leave when their record is applied.
+ */
 #ifndef TIDEMARK_ENGINE_OVERLAY_H
 #define TIDEMARK_ENGINE_OVERLAY_H
 
@@ -20,6 +21,10 @@ struct pending_type {
     struct signal_type type;
     seqno seqno;
 };
+struct pending_field {
+    struct schema_field field;
+    seqno seqno;
+};
 
 #define PENDING_PRODUCERS_MAX 256u
 #define PENDING_TYPES_MAX     64u
@@ -34,6 +39,8 @@ struct overlay {
     uint32_t producer_count;
     struct pending_type *types;
     uint32_t type_count;
+    struct pending_field *fields; /* room for FIELDS_MAX, all there can be */
+    uint32_t field_count;
 };
 
 MUST_CHECK bool overlay_init(struct overlay *o);
@@ -50,5 +57,8 @@ const struct pending_producer *overlay_find_producer(const struct overlay *o, st
 MUST_CHECK bool overlay_set_producer(struct overlay *o, struct slice id, uint64_t number, seqno s);
 const struct signal_type *overlay_find_type(const struct overlay *o, struct slice name, seqno *out);
 MUST_CHECK bool overlay_add_type(struct overlay *o, const struct signal_type *type, seqno s);
+const struct schema_field *overlay_find_field(const struct overlay *o, struct slice name,
+                                              seqno *out);
+void overlay_add_field(struct overlay *o, const struct schema_field *field, seqno s);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "core/query/trend.h"
+#include "core/state/schema.h"
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
 #include "engine/read_items.h"
@@ -213,12 +214,17 @@ static void describe_type(struct text *t, const struct signal_type *type)
 static enum code do_schema_show(struct db *db, struct tide_run *run, struct op *op, struct err *e)
 {
     uint32_t count = state_type_count(db->state);
-    size_t capacity = 256 * ((size_t)count + 1);
+    uint32_t field_count = state_field_count(db->state);
+    size_t capacity = 256 * ((size_t)count + field_count + 1);
     char *bytes = run_take(run, capacity);
     if (!bytes) return no_memory(e);
     struct text t = text_of(bytes, capacity);
     for (uint32_t id = 1; id <= count; id++) {
         describe_type(&t, state_type_by_id(db->state, id));
+    }
+    for (uint32_t id = 1; id <= field_count; id++) {
+        const struct schema_field *field = state_field_by_id(db->state, id);
+        text_add(&t, "FIELD %s %s\n", field->name, schema_field_kind_name(field->kind));
     }
     op->result.kind = TIDE_RESULT_TEXT;
     op->result.as.text = (struct tide_bytes){t.data, t.size};

@@ -210,6 +210,11 @@ int32_t tide_run_schema_signal(tide_run *run, const struct tide_schema_signal *s
     return index;
 }
 
+int32_t tide_run_schema_field(tide_run *run, struct tide_bytes name, enum tide_field_kind kind)
+{
+    return add_plain(run, OP_SCHEMA_FIELD, name, no_bytes, (uint64_t)kind, 0);
+}
+
 int32_t tide_run_producer_skip(tide_run *run, struct tide_bytes producer, uint64_t number)
 {
     int32_t index = add_plain(run, OP_PRODUCER_SKIP, no_bytes, no_bytes, number, 0);

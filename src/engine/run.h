@@ -16,6 +16,7 @@ enum op_kind {
     OP_GROUP_END,
     OP_UNSIGNAL,
     OP_SCHEMA_SIGNAL,
+    OP_SCHEMA_FIELD,
     OP_PRODUCER_SKIP,
     OP_PRODUCER,
     OP_SCORE,
@@ -41,7 +42,7 @@ bool op_is_write(enum op_kind kind); /* takes the gate; refused on followers */
 
 /* One signal as given; slices are borrowed from the caller until completion. */
 struct op_entry {
-    struct slice type; /* also: profile, schema name */
+    struct slice type; /* also: profile, schema name, field name */
     struct slice item;
     struct slice user; /* also: window */
     struct slice key;  /* idempotency key of this entry */
@@ -57,7 +58,7 @@ struct op {
     struct op_entry entry;
     struct slice record_key; /* covers the whole record; also: cursor */
     struct slice producer;
-    uint64_t number;                        /* producer number; seqno; limit */
+    uint64_t number;                        /* producer number; seqno; limit; field kind */
     const struct tide_transport *transport; /* borrowed; NULL: TCP */
     void *more; /* entries, excludes or schema: malloc'ed, freed at reset */
     struct tide_result result;

@@ -467,6 +467,32 @@ static enum code do_schema(struct write *w, struct tide_run *run, struct op *op,
     return OK;
 }
 
+static enum code do_field(struct write *w, struct tide_run *run, struct op *op, struct err *e)
+{
+    struct schema_field field;
+    bool exists;
+    TRY(gate_field(w, op->entry.type, op->number, &field, &exists, e));
+    if (exists) {
+        seqno pending = state_position(w->db->state).seqno;
+        (void)overlay_find_field(&w->overlay, slice_of_text(field.name), &pending);
+        accept(run, op, pending);
+        op->result.is_duplicate = true;
+        return OK;
+    }
+    struct record r = {
+        .kind = RECORD_SCHEMA,
+        .as.schema = {.subject = SCHEMA_FIELD,
+                      .id = field.id,
+                      .name = slice_of_text(field.name),
+                      .field_kind = field.kind},
+    };
+    e->text[0] = '\0';
+    TRY(group_add(w, &r, false, e));
+    overlay_add_field(&w->overlay, &field, w->assigned);
+    accept(run, op, w->assigned);
+    return OK;
+}
+
 static enum code do_producer_skip(struct write *w, struct tide_run *run, struct op *op,
                                   struct err *e)
 {
@@ -497,6 +523,7 @@ static enum code do_op(struct write *w, struct tide_run *run, struct op *op, str
     case OP_SIGNALS: return do_signals(w, run, op, e);
     case OP_UNSIGNAL: return do_unsignal(w, op, e);
     case OP_SCHEMA_SIGNAL: return do_schema(w, run, op, e);
+    case OP_SCHEMA_FIELD: return do_field(w, run, op, e);
     case OP_PRODUCER_SKIP: return do_producer_skip(w, run, op, e);
     case OP_GROUP_END: return ERR(e, E_INVALID, "a group was ended that was not begun");
     default: break;

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "core/state/schema.h"
 #include "engine/write_internal.h"
 
 /* Times are milliseconds; what looks like another unit is refused, naming the guess. */
@@ -244,6 +245,40 @@ enum code gate_schema(struct write *w, const struct tide_schema_signal *schema,
     uint32_t count = state_type_count(w->db->state) + w->overlay.type_count;
     if (count >= SIGNAL_TYPES_MAX) {
         return ERR(e, E_LIMIT, "%u signal types exist, which is the limit", count);
+    }
+    out->id = count + 1;
+    return OK;
+}
+
+enum code gate_field(struct write *w, struct slice name, uint64_t kind, struct schema_field *out,
+                     bool *out_exists, struct err *e)
+{
+    if (!schema_field_name_is_valid(name)) {
+        return ERR(e, E_LIMIT,
+                   "a field's name is a letter and up to %u characters of A-Z a-z 0-9 . _ -, and "
+                   "none of the words of WHERE: and or not in true false creator created_at",
+                   FIELD_NAME_SIZE_MAX - 1);
+    }
+    if (kind < SCHEMA_FIELD_TAG || kind > SCHEMA_FIELD_TEXT) {
+        return ERR(e, E_INVALID, "unknown field kind %llu: 1 tag, 2 num, 3 time, 4 text",
+                   (unsigned long long)kind);
+    }
+    *out = (struct schema_field){.kind = (uint8_t)kind};
+    memcpy(out->name, name.data, name.size);
+    seqno pending;
+    const struct schema_field *known = state_field_by_name(w->db->state, name);
+    if (!known) known = overlay_find_field(&w->overlay, name, &pending);
+    *out_exists = known != NULL;
+    if (known) {
+        out->id = known->id;
+        if (known->kind == out->kind) return OK;
+        return ERR(e, E_SCHEMA,
+                   "field \"%s\" exists with the kind %s; changing it is not in this version",
+                   known->name, schema_field_kind_name(known->kind));
+    }
+    uint32_t count = state_field_count(w->db->state) + w->overlay.field_count;
+    if (count >= FIELDS_MAX) {
+        return ERR(e, E_LIMIT, "%u fields exist, which is the limit", count);
     }
     out->id = count + 1;
     return OK;

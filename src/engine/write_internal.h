@@ -62,6 +62,8 @@ enum code gate_room(struct write *w, const struct state_growth *more, struct err
 void growth_add(struct state_growth *sum, const struct state_growth *more);
 enum code gate_schema(struct write *w, const struct tide_schema_signal *schema,
                       struct signal_type *out, bool *out_exists, struct err *e);
+enum code gate_field(struct write *w, struct slice name, uint64_t kind, struct schema_field *out,
+                     bool *out_exists, struct err *e);
 
 /* --- group: encoding --- */
 /* Encode one record as the next of the group. E_BUSY: the group has no room, close it first;

@@ -51,8 +51,10 @@ static const struct command table[] = {
      "name [HALFLIFE d[,d]] [WINDOWS 1h,24h,7d,30d,all] [MODE count|once|latest] "
      "[POLARITY + | -]",
      "Declare a signal type."},
+    {"SCHEMA.FIELD", NULL, 3, WRITE | COMMAND_NOT_IN_MULTI, handle_schema_field, "Schema",
+     "name tag|num|time|text", "Declare a field of items, so that WHERE can ask for it."},
     {"SCHEMA.SHOW", NULL, 1, READ, handle_schema_show, "Schema", "",
-     "The signal types, one line each."},
+     "The signal types, one line each, then the fields."},
     {"PRODUCER.GET", NULL, 2, READ, handle_producer_get, "Producers", "id",
      "The last number taken from a producer; 0 for an unknown one."},
     {"PRODUCER.SKIP", NULL, 3, WRITE | COMMAND_NOT_IN_MULTI, handle_producer_skip, "Producers",
@@ -344,11 +346,11 @@ bool commands_is_alone(const struct conn *c, const struct command *command)
 static bool is_of_later_version(struct slice name)
 {
     static const char *const later[] = {
-        "ITEM.PUT",      "ITEM.GET",     "ITEM.DEL",       "ITEM.EMBED",    "USER.PUT",  "USER.GET",
-        "USER.EMBED",    "CREATOR.PUT",  "CREATOR.GET",    "CREATOR.EMBED", "REL.ADD",   "REL.DEL",
-        "REL.LIST",      "SESSION.OPEN", "SESSION.INFO",   "SESSION.CLOSE", "SEARCH",    "SIMILAR",
-        "SCHEMA.VECTOR", "SCHEMA.FIELD", "SCHEMA.PROFILE", "TAIL",          "SLOT.DROP", "PLAN",
-        "PROMOTE",       "HANDOVER",     "TOPOLOGY",
+        "ITEM.PUT",      "ITEM.GET",       "ITEM.DEL",     "ITEM.EMBED",    "USER.PUT", "USER.GET",
+        "USER.EMBED",    "CREATOR.PUT",    "CREATOR.GET",  "CREATOR.EMBED", "REL.ADD",  "REL.DEL",
+        "REL.LIST",      "SESSION.OPEN",   "SESSION.INFO", "SESSION.CLOSE", "SEARCH",   "SIMILAR",
+        "SCHEMA.VECTOR", "SCHEMA.PROFILE", "TAIL",         "SLOT.DROP",     "PLAN",     "PROMOTE",
+        "HANDOVER",      "TOPOLOGY",
     };
     for (size_t i = 0; i < COUNT_OF(later); i++) {
         if (text_equal_nocase(name, later[i])) return true;

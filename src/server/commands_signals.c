@@ -123,6 +123,24 @@ void handle_schema_signal(struct call *call)
     answer_write(call, tide_run_schema_signal(call->turn->run, &o.schema), &o);
 }
 
+void handle_schema_field(struct call *call)
+{
+    static const char *const kinds[] = {"tag", "num", "time", "text"};
+    size_t kind = 0;
+    while (kind < COUNT_OF(kinds) && !text_equal_nocase(call->words[2], kinds[kind])) {
+        kind++;
+    }
+    if (kind == COUNT_OF(kinds)) {
+        char shown[SHOWN_SIZE];
+        call_fail(call, TIDE_INVALID, "unknown kind '%s' of a field: tag, num, time or text",
+                  call_show(shown, call->words[2]));
+        return;
+    }
+    int32_t op = tide_run_schema_field(call->turn->run, bytes_of(call->words[1]),
+                                       (enum tide_field_kind)(kind + TIDE_FIELD_TAG));
+    call_answer(call, op, render_token);
+}
+
 void handle_schema_show(struct call *call)
 {
     if (call->is_dry) return;

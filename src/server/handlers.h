@@ -10,6 +10,7 @@ void handle_signal(struct call *call);
 void handle_signals(struct call *call);
 void handle_unsignal(struct call *call);
 void handle_schema_signal(struct call *call);
+void handle_schema_field(struct call *call);
 void handle_schema_show(struct call *call);
 void handle_producer_get(struct call *call);
 void handle_producer_skip(struct call *call);

@@ -51,6 +51,12 @@ const struct schema_field *schema_field_find(const struct schema *s, struct slic
     return NULL;
 }
 
+const char *schema_field_kind_name(uint8_t kind)
+{
+    static const char *const names[] = {"unknown", "tag", "num", "time", "text"};
+    return names[kind < COUNT_OF(names) ? kind : 0];
+}
+
 static bool is_letter(uint8_t c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

@@ -44,6 +44,8 @@ static inline const struct schema_field *schema_field(const struct schema *s, ui
     return id - 1 < s->field_count ? &s->fields[id - 1] : NULL;
 }
 const struct schema_field *schema_field_find(const struct schema *s, struct slice name);
+/* "tag" "num" "time" "text"; "unknown". */
+const char *schema_field_kind_name(uint8_t kind);
 /* What WHERE can name: a letter, then letters, digits, dot, underscore, minus, at most
  * FIELD_NAME_SIZE_MAX in all; no word that WHERE itself uses. */
 bool schema_field_name_is_valid(struct slice name);

@@ -767,6 +767,12 @@ int32_t tide_run_schema_signal(tide_run *run, const struct tide_schema_signal *s
     return index_of(run);
 }
 
+int32_t tide_run_schema_field(tide_run *run, struct tide_bytes name, enum tide_field_kind kind)
+{
+    add(run, FAKE_SCHEMA)->line = line_of("field %.*s %d", SHOW(name), (int)kind);
+    return index_of(run);
+}
+
 int32_t tide_run_producer_skip(tide_run *run, struct tide_bytes producer, uint64_t number)
 {
     struct fake_op *op = add(run, FAKE_SKIP);

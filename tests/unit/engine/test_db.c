@@ -88,6 +88,10 @@ static int32_t add_schema(tide_run *run)
     struct tide_schema_signal schema = {.name = name};
     return tide_run_schema_signal(run, &schema);
 }
+static int32_t add_field(tide_run *run)
+{
+    return tide_run_schema_field(run, name, TIDE_FIELD_TAG);
+}
 static int32_t add_skip(tide_run *run)
 {
     return tide_run_producer_skip(run, name, 1);
@@ -119,8 +123,8 @@ static void a_follower_without_its_leader_refuses_writes_and_has_nothing_to_read
     for (int life = 0; life < 2; life++) {
         assert_int_equal(open_with(&options, &db, &report, &e), TIDE_OK);
         assert_int_equal(report.role, TIDE_ROLE_FOLLOWER);
-        int32_t (*const writes[])(tide_run *) = {add_signal,   add_signals, add_group,
-                                                 add_unsignal, add_schema,  add_skip};
+        int32_t (*const writes[])(tide_run *) = {add_signal, add_signals, add_group, add_unsignal,
+                                                 add_schema, add_field,   add_skip};
         int32_t (*const reads[])(tide_run *) = {
             add_score,      add_retrieve,         add_digest,          tide_run_position,
             tide_run_items, tide_run_schema_show, tide_run_checkpoint, tide_run_log_seal};

@@ -142,6 +142,27 @@ static void the_tables_of_producers_and_types_have_an_end(void **state)
     overlay_fini(&o);
 }
 
+static void a_field_is_found_until_its_record_is_applied(void **state)
+{
+    (void)state;
+    struct overlay o = made();
+    for (uint32_t i = 0; i < FIELDS_MAX; i++) {
+        struct schema_field field = {.id = i + 1, .kind = SCHEMA_FIELD_NUM};
+        assert_true(snprintf(field.name, sizeof(field.name), "f%u", i) > 0);
+        overlay_add_field(&o, &field, seqno_of(100 + i));
+    }
+    seqno at;
+    assert_int_equal(overlay_find_field(&o, slice_of_text("f63"), &at)->id, 64);
+    assert_int_equal(at.v, 163);
+    assert_null(overlay_find_field(&o, slice_of_text("f"), &at));
+    overlay_applied(&o, seqno_of(162));
+    assert_int_equal(o.field_count, 1);
+    assert_non_null(overlay_find_field(&o, slice_of_text("f63"), &at));
+    overlay_applied(&o, seqno_of(163));
+    assert_null(overlay_find_field(&o, slice_of_text("f63"), &at));
+    overlay_fini(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +170,7 @@ int main(void)
         cmocka_unit_test(the_ring_equals_a_list_under_any_order_of_calls),
         cmocka_unit_test(a_producer_has_one_entry_with_its_newest_number),
         cmocka_unit_test(the_tables_of_producers_and_types_have_an_end),
+        cmocka_unit_test(a_field_is_found_until_its_record_is_applied),
     };
     return cmocka_run_group_tests_name("engine/overlay", tests, NULL, NULL);
 }

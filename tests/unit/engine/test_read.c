@@ -206,15 +206,18 @@ static void the_schema_is_shown_a_line_a_type(void **state)
                                         .windows = 31,
                                         .is_negative = true};
     assert_int_equal(tide_run_schema_signal(f->run, &schema), 0);
-    assert_int_equal(tide_run_schema_show(f->run), 1);
+    assert_int_equal(tide_run_schema_field(f->run, bytes_of("year"), TIDE_FIELD_NUM), 1);
+    assert_int_equal(tide_run_schema_field(f->run, bytes_of("Topic"), TIDE_FIELD_TAG), 2);
+    assert_int_equal(tide_run_schema_show(f->run), 3);
     execute(f);
-    struct tide_bytes text = tide_run_result(f->run, 1)->as.text;
+    struct tide_bytes text = tide_run_result(f->run, 3)->as.text;
     char *copy = calloc(1, text.size + 1);
     memcpy(copy, text.data, text.size);
     size_t lines = 0;
     for (size_t i = 0; i < text.size; i++)
         lines += copy[i] == '\n';
-    assert_int_equal(lines, 11);
+    assert_int_equal(lines, 13);
+    assert_non_null(strstr(copy, "\nFIELD year num\nFIELD Topic tag\n"));
     assert_non_null(strstr(copy, "view HALFLIFE 7d WINDOWS 1h,24h,7d,all MODE count POLARITY +\n"));
     assert_non_null(strstr(copy, "wink HALFLIFE 1h,1500ms,1s WINDOWS 1h,24h,7d,30d,all MODE count "
                                  "POLARITY -\n"));

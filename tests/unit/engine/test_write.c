@@ -621,6 +621,66 @@ static void definitions_that_no_state_can_hold_are_refused(void **state)
     reopen(f);
 }
 
+static const struct tide_result *declare_field(struct fixture *f, const char *name, int kind)
+{
+    tide_run_reset(f->run);
+    struct tide_bytes bytes = {name, strlen(name)};
+    assert_int_equal(tide_run_schema_field(f->run, bytes, (enum tide_field_kind)kind), 0);
+    return execute(f);
+}
+
+static void declaring_a_field_again_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct tide_position first = declare_field(f, "year", TIDE_FIELD_NUM)->as.position;
+    const struct tide_result *r = declare_field(f, "year", TIDE_FIELD_NUM);
+    assert_int_equal(r->code, TIDE_OK);
+    assert_true(r->is_duplicate);
+    assert_int_equal(r->as.position.seqno, first.seqno);
+    assert_refused(declare_field(f, "year", TIDE_FIELD_TAG), TIDE_SCHEMA, "kind num");
+    reopen(f);
+    assert_true(declare_field(f, "year", TIDE_FIELD_NUM)->is_duplicate);
+    assert_refused(declare_field(f, "year", TIDE_FIELD_TEXT), TIDE_SCHEMA, "kind num");
+}
+
+/* The overlay knows a field before its record is applied. */
+static void a_field_is_declared_once_in_one_run(void **state)
+{
+    struct fixture *f = *state;
+    struct tide_bytes name = bytes_of("year");
+    assert_int_equal(tide_run_schema_field(f->run, name, TIDE_FIELD_NUM), 0);
+    assert_int_equal(tide_run_schema_field(f->run, name, TIDE_FIELD_NUM), 1);
+    assert_int_equal(tide_run_schema_field(f->run, name, TIDE_FIELD_TAG), 2);
+    execute(f);
+    assert_int_equal(tide_run_result(f->run, 0)->code, TIDE_OK);
+    assert_same_place(tide_run_result(f->run, 0), tide_run_result(f->run, 1));
+    assert_refused(tide_run_result(f->run, 2), TIDE_SCHEMA, "kind num");
+    assert_int_equal(state_field_count(f->n.db->state), 1);
+}
+
+static void fields_that_where_could_not_name_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    char name[66];
+    memset(name, 'n', sizeof(name));
+    name[65] = 0;
+    const char *const bad[] = {"", "1st", "two words", "creator", "Created_At", "AND", name};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_refused(declare_field(f, bad[i], TIDE_FIELD_TAG), TIDE_LIMIT, "field's name");
+    }
+    assert_refused(declare_field(f, "a", 0), TIDE_INVALID, "kind 0");
+    assert_refused(declare_field(f, "a", 5), TIDE_INVALID, "kind 5");
+    name[64] = 0;
+    assert_int_equal(declare_field(f, name, TIDE_FIELD_TEXT)->code, TIDE_OK);
+    for (uint32_t i = 1; i <= FIELDS_MAX; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        const struct tide_result *r = declare_field(f, name, TIDE_FIELD_TIME);
+        assert_int_equal(r->code, i < FIELDS_MAX ? TIDE_OK : TIDE_LIMIT);
+    }
+    reopen(f);
+    assert_int_equal(state_field_count(f->n.db->state), FIELDS_MAX);
+}
+
 /* A half-life of one millisecond makes numbers of any size; a node must stand that. */
 static void half_lives_of_a_millisecond_can_be_used(void **state)
 {
@@ -891,6 +951,9 @@ int main(void)
         TEST(a_group_of_duplicates_uses_up_the_producers_number),
         TEST(declaring_a_type_again_changes_nothing),
         TEST(a_declared_type_can_be_used_in_the_same_run),
+        TEST(declaring_a_field_again_changes_nothing),
+        TEST(a_field_is_declared_once_in_one_run),
+        TEST(fields_that_where_could_not_name_are_refused),
         TEST(definitions_that_no_state_can_hold_are_refused),
         TEST(half_lives_of_a_millisecond_can_be_used),
         TEST(as_many_types_as_the_limit_says_can_be_declared),
