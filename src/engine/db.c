@@ -14,6 +14,7 @@
 #include "engine/queue.h"
 #include "engine/receiver.h"
 #include "engine/roller.h"
+#include "engine/scans.h"
 #include "engine/shipper.h"
 #include "engine/ticker.h"
 #include "engine/transport.h"
@@ -304,6 +305,7 @@ void db_free_parts(struct db *db)
     roller_free(db->roller);
     checkpointer_free(db->checkpointer);
     checkpoint_contents_fini(&db->loaded);
+    scans_free(db->scans);
     queue_free(db->queue);
     log_free(db->log);
     state_free(db->state);
@@ -377,7 +379,7 @@ static bool is_all_quiet(const struct db *db)
         return false;
     }
     if (db->roller && !roller_is_quiet(db->roller)) return false;
-    return identity_saver_is_idle(db->saver);
+    return identity_saver_is_idle(db->saver) && scans_is_quiet(db->scans);
 }
 
 static void finish_close(struct db *db)
@@ -400,6 +402,7 @@ static void close_step(struct env_timer *timer)
         if (db->log) db_feed_log(db);
         if (!are_writes_done(db) && !is_close_late(db)) break;
         queue_fail_all(db->queue, E_CLOSED, "the database is closing");
+        scans_stop(db->scans);
         db->closing_step = CLOSE_SEAL;
         if (db->log) log_stop(db->log);
         if (db->log && !log_is_writing(db->log)) log_seal(db->log, seal_was_done, db);

@@ -52,6 +52,7 @@ struct db {
     struct tide_open_report report;
     /* waiting runs: see engine/run.c */
     struct run_queue *queue;
+    struct scans *scans; /* long reads */
     struct metrics *metrics;
     struct identity_saver *saver;
     struct save_request *saves; /* not answered yet */

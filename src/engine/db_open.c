@@ -15,6 +15,7 @@
 #include "engine/queue.h"
 #include "engine/receiver.h"
 #include "engine/recover.h"
+#include "engine/scans.h"
 #include "engine/shipper.h"
 #include "engine/ticker.h"
 #include "engine/transport.h"
@@ -280,8 +281,9 @@ static enum code open_steps(struct db *db, struct err *e)
     TRY(load_identity(db, e));
     db->identity.incarnation++;
     db->queue = queue_new(db);
+    db->scans = scans_new(db);
     db->metrics = metrics_new();
-    if (!db->queue || !db->metrics) return ERR(e, E_NOMEMORY, "no memory to open");
+    if (!db->queue || !db->scans || !db->metrics) return ERR(e, E_NOMEMORY, "no memory to open");
     bool has_cluster = !id128_is_zero(&db->identity.cluster);
     if (has_cluster) TRY(recover(db, e));
     if (db_is_leader(db)) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/checkpoint.h"
+#include "engine/scans.h"
 
 #define BUCKETS_MAX 16u
 
@@ -182,6 +183,20 @@ static void write_clock_rows(const struct tide_status *s, struct text *t)
     write_rows(t, rows, COUNT_OF(rows));
 }
 
+static void write_scan_rows(const struct db *db, struct text *t)
+{
+    struct scans_status c;
+    scans_status(db->scans, &c);
+    const struct row rows[] = {
+        {"tidemark_scans_in_flight", "gauge", "Long reads being answered beside the loop.",
+         c.in_flight, 0, 0},
+        {"tidemark_scans_waiting", "gauge", "Long reads that wait for the next batch.", c.waiting,
+         0, 0},
+        {"tidemark_scans_total", "counter", "Long reads ever begun.", c.total, 0, 0},
+    };
+    write_rows(t, rows, COUNT_OF(rows));
+}
+
 static void write_histogram(struct text *t, const char *name, const char *help,
                             const struct histogram *h, const double *bounds, size_t bound_count)
 {
@@ -347,6 +362,7 @@ void metrics_write(const struct db *db, const struct tide_status *status, struct
     write_log_rows(status, t);
     write_checkpoint_rows(db, t);
     write_clock_rows(status, t);
+    write_scan_rows(db, t);
     write_histogram(t, "tidemark_log_sync_seconds", "Time of one sync of the log.",
                     &db->metrics->sync_seconds, sync_bounds, COUNT_OF(sync_bounds));
     write_histogram(t, "tidemark_log_group_records", "Records that shared one sync of the log.",

@@ -228,13 +228,21 @@ void queue_advance(struct run_queue *q, struct tide_run *run)
     complete(run);
 }
 
+/* Go on behind an operation that was answered on its own, outside of a burst: what the run writes
+ * next must find somebody who flushes it. */
+static void go_on(struct run_queue *q, struct tide_run *run)
+{
+    run->cursor++;
+    run->filled = run->cursor;
+    queue_advance(q, run);
+    q->db->env->v->post(q->db->env, &q->db->flush_task);
+}
+
 void queue_resume(struct run_queue *q, struct tide_run *run)
 {
     ASSERT(q->own_count > 0);
     q->own_count--;
-    run->cursor++;
-    run->filled = run->cursor;
-    queue_advance(q, run);
+    go_on(q, run);
 }
 
 static void retry_stalled(struct run_queue *q)
@@ -342,9 +350,7 @@ void queue_on_ack(struct run_queue *q)
         answer_wait(w->run, stored_by(q, w->at_least));
         struct tide_run *run = w->run;
         free(w);
-        run->cursor++;
-        run->filled = run->cursor;
-        queue_advance(q, run);
+        go_on(q, run);
     }
     if (q->waiters) arm_wait_timer(q);
 }

@@ -249,7 +249,6 @@ static enum code do_short(struct db *db, struct tide_run *run, struct op *op, st
     case OP_COUNT: return do_count(db, op, e);
     case OP_RATE: return do_rate(db, op, e);
     case OP_TREND: return do_trend(db, op, e);
-    case OP_RETRIEVE: return read_items(db, run, op, e);
     case OP_SCHEMA_SHOW: return do_schema_show(db, run, op, e);
     case OP_PRODUCER: do_producer(db, op); return OK;
     case OP_POSITION:
@@ -290,6 +289,10 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
     case OP_REPLICATE:
     case OP_LISTEN: code = transport_op(db, op, &e); break;
     case OP_CLOCK: code = clock_op(db, op, &e); break;
+    case OP_RETRIEVE:
+        code = check_state(db, op, &e);
+        if (code == OK) return read_items(db, run, op);
+        break;
     case OP_DIGEST:
     case OP_CHECKPOINT:
     case OP_LOG_SEAL:

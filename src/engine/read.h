@@ -1,5 +1,5 @@
 /* read: the operations of a run that change nothing. Short ones answer at once on the loop; digest,
- * checkpoint and seal answer later through queue_resume. */
+ * checkpoint, seal and long retrieves answer later through queue_resume. */
 #ifndef TIDEMARK_ENGINE_READ_H
 #define TIDEMARK_ENGINE_READ_H
 

@@ -1,7 +1,8 @@
 /* read_items: see read_items.h. What a cursor may do is decided here: it must be of this database
  * and this profile, its position must be part of the history that this node has applied, and its
  * moment stands for the whole listing. Everything that is answered is copied into the run's memory:
- * the state goes on changing while the answer is read. */
+ * the state goes on changing while the answer is read. While a page is parked its run belongs to
+ * it, so that a job may take memory of the run. */
 #include "engine/read_items.h"
 
 #include <stdlib.h>
@@ -9,24 +10,11 @@
 #include "base/assert.h"
 #include "core/epoch.h"
 #include "core/query/cursor.h"
-#include "core/query/profile.h"
-#include "core/query/retrieve.h"
 #include "engine/read.h"
 #include "engine/receiver.h"
+#include "engine/scans.h"
 
 enum { LIMIT_DEFAULT = 10 };
-
-/* One page being answered. */
-struct page {
-    struct db *db;
-    struct tide_run *run;
-    struct profile profile;
-    struct retrieve_request request;
-    struct retrieve_after after;
-    uint32_t *shown; /* room for a page more than after.shown_count */
-    struct retrieve_row *rows;
-    uint32_t count;
-};
 
 static enum code no_memory(struct err *e)
 {
@@ -100,10 +88,9 @@ static int by_number(const void *a, const void *b)
 }
 
 /* The cursor of the next page; none when this one is not full. */
-static enum code give_cursor(struct page *p, struct tide_bytes *out, struct err *e)
+static enum code give_cursor(struct page *p, const struct state *s, struct err *e)
 {
     if (p->count < p->request.limit) return OK;
-    const struct state *s = p->db->state;
     const struct retrieve_row *last = &p->rows[p->count - 1];
     struct position at = state_position(s);
     struct cursor c = {
@@ -129,7 +116,7 @@ static enum code give_cursor(struct page *p, struct tide_bytes *out, struct err 
     char *text = run_take(p->run, cursor_text_size_max(c.shown_count));
     if (text == NULL) return no_memory(e);
     size_t size = cursor_encode(&c, &p->db->identity.cluster, text);
-    *out = (struct tide_bytes){text, size};
+    p->items.cursor = (struct tide_bytes){text, size};
     return OK;
 }
 
@@ -141,10 +128,10 @@ static double staleness_ms(const struct db *db)
     return status.lag_seconds * 1000.0;
 }
 
-static enum code explain(struct page *p, struct retrieve_term *terms,
-                         const struct retrieve_row *row, struct tide_item *out, struct err *e)
+static enum code explain(struct page *p, const struct state *s, struct retrieve_term *terms,
+                         uint32_t row, struct tide_item *out, struct err *e)
 {
-    uint32_t count = retrieve_terms(p->db->state, &p->request, row, terms);
+    uint32_t count = retrieve_terms(s, &p->request, &p->rows[row], terms);
     struct tide_term *copies = run_take(p->run, count * sizeof(*copies));
     if (copies == NULL) return no_memory(e);
     for (uint32_t i = 0; i < count; i++) {
@@ -159,57 +146,115 @@ static enum code explain(struct page *p, struct retrieve_term *terms,
     return OK;
 }
 
-static enum code copy_items(struct page *p, bool is_explain, struct tide_items *out, struct err *e)
+static enum code copy_items(struct page *p, const struct state *s, struct err *e)
 {
-    const struct state *s = p->db->state;
     struct tide_item *items = run_take(p->run, (p->count + 1) * sizeof(*items));
     struct retrieve_term *terms = NULL;
-    if (is_explain) terms = run_take(p->run, retrieve_terms_max(s) * sizeof(*terms));
-    if (items == NULL || (is_explain && terms == NULL)) return no_memory(e);
+    if (p->is_explain) terms = run_take(p->run, retrieve_terms_max(s) * sizeof(*terms));
+    if (items == NULL || (p->is_explain && terms == NULL)) return no_memory(e);
     for (uint32_t i = 0; i < p->count; i++) {
         struct slice key = state_item_key(s, p->rows[i].item);
         uint8_t *copy = run_take(p->run, key.size);
         if (copy == NULL) return no_memory(e);
         memcpy(copy, key.data, key.size);
         items[i] = (struct tide_item){.key = {copy, key.size}, .score = p->rows[i].score};
-        if (is_explain) TRY(explain(p, terms, &p->rows[i], &items[i], e));
+        if (p->is_explain) TRY(explain(p, s, terms, i, &items[i], e));
     }
     struct position at = state_position(s);
-    *out = (struct tide_items){
+    p->items = (struct tide_items){
         .items = items,
         .count = p->count,
         .is_exact = true,
         .position = read_position(&at),
-        .staleness_ms = staleness_ms(p->db),
+        .staleness_ms = p->staleness_ms,
     };
     return OK;
 }
 
-enum code read_items(struct db *db, struct tide_run *run, struct op *op, struct err *e)
+/* Steps. */
+
+static enum code page_prepare(struct page *p, const struct op *op, struct err *e)
 {
-    ASSERT(db->state != NULL);
-    struct page p = {.db = db, .run = run};
+    const struct state *s = p->db->state;
     if (op->number > RETRIEVE_LIMIT_MAX) {
         return ERR(e, E_LIMIT, "LIMIT is %llu; at most %u are allowed",
                    (unsigned long long)op->number, RETRIEVE_LIMIT_MAX);
     }
-    TRY(profile_find(db->state, op->entry.type, &p.profile, e));
-    p.request = (struct retrieve_request){
-        .order = p.profile.order,
-        .type_id = p.profile.type_id,
+    TRY(profile_find(s, op->entry.type, &p->profile, e));
+    p->is_explain = op->is_explain;
+    p->exclude_keys = op->more;
+    p->request = (struct retrieve_request){
+        .order = p->profile.order,
+        .type_id = p->profile.type_id,
         .limit = op->number != 0 ? (uint32_t)op->number : LIMIT_DEFAULT,
-        .now_ms = read_time_or_now(db, op->entry.at_ms),
-        .excludes = op->more,
+        .now_ms = read_time_or_now(p->db, op->entry.at_ms),
         .exclude_count = op->count,
     };
-    if (op->record_key.size > 0) TRY(take_cursor(&p, op->record_key, op->entry.at_ms, e));
-    p.rows = run_take(run, p.request.limit * sizeof(*p.rows));
-    if (p.rows == NULL) return no_memory(e);
-    TRY(retrieve_run(db->state, db->alloc, &p.request, p.rows, &p.count, e));
-    struct tide_items items;
-    TRY(copy_items(&p, op->is_explain, &items, e));
-    TRY(give_cursor(&p, &items.cursor, e));
+    if (op->record_key.size > 0) TRY(take_cursor(p, op->record_key, op->entry.at_ms, e));
+    p->rows = run_take(p->run, p->request.limit * sizeof(*p->rows));
+    p->excludes = run_take(p->run, (op->count + 1) * sizeof(*p->excludes));
+    return p->rows != NULL && p->excludes != NULL ? OK : no_memory(e);
+}
+
+void page_resolve(struct page *p)
+{
+    for (uint32_t i = 0; i < p->request.exclude_count; i++) {
+        p->excludes[i] = state_item_find(p->db->state, p->exclude_keys[i]);
+    }
+    p->request.excludes = p->excludes;
+    p->staleness_ms = staleness_ms(p->db);
+}
+
+enum code page_answer(struct page *p, const struct state *s, struct alloc *alloc, struct err *e)
+{
+    TRY(retrieve_run(s, alloc, &p->request, p->rows, &p->count, e));
+    TRY(copy_items(p, s, e));
+    return give_cursor(p, s, e);
+}
+
+void page_give(struct page *p, struct op *op)
+{
+    if (p->code != OK) {
+        read_fail(p->run, op, &p->err);
+        return;
+    }
     op->result.kind = TIDE_RESULT_ITEMS;
-    op->result.as.items = items;
-    return OK;
+    op->result.as.items = p->items;
+}
+
+/* Try it on the loop, with a bound on what is looked at; *out_is_done is false where that was not
+ * enough. */
+static enum code answer_at_once(struct page *p, bool *out_is_done, struct err *e)
+{
+    const struct state *s = p->db->state;
+    uint64_t left_out = (uint64_t)p->request.exclude_count + p->after.shown_count;
+    if (left_out + retrieve_work_min(s, &p->request) > PAGE_AT_ONCE_MAX) return OK;
+    page_resolve(p);
+    p->request.work_max = PAGE_AT_ONCE_MAX;
+    enum code code = page_answer(p, s, scans_alloc(p->db->scans), e);
+    p->request.work_max = 0;
+    *out_is_done = code != E_BUSY;
+    return code == E_BUSY ? OK : code;
+}
+
+bool read_items(struct db *db, struct tide_run *run, struct op *op)
+{
+    ASSERT(db->state != NULL);
+    struct err e = {.code = OK};
+    struct page *p = run_take(run, sizeof(*p));
+    bool is_done = false;
+    enum code code = p == NULL ? no_memory(&e) : OK;
+    if (code == OK) {
+        *p = (struct page){.db = db, .run = run};
+        code = page_prepare(p, op, &e);
+    }
+    if (code == OK) code = answer_at_once(p, &is_done, &e);
+    if (code == OK && is_done) {
+        page_give(p, op);
+        return true;
+    }
+    if (code == OK) code = scans_add(db->scans, p, &e);
+    if (code == OK) return false;
+    read_fail(run, op, &e);
+    return true;
 }

@@ -35,8 +35,10 @@ struct env_timer {
 };
 
 /* LOG: one thread, jobs in order (write and sync of the log). BACKGROUND: hashing, checkpoints,
- * zero-filling, unlinking, cold reads; jobs may run at the same time as each other. */
-enum env_lane { LANE_LOG, LANE_BACKGROUND, LANE_COUNT };
+ * zero-filling, unlinking, cold reads; jobs may run at the same time as each other. READ: long
+ * questions to frozen states, no files; begun in the order submitted, at a lower priority than the
+ * rest of the process. */
+enum env_lane { LANE_LOG, LANE_BACKGROUND, LANE_READ, LANE_COUNT };
 
 /* run on the lane's thread, then done on the loop. The owner keeps the struct until done. */
 struct env_job {
@@ -202,6 +204,7 @@ struct env_uv_options {
     size_t size;
     const char *dir;             /* NULL: no files (tools) */
     uint32_t background_threads; /* 0: 2 */
+    uint32_t read_threads;       /* 0: half of the processors, 1 to 4 */
 };
 MUST_CHECK enum code env_uv_open(const struct env_uv_options *options, struct env **out,
                                  struct err *e);

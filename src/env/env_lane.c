@@ -1,5 +1,5 @@
 /* env_lane: the threads that block so that the loop does not. LANE_LOG has one, which keeps its
- * jobs in order; LANE_BACKGROUND has a few.
+ * jobs in order; LANE_BACKGROUND and LANE_READ have a few.
  *
  * The way of a job: loop appends it under the lane's mutex and signals . a thread runs it without
  * any lock . the thread pushes it to the loop's inbox . the loop calls done. Appending and taking
@@ -12,12 +12,16 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 
 static const char *const lane_names[LANE_COUNT] = {
     [LANE_LOG] = "tide-log",
     [LANE_BACKGROUND] = "tide-background",
+    [LANE_READ] = "tide-read",
 };
 
 /* The oldest job, waiting for one; NULL when the lane stops and nothing is left. */
@@ -39,6 +43,9 @@ static struct env_job *take_job(struct lane *lane)
 static void *run_lane(void *arg)
 {
     struct lane *lane = arg;
+    if (lane->nice > 0) { /* Linux: of this thread alone; a refusal costs latency, nothing else */
+        (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), lane->nice);
+    }
     struct env_job *job;
     while ((job = take_job(lane)) != NULL) {
         job->run(job);
@@ -78,12 +85,23 @@ static enum code start_threads(struct lane *lane, enum env_lane kind, uint32_t c
                lane_names[kind], os.text);
 }
 
-enum code lanes_init(struct env_uv *u, uint32_t background_threads, struct err *e)
+static uint32_t read_threads_default(void)
 {
-    if (background_threads == 0) background_threads = BACKGROUND_THREADS_DEFAULT;
-    if (background_threads > BACKGROUND_THREADS_MAX) {
-        return ERR(e, E_LIMIT, "%u background threads, the limit is %u", background_threads,
-                   BACKGROUND_THREADS_MAX);
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (processors < 4) return 1;
+    uint32_t half = (uint32_t)processors / 2;
+    return half < READ_THREADS_DEFAULT_MAX ? half : READ_THREADS_DEFAULT_MAX;
+}
+
+enum code lanes_init(struct env_uv *u, const struct env_uv_options *options, struct err *e)
+{
+    uint32_t background = options->background_threads;
+    uint32_t read = options->read_threads;
+    if (background == 0) background = BACKGROUND_THREADS_DEFAULT;
+    if (read == 0) read = read_threads_default();
+    if (background > LANE_THREADS_MAX || read > LANE_THREADS_MAX) {
+        return ERR(e, E_LIMIT, "%u background and %u reading threads, the limit of each is %u",
+                   background, read, LANE_THREADS_MAX);
     }
     for (size_t i = 0; i < LANE_COUNT; i++) {
         struct lane *lane = &u->lanes[i];
@@ -91,8 +109,10 @@ enum code lanes_init(struct env_uv *u, uint32_t background_threads, struct err *
         ASSERT(pthread_mutex_init(&lane->mutex, NULL) == 0);
         ASSERT(pthread_cond_init(&lane->has_work, NULL) == 0);
     }
+    u->lanes[LANE_READ].nice = READ_NICE;
     TRY(start_threads(&u->lanes[LANE_LOG], LANE_LOG, 1, e));
-    return start_threads(&u->lanes[LANE_BACKGROUND], LANE_BACKGROUND, background_threads, e);
+    TRY(start_threads(&u->lanes[LANE_BACKGROUND], LANE_BACKGROUND, background, e));
+    return start_threads(&u->lanes[LANE_READ], LANE_READ, read, e);
 }
 
 void lane_submit(struct env *env, enum env_lane kind, struct env_job *job)

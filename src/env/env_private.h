@@ -17,7 +17,9 @@
 #include "env/env.h"
 
 #define BACKGROUND_THREADS_DEFAULT 2u
-#define BACKGROUND_THREADS_MAX     64u
+#define LANE_THREADS_MAX           64u
+#define READ_THREADS_DEFAULT_MAX   4u
+#define READ_NICE                  10 /* how much less than the loop reading threads ask for */
 #define LINK_LOW_WATER             (64 * KIB)  /* env.h promises this number for drained() */
 #define READ_BUFFER_SIZE           (256 * KIB) /* one per env: received() gets at most this */
 
@@ -72,8 +74,9 @@ struct lane {
     struct env_job *first;
     struct env_job *last;
     bool is_stopping;
+    int nice; /* fixed before its threads start */
     uint32_t thread_count;
-    pthread_t threads[BACKGROUND_THREADS_MAX];
+    pthread_t threads[LANE_THREADS_MAX];
 };
 
 struct env_uv {
@@ -145,7 +148,8 @@ void loop_timer_close(struct env *env, struct env_timer *timer);
 void loop_close_handles(struct env_uv *u);
 
 /* env_lane.c. */
-MUST_CHECK enum code lanes_init(struct env_uv *u, uint32_t background_threads, struct err *e);
+MUST_CHECK enum code lanes_init(struct env_uv *u, const struct env_uv_options *options,
+                                struct err *e);
 void lane_submit(struct env *env, enum env_lane kind, struct env_job *job);
 /* Around pthread_create: the program's signals are for the program's threads. Faults stay
  * deliverable, because a blocked one ends the process without its handler. SIGXFSZ is blocked, so

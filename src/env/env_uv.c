@@ -65,7 +65,7 @@ enum code env_uv_open(const struct env_uv_options *options, struct env **out, st
                    (size_t)READ_BUFFER_SIZE);
     }
     if (code == OK && options->dir != NULL) code = dir_open(u, options->dir, e);
-    if (code == OK) code = lanes_init(u, options->background_threads, e);
+    if (code == OK) code = lanes_init(u, options, e);
     if (code != OK) {
         env_uv_close(&u->base);
         return code;

@@ -142,7 +142,7 @@ static void env_submit(struct env *env, enum env_lane lane, struct env_job *job)
     struct machine *m = machine_of(env);
     struct world *w = m->world;
     if (m->is_dying) return;
-    uint64_t *free_ns = &m->log_free_ns;
+    uint64_t *free_ns = lane == LANE_READ ? &m->read_free_ns : &m->log_free_ns;
     if (lane == LANE_BACKGROUND) {
         free_ns = &m->background_free_ns[0];
         for (size_t i = 1; i < MACHINE_BACKGROUND_THREADS; i++) {
@@ -410,6 +410,7 @@ void machine_begins(struct machine *m, bool is_boot)
     m->is_dying = false;
     m->may_block = false;
     m->log_free_ns = 0;
+    m->read_free_ns = 0;
     m->log_done_ns = 0;
     memset(m->background_free_ns, 0, sizeof(m->background_free_ns));
     world_life_begins(m->world, m->node);

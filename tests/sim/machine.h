@@ -42,6 +42,7 @@ struct machine {
     uint64_t log_free_ns; /* when the lane's thread is free */
     uint64_t log_done_ns; /* when its newest job is done; done() comes in order */
     uint64_t background_free_ns[MACHINE_BACKGROUND_THREADS];
+    uint64_t read_free_ns;
     struct machine_timer *timers;
     uint64_t file_calls; /* ever made: for planning a death */
 };

@@ -144,7 +144,8 @@ static bool run_job(struct steps *s, enum env_lane lane)
 bool steps_run_one(struct env *env)
 {
     struct steps *s = of(env);
-    return run_task(s) || run_job(s, LANE_LOG) || run_job(s, LANE_BACKGROUND);
+    return run_task(s) || run_job(s, LANE_LOG) || run_job(s, LANE_BACKGROUND) ||
+           run_job(s, LANE_READ);
 }
 
 void steps_run(struct env *env)

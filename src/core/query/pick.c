@@ -86,6 +86,13 @@ static bool is_left_out(const struct pick *p, uint32_t item)
     return p->left_out.capacity > 0 && *set_slot(&p->left_out, item) == item;
 }
 
+static void set_add(struct item_set *set, const uint32_t *items, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (items[i] != ITEM_NONE) *set_slot(set, items[i]) = items[i];
+    }
+}
+
 /* False when memory is refused. */
 static bool set_fill(struct pick *p, const struct pick_options *options)
 {
@@ -101,13 +108,8 @@ static bool set_fill(struct pick *p, const struct pick_options *options)
     if (set->slots == NULL) return false;
     set->capacity = capacity;
     memset(set->slots, 0xff, capacity * sizeof(uint32_t)); /* ITEM_NONE everywhere */
-    for (uint32_t i = 0; i < options->exclude_count; i++) {
-        uint32_t item = state_item_find(p->state, options->excludes[i]);
-        if (item != ITEM_NONE) *set_slot(set, item) = item;
-    }
-    for (uint32_t i = 0; i < options->shown_count; i++) {
-        if (options->shown[i] != ITEM_NONE) *set_slot(set, options->shown[i]) = options->shown[i];
-    }
+    set_add(set, options->excludes, options->exclude_count);
+    set_add(set, options->shown, options->shown_count);
     return true;
 }
 

@@ -2,7 +2,7 @@
  * descending, created_at descending, key bytes ascending. Scores are compared as ranks, which hold
  * a count, a double or a forward-decayed sum of any epoch without rounding one to another.
  *
- * A pick leaves out deleted items, items that it was told to (excluded keys, items already shown)
+ * A pick leaves out deleted items, items that it was told to (excluded ones, those shown already)
  * and, on a later page, every item that does not lie behind the last row of the page before.
  * Memory: k candidates and a set of the items left out. One owner thread.
  */
@@ -37,8 +37,8 @@ struct pick_place {
 };
 
 struct pick_options {
-    uint32_t limit;               /* 1.. */
-    const struct slice *excludes; /* keys; NULL with count 0 */
+    uint32_t limit;           /* 1.. */
+    const uint32_t *excludes; /* items; NULL with count 0 */
     uint32_t exclude_count;
     const struct pick_place *after; /* NULL: from the start; borrowed while the pick lives */
     const uint32_t *shown;          /* items */

@@ -24,6 +24,7 @@ struct search {
     struct pick pick;
     /* A later page of a listing that began when the type had no negative sums. */
     bool is_rising_only;
+    uint64_t work_left; /* items that may still be looked at */
 };
 
 /* Decayed order. */
@@ -117,6 +118,11 @@ static void scan_block(struct search *q, struct block_scan *b)
         uint32_t to = from + ZONE_ENTRIES < b->entry_count ? from + ZONE_ENTRIES : b->entry_count;
         double most = positive == NULL ? 0.0 : positive->zone_max[zone - 1];
         if (from >= to || most < b->bars[SIGN_POSITIVE]) continue;
+        if (q->work_left < to - from) {
+            q->work_left = 0;
+            return;
+        }
+        q->work_left -= to - from;
         if (is_positive) {
             scan_positive(q, b, from, to);
         } else {
@@ -127,7 +133,7 @@ static void scan_block(struct search *q, struct block_scan *b)
 
 static void search_decayed(struct search *q, const struct signal_type *type)
 {
-    for (uint32_t i = keys_block_count(&q->state->items); i > 0; i--) {
+    for (uint32_t i = keys_block_count(&q->state->items); i > 0 && q->work_left > 0; i--) {
         struct block_scan b = scan_of(q, type, i - 1);
         if (b.view.counts != NULL) scan_block(q, &b);
     }
@@ -179,24 +185,34 @@ enum code retrieve_run(const struct state *s, struct alloc *alloc,
         .shown = after != NULL ? after->shown : NULL,
         .shown_count = after != NULL ? after->shown_count : 0,
     };
-    struct search q = {.state = s, .is_rising_only = after != NULL && !after->has_shown};
+    struct search q = {.state = s,
+                       .is_rising_only = after != NULL && !after->has_shown,
+                       .work_left = request->work_max != 0 ? request->work_max : UINT64_MAX};
     if (!pick_init(&q.pick, s, alloc, &options)) {
         return ERR(e, E_NOMEMORY, "no memory to look for %u items", request->limit);
     }
     const struct signal_type *type = schema_type(&s->schema, request->type_id);
-    bool is_done = true;
+    enum code code = OK;
     if (request->order == RETRIEVE_DECAYED) {
         search_decayed(&q, type);
-    } else {
-        is_done = scan_run(&q.pick, request);
+        if (q.work_left == 0) code = ERR(e, E_BUSY, "more than the bound is to be looked at");
+    } else if (!scan_run(&q.pick, request)) {
+        code = ERR(e, E_NOMEMORY, "no memory to look for %u items", request->limit);
     }
-    if (is_done) {
+    if (code == OK) {
         *out_count = q.pick.count;
         rows_fill(&q.pick, request, type, rows);
     }
     pick_fini(&q.pick);
-    if (is_done) return OK;
-    return ERR(e, E_NOMEMORY, "no memory to look for %u items", request->limit);
+    return code;
+}
+
+uint64_t retrieve_work_min(const struct state *s, const struct retrieve_request *request)
+{
+    uint64_t items = s->items.count;
+    if (request->order == RETRIEVE_DECAYED) return items / ZONE_ENTRIES;
+    if (request->order == RETRIEVE_NEW) return items;
+    return items * ((uint64_t)s->schema.count + 1);
 }
 
 bool retrieve_can_fall(const struct state *s, const struct retrieve_request *request)

@@ -41,9 +41,10 @@ struct retrieve_request {
     uint32_t type_id; /* decayed and count only */
     uint32_t limit;   /* 1..RETRIEVE_LIMIT_MAX */
     int64_t now_ms;
-    const struct slice *excludes; /* keys to leave out; NULL with count 0 */
+    const uint32_t *excludes; /* items to leave out, ITEM_NONE allowed; NULL with count 0 */
     uint32_t exclude_count;
     const struct retrieve_after *after; /* NULL: the first page */
+    uint64_t work_max; /* of a decayed order: items to look at before E_BUSY; 0: no bound */
 };
 struct retrieve_row {
     uint32_t item;
@@ -51,11 +52,15 @@ struct retrieve_row {
     struct rank rank;
 };
 /* Fill rows (room for limit); *out_count <= limit. No candidates: items without an event of the
- * order's types (new and hot: none; all items are candidates). E_SCHEMA unknown type, E_NOMEMORY.
- */
+ * order's types (new and hot: none; all items are candidates). E_SCHEMA unknown type, E_NOMEMORY,
+ * E_BUSY. */
 MUST_CHECK enum code retrieve_run(const struct state *s, struct alloc *alloc,
                                   const struct retrieve_request *request, struct retrieve_row *rows,
                                   uint32_t *out_count, struct err *e);
+
+/* Counts and items that answering looks at in any case, about a nanosecond each. Of a decayed
+ * order, which skips most items, hardly any: there work_max bounds what cannot be known before. */
+uint64_t retrieve_work_min(const struct state *s, const struct retrieve_request *request);
 
 /* Can a later event make an item fall in this order? Of a decayed order: only once the type has
  * negative sums; the answer for the first page holds for the whole listing, because then items

@@ -12,7 +12,10 @@
 #include "core/query/score.h"
 #include "core/state/inside.h"
 
-enum { VOTES_KNOWN = 1024 };
+enum {
+    VOTES_KNOWN = 1024,
+    DAYS_APART_MAX = 64, /* entries of a block whose day is looked up one by one */
+};
 
 int64_t scan_age_ms(const struct state *s, uint32_t item, int64_t now_ms)
 {
@@ -29,7 +32,7 @@ struct scan {
     uint32_t type_id;
     int64_t now_ms;
     uint64_t positive[BLOCK_ENTRIES]; /* also: the count of one type, events of the last hour */
-    uint64_t negative[BLOCK_ENTRIES];
+    uint64_t negative[BLOCK_ENTRIES]; /* also: events of the last day */
     int64_t created_ms[BLOCK_ENTRIES];
     double votes[VOTES_KNOWN]; /* of that many more positive events than negative ones */
 };
@@ -174,43 +177,78 @@ static bool has_trend(const struct signal_type *type)
     return type->polarity == POLARITY_POSITIVE && (type->windows & both) == both;
 }
 
-/* Add up the last hour of every entry; false when nothing of the block is in a window. */
-static bool block_hours(struct scan *scan, uint32_t block, uint32_t entry_count)
+static void counters_sum(const struct block *counters, uint64_t *restrict totals)
 {
-    const struct state *s = scan->state;
+    const uint32_t *restrict low = counters_low(counters);
+    const uint32_t *restrict high = counters_high(counters);
+    for (uint32_t i = 0; i < BLOCK_ENTRIES; i++) {
+        totals[i] += low[i];
+    }
+    for (uint32_t i = 0; high != NULL && i < BLOCK_ENTRIES; i++) {
+        totals[i] += (uint64_t)high[i] << 32;
+    }
+}
+
+/* Add up a window of every entry; false when nothing of the block is in it. */
+static bool block_window(const struct state *s, uint32_t block, uint8_t window, uint64_t *totals)
+{
     bool has_any = false;
     for (uint32_t t = 0; t < s->schema.count; t++) {
         const struct signal_type *type = &s->schema.types[t];
         if (!has_trend(type)) continue;
-        const struct type_windows *windows = s->windows.types[type->id - 1];
-        if (block >= windows->block_capacity || windows->blocks[block].rows == NULL) continue;
-        if (!has_any) memset(scan->positive, 0, sizeof(scan->positive));
+        const struct block *counters = windows_counters(&s->windows, type->id, window, block);
+        if (counters == NULL) continue;
+        if (!has_any) memset(totals, 0, BLOCK_ENTRIES * sizeof(uint64_t));
         has_any = true;
-        for (uint32_t i = 0; i < entry_count; i++) {
-            scan->positive[i] +=
-                windows_count(&s->windows, type->id, block * BLOCK_ENTRIES + i, WINDOW_1H);
-        }
+        counters_sum(counters, totals);
     }
     return has_any;
 }
 
-static void offer_trends(struct scan *scan, uint32_t first_item, uint32_t entry_count)
+static void offer_trend(struct scan *scan, uint32_t item, uint64_t hour, uint64_t day)
 {
     double terms[SCORE_TERMS_MAX];
     bool is_rising = scan->order == RETRIEVE_RISING;
-    if (!block_hours(scan, first_item / BLOCK_ENTRIES, entry_count)) return;
+    int64_t age_ms = is_rising ? scan_age_ms(scan->state, item, scan->now_ms) : 0;
+    if (age_ms >= SCORE_RISING_AGE_MAX_MS) return;
+    double score =
+        is_rising ? score_rising(hour, day, age_ms, terms) : score_trending(hour, day, terms);
+    struct candidate c = {.net = {.value = score}, .item = item};
+    c.rank = rank_of_sum(c.net);
+    (void)pick_offer(scan->pick, &c); /* the bar is read again either way */
+}
+
+/* Events of the last hour that an entry needs to be able to reach the bar: no score is above them.
+ */
+static uint64_t hour_needed(const struct pick *pick)
+{
+    const struct candidate *worst = pick_worst(pick);
+    double bar = worst != NULL ? worst->net.value * (1.0 - 1e-9) : 0.0;
+    return bar > (double)SCORE_TREND_EVENTS ? (uint64_t)bar : SCORE_TREND_EVENTS;
+}
+
+/* The last hour alone leaves few entries; the day is added up for a block in which it does not. */
+static void offer_trends(struct scan *scan, uint32_t first_item, uint32_t entry_count)
+{
+    uint32_t block = first_item / BLOCK_ENTRIES;
+    if (!block_window(scan->state, block, WINDOW_1H, scan->positive)) return;
+    uint64_t needed = hour_needed(scan->pick);
+    uint32_t hopeful = 0;
+    for (uint32_t i = 0; i < entry_count; i++) {
+        hopeful += scan->positive[i] >= needed;
+    }
+    if (hopeful == 0) return;
+    bool has_days =
+        hopeful > DAYS_APART_MAX && block_window(scan->state, block, WINDOW_24H, scan->negative);
     for (uint32_t i = 0; i < entry_count; i++) {
         uint64_t hour = scan->positive[i];
-        if (hour < SCORE_TREND_EVENTS) continue;
-        uint32_t item = first_item + i;
-        int64_t age_ms = is_rising ? scan_age_ms(scan->state, item, scan->now_ms) : 0;
-        if (age_ms >= SCORE_RISING_AGE_MAX_MS) continue;
-        uint64_t day = scan_window_of(scan->state, item, WINDOW_24H);
-        double score =
-            is_rising ? score_rising(hour, day, age_ms, terms) : score_trending(hour, day, terms);
-        struct candidate c = {.net = {.value = score}, .item = item};
-        c.rank = rank_of_sum(c.net);
-        (void)pick_offer(scan->pick, &c); /* nothing here depends on whether it was taken */
+        if (hour < needed) continue;
+        uint64_t day =
+            has_days ? scan->negative[i] : scan_window_of(scan->state, first_item + i, WINDOW_24H);
+        const struct candidate *worst = pick_worst(scan->pick);
+        if (worst != NULL && score_trending_is_below(hour, day, worst->net.value)) continue;
+        offer_trend(scan, first_item + i, hour, day);
+        needed = hour_needed(scan->pick);
     }
 }
 

@@ -60,6 +60,15 @@ static inline bool score_controversial_is_below(uint64_t positive, uint64_t nega
     return (double)(int64_t)least * more <
            (bar - 1.0 - 1e-9) * (double)(int64_t)most * (1.0 - 1e-9);
 }
+/* Is a trending score, or the rising one made of it, certainly below the bar? Asked without the
+ * root: (hour - usual)^2 < bar^2 (usual + 1). */
+static inline bool score_trending_is_below(uint64_t hour, uint64_t day, double bar)
+{
+    double usual = (double)(int64_t)(day - hour) * (1.0 / 23.0);
+    double more = (double)(int64_t)hour - usual;
+    if (bar <= 0.0) return false; /* rare: a full page of items that are not above the usual */
+    return more < 0.0 || more * more < bar * bar * (usual + 1.0) * (1.0 - 1e-9);
+}
 /* Is the score certainly below the bar (> 0)? It is at most p / (N + z^2). */
 static inline bool score_best_is_below(uint64_t positive, uint64_t negative, double z, double bar)
 {

@@ -9,6 +9,8 @@
 #include "base/assert.h"
 #include "base/hash.h"
 
+enum { SHARE_AHEAD = 8 }; /* blocks whose heads are on their way from memory while one is held */
+
 static_assert(sizeof(struct block) == 128, "two cache lines before the payload");
 
 struct block *block_new(struct alloc *alloc, struct block_id id, uint32_t payload_size,
@@ -109,6 +111,23 @@ bool block_list_reserve(struct alloc *alloc, struct block_list *list, size_t ind
     size_t wanted = index + 1;
     if (!alloc_grow(alloc, &items, &list->capacity, sizeof(struct block *), wanted)) return false;
     list->items = items;
+    return true;
+}
+
+bool block_list_share(struct alloc *alloc, struct block_list *to, const struct block_list *from)
+{
+    ASSERT(to->capacity == 0);
+    if (from->capacity == 0) return true;
+    struct block **items = alloc_get(alloc, from->capacity * sizeof(struct block *));
+    if (items == NULL) return false;
+    for (size_t i = 0; i < from->capacity; i++) {
+        if (i + SHARE_AHEAD < from->capacity && from->items[i + SHARE_AHEAD] != NULL) {
+            __builtin_prefetch(from->items[i + SHARE_AHEAD], 1);
+        }
+        items[i] = from->items[i];
+        if (items[i] != NULL) block_hold(items[i]);
+    }
+    *to = (struct block_list){.items = items, .capacity = from->capacity};
     return true;
 }
 

@@ -94,6 +94,11 @@ static inline struct block *block_list_get(const struct block_list *list, size_t
 {
     return index < list->capacity ? list->items[index] : NULL;
 }
+/* Fill an empty list with the blocks of another one, each held once more: what was shared is then
+ * copied before its owner changes it. Owner thread of `from`. False when memory is refused; `to` is
+ * empty then. */
+MUST_CHECK bool block_list_share(struct alloc *alloc, struct block_list *to,
+                                 const struct block_list *from);
 void block_list_fini(struct alloc *alloc, struct block_list *list);
 
 #endif

@@ -23,6 +23,7 @@ enum state_life {
     STATE_LOADING, /* blocks came, state_load_end did not */
     STATE_LIVE,
     STATE_BROKEN,
+    STATE_FROZEN, /* made by state_freeze: questions only, without maps */
 };
 
 /* Owner: the thread that applies. */

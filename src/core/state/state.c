@@ -95,6 +95,7 @@ struct meta state_meta(const struct state *s)
 
 const struct signal_type *state_type_by_name(const struct state *s, struct slice name)
 {
+    ASSERT(s->life != STATE_FROZEN);
     return schema_find(&s->schema, name);
 }
 
@@ -130,6 +131,7 @@ uint32_t state_item_count(const struct state *s)
 
 uint32_t state_item_find(const struct state *s, struct slice key)
 {
+    ASSERT(s->life != STATE_FROZEN);
     return keys_find(&s->items, key, keys_hash(&s->items, key));
 }
 
@@ -165,6 +167,7 @@ uint32_t state_user_count(const struct state *s)
 
 uint32_t state_user_find(const struct state *s, struct slice key)
 {
+    ASSERT(s->life != STATE_FROZEN);
     return keys_find(&s->users, key, keys_hash(&s->users, key));
 }
 
@@ -175,6 +178,7 @@ uint32_t state_creator_count(const struct state *s)
 
 uint32_t state_creator_find(const struct state *s, struct slice key)
 {
+    ASSERT(s->life != STATE_FROZEN);
     return keys_find(&s->creators, key, keys_hash(&s->creators, key));
 }
 
@@ -198,6 +202,7 @@ static const struct entities *fields_of(const struct state *s, enum entity_kind 
 
 uint32_t state_entity_find(const struct state *s, enum entity_kind kind, struct slice key)
 {
+    ASSERT(s->life != STATE_FROZEN);
     const struct keys *k = keys_of(s, kind);
     return keys_find(k, key, keys_hash(k, key));
 }
@@ -209,12 +214,14 @@ int64_t state_entity_created_ms(const struct state *s, enum entity_kind kind, ui
 
 struct entity state_entity(const struct state *s, enum entity_kind kind, uint32_t index)
 {
+    ASSERT(s->life != STATE_FROZEN);
     return entities_get(fields_of(s, kind), index);
 }
 
 bool state_entity_field(const struct state *s, enum entity_kind kind, uint32_t index,
                         struct slice name, struct put_field *out)
 {
+    ASSERT(s->life != STATE_FROZEN);
     return entities_field(fields_of(s, kind), index, name, out);
 }
 
@@ -263,6 +270,7 @@ uint64_t state_next_due_ms(const struct state *s)
 
 bool state_dedup_find(const struct state *s, const struct id128 *key, struct write_ref *out)
 {
+    ASSERT(s->life != STATE_FROZEN);
     return dedup_find(&s->dedup, key, out);
 }
 
@@ -274,6 +282,7 @@ uint64_t state_dedup_count(const struct state *s)
 bool state_producer_find(const struct state *s, struct slice producer, uint64_t *out_number,
                          struct write_ref *out_where)
 {
+    ASSERT(s->life != STATE_FROZEN);
     struct producer p;
     if (!producers_find(&s->producers, producer, &p)) return false;
     *out_number = p.number;

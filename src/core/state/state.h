@@ -170,6 +170,15 @@ uint32_t state_version_block_size_max(const struct state_version *v);
  * false when memory is refused. */
 MUST_CHECK bool state_version_root(struct state_version *v, uint8_t *scratch, struct hash256 *out);
 
+/* --- frozen states: questions on another thread --- */
+
+/* The state as of now for questions alone: it never changes, and any one thread may ask it, of all
+ * that is read without a key (state_*_find and state_type_by_name are the live state's; core/query
+ * asks them before). Costs one pass over the lists of blocks; until it is freed, the live state
+ * copies a block before it changes it. End it with state_free, on any thread, also after the live
+ * state. NULL when memory is refused, and when a batch was applied in part. Owner thread. */
+struct state *state_freeze(const struct state *s);
+
 /* --- loading a checkpoint into a fresh state: blocks in ascending id, then end --- */
 MUST_CHECK enum code state_load_block(struct state *s, struct block_id id, struct slice bytes,
                                       struct err *e);

@@ -84,7 +84,7 @@ static enum code entries_flush(struct apply *a)
         if (p->index == KEYS_NONE) p->index = keys_add(items, p->item, p->hash, &p->time_ms);
         if (p->index == KEYS_NONE) return no_memory(a);
         columns_prefetch(columns, p->type->id, p->index);
-        windows_prefetch_row(windows, p->type->id, p->index);
+        windows_prefetch_item(windows, p->type->id, p->index);
     }
     for (uint32_t i = 0; i < count; i++) {
         const struct pending_entry *p = &a->entries[i];

@@ -4,7 +4,7 @@
  * Holds between calls, for every ring with head = floor(leader_ms / bucket_ms):
  *   a bucket in it has head - span < index and begins at most an hour after leader_ms
  *   an item's counter of a window = the sum of its entries in buckets of head - n < index <= head
- *   a row exists where `held` says that a ring names an item of its block
+ *   places and counters exist where `held` says that a ring names an item of their block
  * Everything but the entries is derived: windows_load makes it again. */
 #include "core/state/windows.h"
 
@@ -46,14 +46,9 @@ static size_t places_bytes(const struct ring *ring)
     return ((size_t)ring->mask + 1) * sizeof(struct bucket *);
 }
 
-static size_t rows_bytes(const struct type_windows *t)
+static size_t item_places_bytes(const struct type_windows *t)
 {
-    return (size_t)BLOCK_ENTRIES * t->stride * sizeof(uint32_t);
-}
-
-static size_t high_bytes(const struct type_windows *t)
-{
-    return (size_t)BLOCK_ENTRIES * t->counter_count * sizeof(uint32_t);
+    return (size_t)BLOCK_ENTRIES * t->place_count * sizeof(uint32_t);
 }
 
 static void type_free(struct windows *w, struct type_windows *t)
@@ -68,10 +63,12 @@ static void type_free(struct windows *w, struct type_windows *t)
         alloc_put(w->alloc, ring->places, places_bytes(ring));
     }
     for (size_t i = 0; i < t->block_capacity; i++) {
-        alloc_put(w->alloc, t->blocks[i].rows, rows_bytes(t));
-        alloc_put(w->alloc, t->blocks[i].high, high_bytes(t));
+        alloc_put(w->alloc, t->blocks[i].places, item_places_bytes(t));
     }
-    alloc_put(w->alloc, t->blocks, t->block_capacity * sizeof(struct row_block));
+    alloc_put(w->alloc, t->blocks, t->block_capacity * sizeof(struct place_block));
+    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
+        block_list_fini(w->alloc, &t->counters[i]);
+    }
     alloc_put(w->alloc, t, sizeof(*t));
 }
 
@@ -84,7 +81,7 @@ void windows_fini(struct windows *w)
     *w = (struct windows){0};
 }
 
-/* Which rings a type needs, and what a row of it holds. */
+/* Which rings a type needs, and what it keeps of an item. */
 static void type_shape(struct type_windows *t, uint8_t bits)
 {
     t->windows = bits;
@@ -102,12 +99,10 @@ static void type_shape(struct type_windows *t, uint8_t bits)
             places *= 2;
         }
         ring->mask = places - 1;
-        t->place_at[r] = t->stride++;
+        t->place_at[r] = t->place_count++;
     }
     for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
-        if ((bits & windows[i].bit) == 0) continue;
-        t->counter_at[i] = t->stride++;
-        t->counter_count++;
+        if ((bits & windows[i].bit) != 0) t->counter_count++;
     }
 }
 
@@ -156,90 +151,114 @@ static bool is_within(uint64_t index, uint64_t head, uint32_t span)
     return index <= head && head - index < span;
 }
 
-/* Rows. */
+/* Places and counters. */
 
-static uint32_t *row_at(const struct type_windows *t, uint32_t item)
+static uint32_t *places_at(const struct type_windows *t, uint32_t item)
 {
     size_t block = item / BLOCK_ENTRIES;
-    if (block >= t->block_capacity || t->blocks[block].rows == NULL) return NULL;
-    return t->blocks[block].rows + (size_t)(item % BLOCK_ENTRIES) * t->stride;
+    if (block >= t->block_capacity || t->blocks[block].places == NULL) return NULL;
+    return t->blocks[block].places + (size_t)(item % BLOCK_ENTRIES) * t->place_count;
 }
 
-/* The row of an item, made when it is not there. NULL when memory is refused. */
-static uint32_t *row_make(struct windows *w, struct type_windows *t, uint32_t item)
+static bool counters_make(struct windows *w, struct block_list *list, size_t block)
 {
-    uint32_t *row = row_at(t, item);
-    if (row != NULL) return row;
+    if (!block_list_reserve(w->alloc, list, block)) return false;
+    if (list->items[block] != NULL) return true;
+    list->items[block] = counters_new(w->alloc);
+    if (list->items[block] == NULL) return false;
+    w->counter_bytes += block_memory(list->items[block]);
+    return true;
+}
+
+/* The places of an item, made with the counters of its block when they are not there. NULL when
+ * memory is refused. */
+static uint32_t *places_make(struct windows *w, struct type_windows *t, uint32_t item)
+{
+    uint32_t *known = places_at(t, item);
+    if (known != NULL) return known;
     size_t block = item / BLOCK_ENTRIES;
     void *blocks = t->blocks;
-    if (!alloc_grow(w->alloc, &blocks, &t->block_capacity, sizeof(struct row_block), block + 1)) {
+    if (!alloc_grow(w->alloc, &blocks, &t->block_capacity, sizeof(struct place_block), block + 1)) {
         return NULL;
     }
     t->blocks = blocks;
-    t->blocks[block].rows = alloc_get(w->alloc, rows_bytes(t));
-    return row_at(t, item);
+    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
+        if ((t->windows & windows[i].bit) == 0) continue;
+        if (!counters_make(w, &t->counters[i], block)) return NULL;
+    }
+    t->blocks[block].places = alloc_get(w->alloc, item_places_bytes(t));
+    return places_at(t, item);
 }
 
-static void rows_release(struct windows *w, struct type_windows *t, struct row_block *b)
+static void item_block_release(struct windows *w, struct type_windows *t, size_t block)
 {
-    ASSERT(b->held == 0);
-    alloc_put(w->alloc, b->rows, rows_bytes(t));
-    alloc_put(w->alloc, b->high, high_bytes(t));
-    *b = (struct row_block){0};
-}
-
-/* The upper half of an item's counter; NULL where there is none. */
-static uint32_t *high_at(const struct type_windows *t, uint32_t item, uint32_t window)
-{
-    const struct row_block *b = &t->blocks[item / BLOCK_ENTRIES];
-    if (b->high == NULL) return NULL;
-    size_t first_counter = t->stride - t->counter_count;
-    return b->high + (size_t)(item % BLOCK_ENTRIES) * t->counter_count + t->counter_at[window] -
-           first_counter;
+    ASSERT(t->blocks[block].held == 0);
+    alloc_put(w->alloc, t->blocks[block].places, item_places_bytes(t));
+    t->blocks[block] = (struct place_block){0};
+    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
+        struct block *counters = block_list_get(&t->counters[i], block);
+        if (counters == NULL) continue;
+        w->counter_bytes -= block_memory(counters);
+        block_release(w->alloc, counters);
+        t->counters[i].items[block] = NULL;
+    }
 }
 
 static bool counter_add(struct windows *w, struct type_windows *t, uint32_t item, uint32_t window,
                         uint32_t count)
 {
-    uint32_t *row = row_at(t, item);
-    ASSERT(row != NULL);
-    uint32_t *low = row + t->counter_at[window];
-    *low += count;
-    if (*low >= count) return true;
-    struct row_block *b = &t->blocks[item / BLOCK_ENTRIES];
-    if (b->high == NULL) b->high = alloc_get(w->alloc, high_bytes(t));
-    if (b->high == NULL) return false;
-    uint32_t *high = high_at(t, item, window);
-    ASSERT(high != NULL);
-    *high += 1;
+    struct block **place = &t->counters[window].items[item / BLOCK_ENTRIES];
+    size_t before = block_memory(*place);
+    if (!counters_add(w->alloc, place, item % BLOCK_ENTRIES, count)) return false;
+    w->counter_bytes += block_memory(*place) - before; /* upper halves were made */
     return true;
 }
 
-static void counter_subtract(struct type_windows *t, uint32_t item, uint32_t window, uint32_t count)
+static bool counter_subtract(struct windows *w, struct type_windows *t, uint32_t item,
+                             uint32_t window, uint32_t count)
 {
-    uint32_t *row = row_at(t, item);
-    ASSERT(row != NULL);
-    uint32_t *low = row + t->counter_at[window];
-    uint32_t before = *low;
-    *low -= count;
-    if (before >= count) return;
-    uint32_t *high = high_at(t, item, window);
-    ASSERT(high != NULL);
-    ASSERT(*high > 0);
-    *high -= 1;
+    struct block **place = &t->counters[window].items[item / BLOCK_ENTRIES];
+    return counters_subtract(w->alloc, place, item % BLOCK_ENTRIES, count);
+}
+
+const struct block *windows_counters(const struct windows *w, uint32_t type_id, uint8_t window,
+                                     uint32_t item_block)
+{
+    const struct type_windows *t = type_of(w, type_id);
+    if (t == NULL) return NULL;
+    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
+        if (windows[i].bit == window) return block_list_get(&t->counters[i], item_block);
+    }
+    return NULL;
 }
 
 uint64_t windows_count(const struct windows *w, uint32_t type_id, uint32_t item, uint8_t window)
 {
-    const struct type_windows *t = type_of(w, type_id);
-    const uint32_t *row = t == NULL ? NULL : row_at(t, item);
-    if (row == NULL) return 0;
-    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
-        if (windows[i].bit != window || (t->windows & window) == 0) continue;
-        const uint32_t *high = high_at(t, item, i);
-        return row[t->counter_at[i]] | (high == NULL ? 0 : (uint64_t)*high << 32);
+    const struct block *counters = windows_counters(w, type_id, window, item / BLOCK_ENTRIES);
+    return counters == NULL ? 0 : counters_get(counters, item % BLOCK_ENTRIES);
+}
+
+bool windows_freeze(struct windows *to, const struct windows *from)
+{
+    *to =
+        (struct windows){.alloc = from->alloc, .leader_ms = from->leader_ms, .due_ms = UINT64_MAX};
+    if (from->capacity == 0) return true;
+    to->types = alloc_get(to->alloc, from->capacity * sizeof(struct type_windows *));
+    if (to->types == NULL) return false;
+    to->capacity = from->capacity;
+    for (size_t i = 0; i < from->capacity; i++) {
+        const struct type_windows *t = from->types[i];
+        if (t == NULL) continue;
+        to->types[i] = alloc_get(to->alloc, sizeof(*t));
+        if (to->types[i] == NULL) return false;
+        to->types[i]->windows = t->windows;
+        for (uint32_t k = 0; k < WINDOW_COUNT; k++) {
+            if (!block_list_share(to->alloc, &to->types[i]->counters[k], &t->counters[k])) {
+                return false;
+            }
+        }
     }
-    return 0;
+    return true;
 }
 
 /* Buckets of a ring. */
@@ -324,8 +343,8 @@ static bool bucket_count_event(struct windows *w, struct type_windows *t, struct
 }
 
 /* Add to the counters of the ring's windows that the bucket lies in. */
-static bool counters_add(struct windows *w, struct type_windows *t, enum ring_kind r,
-                         uint64_t index, uint32_t item, uint32_t count)
+static bool ring_count(struct windows *w, struct type_windows *t, enum ring_kind r, uint64_t index,
+                       uint32_t item, uint32_t count)
 {
     for (uint32_t i = first_window[r]; i < first_window[r + 1]; i++) {
         if ((t->windows & windows[i].bit) == 0) continue;
@@ -343,12 +362,12 @@ static bool ring_add(struct windows *w, struct type_windows *t, uint32_t type_id
     uint64_t head = w->heads[r];
     uint64_t index = index_of(w, r, time_ms);
     if (index <= head && !is_within(index, head, ring->span)) return true;
-    uint32_t *row = row_make(w, t, item);
-    struct bucket *b = row == NULL ? NULL : bucket_make(w, t, type_id, r, index);
+    uint32_t *places = places_make(w, t, item);
+    struct bucket *b = places == NULL ? NULL : bucket_make(w, t, type_id, r, index);
     if (b == NULL) return false;
     bool is_on_time = index == head && !t->is_undoable;
-    if (!bucket_count_event(w, t, b, item, row + t->place_at[r], is_on_time)) return false;
-    return counters_add(w, t, r, index, item, 1);
+    if (!bucket_count_event(w, t, b, item, places + t->place_at[r], is_on_time)) return false;
+    return ring_count(w, t, r, index, item, 1);
 }
 
 bool windows_add(struct windows *w, uint32_t type_id, uint32_t item, int64_t time_ms)
@@ -373,7 +392,8 @@ static bool ring_remove(struct windows *w, struct type_windows *t, enum ring_kin
     if (!bucket_decrement(w->alloc, b, place)) return false;
     for (uint32_t i = first_window[r]; i < first_window[r + 1]; i++) {
         if ((t->windows & windows[i].bit) == 0) continue;
-        if (is_within(index, w->heads[r], windows[i].span)) counter_subtract(t, item, i, 1);
+        if (!is_within(index, w->heads[r], windows[i].span)) continue;
+        if (!counter_subtract(w, t, item, i, 1)) return false;
     }
     return true;
 }
@@ -389,19 +409,29 @@ bool windows_remove(struct windows *w, uint32_t type_id, uint32_t item, int64_t 
     return true;
 }
 
-void windows_prefetch_row(const struct windows *w, uint32_t type_id, uint32_t item)
+static void counter_prefetch(const struct type_windows *t, uint32_t window, uint32_t item)
+{
+    const struct block *counters = block_list_get(&t->counters[window], item / BLOCK_ENTRIES);
+    if (counters != NULL) __builtin_prefetch(counters_low(counters) + item % BLOCK_ENTRIES, 1);
+}
+
+void windows_prefetch_item(const struct windows *w, uint32_t type_id, uint32_t item)
 {
     const struct type_windows *t = type_of(w, type_id);
-    const uint32_t *row = t == NULL ? NULL : row_at(t, item);
-    if (row != NULL) __builtin_prefetch(row, 1);
+    const uint32_t *places = t == NULL ? NULL : places_at(t, item);
+    if (places == NULL) return;
+    __builtin_prefetch(places, 1);
+    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
+        counter_prefetch(t, i, item);
+    }
 }
 
 void windows_prefetch_entry(const struct windows *w, uint32_t type_id, uint32_t item,
                             int64_t time_ms)
 {
     const struct type_windows *t = type_of(w, type_id);
-    const uint32_t *row = t == NULL ? NULL : row_at(t, item);
-    if (row == NULL || time_ms < 0) return;
+    const uint32_t *places = t == NULL ? NULL : places_at(t, item);
+    if (places == NULL || time_ms < 0) return;
     for (uint32_t r = 0; r < RINGS; r++) {
         const struct ring *ring = &t->rings[r];
         if (ring->span == 0) continue;
@@ -409,7 +439,7 @@ void windows_prefetch_entry(const struct windows *w, uint32_t type_id, uint32_t 
         const struct bucket *b = bucket_at(ring, index);
         if (b == NULL) continue;
         if (index == w->heads[r] && !t->is_undoable) {
-            bucket_prefetch_entry(b, row[t->place_at[r]]);
+            bucket_prefetch_entry(b, places[t->place_at[r]]);
         } else {
             bucket_prefetch_late(b, item);
         }
@@ -442,14 +472,15 @@ static bool entry_pass(struct windows *w, struct type_windows *t, struct bucket_
                        struct passage p)
 {
     for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
-        if ((p.leaves >> i & 1) != 0) counter_subtract(t, entry.item, i, entry.count);
-        if ((p.enters >> i & 1) == 0) continue;
-        if (!counter_add(w, t, entry.item, i, entry.count)) return false;
+        bool leaves = (p.leaves >> i & 1) != 0;
+        bool enters = (p.enters >> i & 1) != 0;
+        if (leaves && !counter_subtract(w, t, entry.item, i, entry.count)) return false;
+        if (enters && !counter_add(w, t, entry.item, i, entry.count)) return false;
     }
     if (!p.is_gone) return true;
-    struct row_block *b = &t->blocks[entry.item / BLOCK_ENTRIES];
-    b->held--;
-    if (b->held == 0) rows_release(w, t, b);
+    size_t block = entry.item / BLOCK_ENTRIES;
+    t->blocks[block].held--;
+    if (t->blocks[block].held == 0) item_block_release(w, t, block);
     return true;
 }
 
@@ -461,8 +492,9 @@ static bool bucket_pass(struct windows *w, struct type_windows *t, struct bucket
     for (uint32_t i = 0; i < b->entries; i++) {
         if (i + PREFETCH_AHEAD < b->entries) {
             uint32_t ahead = bucket_entry_at(b, i + PREFETCH_AHEAD).item;
-            const uint32_t *row = row_at(t, ahead);
-            if (row != NULL) __builtin_prefetch(row, 1);
+            for (uint32_t k = 0; k < WINDOW_COUNT; k++) {
+                if (((p.enters | p.leaves) >> k & 1) != 0) counter_prefetch(t, k, ahead);
+            }
         }
         if (!entry_pass(w, t, bucket_entry_at(b, i), p)) return false;
     }
@@ -549,26 +581,29 @@ uint64_t windows_growth_max(const struct windows *w, uint64_t entries, uint64_t 
 {
     uint64_t types = 0;
     uint64_t places = 0;
-    uint64_t stride = 0;
+    uint64_t counters = 0;
     for (size_t i = 0; i < w->capacity; i++) {
         const struct type_windows *t = w->types[i];
         if (t == NULL) continue;
         types++;
-        if (t->stride > stride) stride = t->stride;
+        if (t->counter_count > counters) counters = t->counter_count;
         for (uint32_t r = 0; r < RINGS; r++) {
             places += t->rings[r].span == 0 ? 0 : (uint64_t)t->rings[r].mask + 1;
         }
     }
     if (types == 0) return 0;
     uint64_t touches = entries * RINGS;
-    /* Rows, with upper halves as if every one of them were asked for now. */
-    uint64_t row_size = 2 * (uint64_t)BLOCK_ENTRIES * stride * sizeof(uint32_t);
-    uint64_t rows = least(entries, types * item_blocks) * row_size +
-                    2 * types * item_blocks * sizeof(struct row_block);
+    /* Places and counters of new item blocks; and every counter block that there is may be copied
+     * once: entries that leave a window can touch them all. */
+    uint64_t made_size = RINGS * (uint64_t)COUNTERS_SIZE + counters * counters_memory_max();
+    uint64_t made = least(entries, types * item_blocks) * made_size +
+                    2 * types * item_blocks *
+                        (sizeof(struct place_block) + WINDOW_COUNT * sizeof(struct block *)) +
+                    w->counter_bytes;
     uint64_t changed = least(touches, w->parts) * bucket_part_copy_max();
     uint64_t appended = least(touches, places) * bucket_new_max() + touches * bucket_entry_max();
     uint64_t maps = 2 * w->map_bytes + touches * bucket_map_entry_max();
-    return rows + changed + appended + maps + places * sizeof(struct bucket *);
+    return made + changed + appended + maps + places * sizeof(struct bucket *);
 }
 
 /* Loading: bytes come from disk or a peer, so every property that the code above relies on is
@@ -577,16 +612,16 @@ uint64_t windows_growth_max(const struct windows *w, uint64_t entries, uint64_t 
 static bool entry_load(struct windows *w, struct type_windows *t, enum ring_kind r,
                        struct bucket *b, struct bucket_entry entry)
 {
-    uint32_t *row = row_make(w, t, entry.item);
+    uint32_t *places = places_make(w, t, entry.item);
     uint32_t full = entry.is_late ? bucket_find_late(b, entry.item) : PLACE_NONE;
-    uint32_t at = row == NULL ? PLACE_NONE : entry_append(w, t, b, entry, full);
+    uint32_t at = places == NULL ? PLACE_NONE : entry_append(w, t, b, entry, full);
     if (at == PLACE_NONE) return false;
-    if (!entry.is_late) row[t->place_at[r]] = at;
-    return counters_add(w, t, r, b->index, entry.item, entry.count);
+    if (!entry.is_late) places[t->place_at[r]] = at;
+    return ring_count(w, t, r, b->index, entry.item, entry.count);
 }
 
 /* NULL, or what is wrong with an entry that is to be the bucket's next. While a bucket is loaded
- * the places in rows are used for it, whether leader time is in it or not. */
+ * the places of items are used for it, whether leader time is in it or not. */
 static const char *entry_fault(const struct type_windows *t, enum ring_kind r,
                                const struct bucket *b, uint64_t head, struct bucket_entry entry)
 {
@@ -595,11 +630,11 @@ static const char *entry_fault(const struct type_windows *t, enum ring_kind r,
         return "an entry is on time where none can be";
     }
     uint32_t known = PLACE_NONE;
-    const uint32_t *row = row_at(t, entry.item);
+    const uint32_t *places = places_at(t, entry.item);
     if (entry.is_late) {
         known = bucket_find_late(b, entry.item);
-    } else if (row != NULL && bucket_is_on_time(b, row[t->place_at[r]], entry.item)) {
-        known = row[t->place_at[r]];
+    } else if (places != NULL && bucket_is_on_time(b, places[t->place_at[r]], entry.item)) {
+        known = places[t->place_at[r]];
     }
     if (known == PLACE_NONE || bucket_entry_at(b, known).count == BUCKET_COUNT_MAX) return NULL;
     return "an item has two entries where one would do";

@@ -11,10 +11,13 @@
  *   30d      day      30       days
  *
  * Time-major: per signal type and ring, the buckets of the ring's longest window, each with the
- * items that were signalled in it (buckets.h). Beside them, derived: for each item with anything in
- * a ring one row of running counters, so that a question costs one look-up. An event is added to
- * its buckets and counters; when leader time passes the end of a bucket, the entries of those that
- * leave a window are taken off the counters: each event is touched once per window. An event that
+ * items that were signalled in it (buckets.h). Beside them, derived: for each window running
+ * counters of 4,096 items in a block, so that a question costs one look-up and a scan reads them in
+ * a row; and for each item the places of its entries, which only the owner uses. Counter blocks are
+ * shared with frozen states and copied before the first change after that; they are in no digest
+ * and no checkpoint. An event is added to its buckets and counters; when leader time passes the end
+ * of a bucket, the entries of those that leave a window are taken off the counters: each event is
+ * touched once per window. An event that
  * is older than its ring, before 1970, or more than an hour ahead of its batch's leader time is in
  * no window. An event that is ahead by less waits in its bucket until leader time gets there.
  *
@@ -25,6 +28,7 @@
 
 #include "base/error.h"
 #include "core/state/buckets.h"
+#include "core/state/counters.h"
 #include "core/state/schema.h"
 
 enum ring_kind { RING_MINUTES, RING_HOURS, RING_DAYS, RINGS };
@@ -39,23 +43,23 @@ struct ring {
     struct bucket **places; /* by index & mask; NULL before the first event */
 };
 
-/* Rows of 4,096 items. Row: a place per ring, then the low half of a counter per window. */
-struct row_block {
-    uint32_t *rows; /* NULL: no item of this block has anything in a ring */
-    uint32_t *high; /* upper halves, counters only; NULL until one is needed */
-    uint64_t held;  /* entries in rings that name an item of this block */
+/* Places of the newest on-time entries of 4,096 items: one per ring and item. */
+struct place_block {
+    uint32_t *places; /* NULL: no item of this block has anything in a ring */
+    uint64_t held;    /* entries in rings that name an item of this block */
 };
 
 struct type_windows {
     uint8_t windows;         /* WINDOW_* bits that end */
     bool is_undoable;        /* signals can be taken back: all entries are late ones */
-    uint8_t place_at[RINGS]; /* index in a row */
-    uint8_t counter_at[WINDOW_COUNT];
+    uint8_t place_at[RINGS]; /* index among the places of an item */
+    uint8_t place_count;     /* of an item */
     uint8_t counter_count;
-    uint8_t stride; /* u32 of a row */
     struct ring rings[RINGS];
-    struct row_block *blocks; /* by item block */
+    struct place_block *blocks; /* by item block; none in a frozen state */
     size_t block_capacity;
+    /* Counters (counters.h) by window and item block; there where place_block has places. */
+    struct block_list counters[WINDOW_COUNT];
 };
 
 struct windows {
@@ -63,10 +67,11 @@ struct windows {
     struct type_windows **types; /* by type id - 1; NULL: declares no window that ends */
     size_t capacity;
     uint64_t leader_ms;
-    uint64_t heads[RINGS]; /* leader_ms / size of a bucket */
-    uint64_t due_ms;       /* when a bucket next enters or leaves a window; UINT64_MAX: never */
-    uint64_t parts;        /* blocks in all rings */
-    uint64_t map_bytes;    /* of all buckets' maps, which are outside the alloc */
+    uint64_t heads[RINGS];  /* leader_ms / size of a bucket */
+    uint64_t due_ms;        /* when a bucket next enters or leaves a window; UINT64_MAX: never */
+    uint64_t parts;         /* blocks in all rings */
+    uint64_t map_bytes;     /* of all buckets' maps, which are outside the alloc */
+    uint64_t counter_bytes; /* of all counter blocks: what copying them all would take */
 };
 
 void windows_init(struct windows *w, struct alloc *alloc);
@@ -82,13 +87,22 @@ MUST_CHECK bool windows_add(struct windows *w, uint32_t type_id, uint32_t item, 
  * the buckets that are still in a ring. The event was at most an hour ahead of its batch. False
  * when memory is refused; then it may be gone in part. */
 MUST_CHECK bool windows_remove(struct windows *w, uint32_t type_id, uint32_t item, int64_t time_ms);
-/* Hint the cache about a later windows_add: first the row, then what the row names. */
-void windows_prefetch_row(const struct windows *w, uint32_t type_id, uint32_t item);
+/* Hint the cache about a later windows_add: first places and counters, then what the places name.
+ */
+void windows_prefetch_item(const struct windows *w, uint32_t type_id, uint32_t item);
 void windows_prefetch_entry(const struct windows *w, uint32_t type_id, uint32_t item,
                             int64_t time_ms);
 
 /* Events of the item in the window (one WINDOW_* bit that ends and that the type declares). */
 uint64_t windows_count(const struct windows *w, uint32_t type_id, uint32_t item, uint8_t window);
+
+/* Counters of an item block (counters.h); NULL when all are zero or the type does not declare
+ * the window. Borrowed until the next change. */
+const struct block *windows_counters(const struct windows *w, uint32_t type_id, uint8_t window,
+                                     uint32_t item_block);
+/* Into an empty `to`: what questions read, sharing the counter blocks (state_freeze). False when
+ * memory is refused; `to` is to be ended in any case. */
+MUST_CHECK bool windows_freeze(struct windows *to, const struct windows *from);
 
 /* Blocks in ascending number, for a version. */
 void windows_each_block(const struct windows *w, void (*take)(void *context, struct block *b),

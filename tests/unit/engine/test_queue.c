@@ -97,6 +97,25 @@ static void wait_without_followers_answers_at_its_timeout(void **state)
     assert_int_equal(tide_run_result(f->run, 3)->as.integer, 1);
 }
 
+/* What a run writes after an operation that was answered on its own is flushed without anybody
+ * else's help. */
+static void writes_after_an_answer_of_its_own_are_flushed(void **state)
+{
+    struct fixture *f = *state;
+    bool is_done = false;
+    assert_int_equal(tide_run_digest(f->run, 0), 0);
+    assert_int_equal(tide_run_signal(f->run, &view, NULL), 1);
+    assert_int_equal(tide_run_wait(f->run, 0, 1, 50), 2);
+    assert_int_equal(tide_run_signal(f->run, &view, NULL), 3);
+    steps_node_submit(&f->n, f->run, &is_done);
+    steps_run(f->n.env);
+    assert_false(is_done);
+    steps_advance(f->n.env, 60 * NS_PER_MS);
+    assert_true(is_done);
+    assert_int_equal(tide_run_result(f->run, 1)->code, TIDE_OK);
+    assert_int_equal(tide_run_result(f->run, 3)->code, TIDE_OK);
+}
+
 /* A timeout too large for the clock is one that never comes, not one that is over. */
 static void a_huge_timeout_is_no_timeout(void **state)
 {
@@ -276,6 +295,7 @@ int main(void)
         TEST(nobody_sees_what_is_not_durable),
         TEST(an_empty_run_is_answered),
         TEST(wait_without_followers_answers_at_its_timeout),
+        TEST(writes_after_an_answer_of_its_own_are_flushed),
         TEST(a_huge_timeout_is_no_timeout),
         TEST(a_write_that_fails_poisons_the_node_and_tells_its_writers),
         TEST(closing_answers_everybody),

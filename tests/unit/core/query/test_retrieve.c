@@ -107,16 +107,18 @@ static int by_model(const void *a, const void *b)
 static void check(struct world *w, enum retrieve_order order, uint32_t limit)
 {
     struct model_item **sorted = calloc(w->item_count, sizeof(*sorted));
-    struct slice *excludes = calloc(w->item_count + 1, sizeof(*excludes));
+    uint32_t *excludes = calloc(w->item_count + 1, sizeof(*excludes));
     uint32_t count = 0;
     uint32_t exclude_count = 0;
     for (uint32_t i = 0; i < w->item_count; i++) {
         struct model_item *m = &w->items[i];
-        if (m->is_excluded) excludes[exclude_count++] = slice_of_text(m->key);
+        if (m->is_excluded) {
+            excludes[exclude_count++] = state_item_find(w->s, slice_of_text(m->key));
+        }
         bool is_candidate = order == RETRIEVE_DECAYED ? m->views > 0 : m->total > 0;
         if (is_candidate && !m->is_excluded) sorted[count++] = m;
     }
-    excludes[exclude_count++] = slice_of_text("never heard of");
+    excludes[exclude_count++] = state_item_find(w->s, slice_of_text("never heard of"));
     model_order = order;
     qsort(sorted, count, sizeof(*sorted), by_model);
     if (count > limit) count = limit;
@@ -302,7 +304,7 @@ static void refused_memory_is_an_answer(void **state)
     struct retrieve_row rows[1];
     uint32_t count;
     struct err e;
-    struct slice exclude = slice_of_text("x");
+    uint32_t exclude = 0;
     struct retrieve_request request = {
         .order = RETRIEVE_TOP, .limit = 1, .excludes = &exclude, .exclude_count = 1};
     uint64_t used = atomic_load(&w->alloc.used_bytes);
