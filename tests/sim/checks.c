@@ -10,7 +10,9 @@
 #include "sim/client.h"
 
 #define ANSWER_MAX_NS (90 * NS_PER_S)
-#define CLOSE_MAX_NS  (60 * NS_PER_S)
+/* Started 180 s ahead, or standing still behind such a log for the whole history. */
+#define CLOCK_AWAY_MAX_NS (600 * (int64_t)NS_PER_S)
+#define CLOSE_MAX_NS      (60 * NS_PER_S)
 
 static struct position durable_of(const struct cluster_node *n)
 {
@@ -132,8 +134,37 @@ static void check_condition(struct cluster *c, uint32_t node)
     }
 }
 
+/* Whatever the wall clock does, leader time goes on by the monotonic clock, one percent faster or
+ * slower at most, or stands still behind its log; so it stays near true time, however wrong the
+ * clock that started it was allowed to be. */
+static void check_clock(struct cluster *c)
+{
+    struct cluster_node *n = &c->nodes[CLUSTER_LEADER];
+    const struct leader_time now = n->db->leader_time;
+    const struct leader_time before = n->clock;
+    bool is_same_life = n->clock_life == n->db->identity.incarnation;
+    n->clock = now;
+    n->clock_life = n->db->identity.incarnation;
+    int64_t true_ns = (int64_t)(now.mono_ns - NS_PER_S + n->machine.booted_ns) +
+                      MACHINE_WALL_START_MS * (int64_t)NS_PER_MS;
+    int64_t away_ns = now.time_ns - true_ns;
+    if (away_ns > CLOCK_AWAY_MAX_NS || away_ns < -CLOCK_AWAY_MAX_NS) {
+        world_fail(&c->world, "clock", "leader time is %" PRId64 " ms from true time",
+                   away_ns / (int64_t)NS_PER_MS);
+    }
+    if (!is_same_life) return;
+    int64_t passed_ns = (int64_t)(now.mono_ns - before.mono_ns);
+    int64_t ran_ns = now.time_ns - before.time_ns;
+    bool may_stand = before.state == LEADER_TIME_STANDING || now.state == LEADER_TIME_STANDING;
+    int64_t least_ns = may_stand ? 0 : passed_ns - passed_ns / 100;
+    if (ran_ns >= least_ns && ran_ns <= passed_ns + passed_ns / 100) return;
+    world_fail(&c->world, "clock", "leader time ran %" PRId64 " us in %" PRId64 " us",
+               ran_ns / 1000, passed_ns / 1000);
+}
+
 void check_tick(struct cluster *c)
 {
+    if (c->nodes[CLUSTER_LEADER].state == NODE_UP) check_clock(c);
     for (uint32_t i = 0; i < c->node_count; i++) {
         struct cluster_node *n = &c->nodes[i];
         if (n->state == NODE_CLOSING && c->world.now_ns - n->closing_since_ns > CLOSE_MAX_NS) {

@@ -15,6 +15,7 @@
  *   wait       WAIT counted a follower that has not stored the writes
  *   open       a node does not open although nothing is damaged
  *   health     a node halted, or calls itself diverged
+ *   clock      leader time jumped, went back, or left the neighbourhood of true time
  *   answered   a run got no answer
  *   memory     memory was not freed at the end of a life
  *   liveness   after the faults something does not converge

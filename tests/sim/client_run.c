@@ -179,8 +179,12 @@ void client_run_position(struct client_run *r)
 void client_run_count(struct client_run *r, uint8_t type, uint8_t item)
 {
     if (is_full(r)) return;
-    int32_t index =
-        tide_run_count_of(r->run, type_bytes(type), take_item(r, item), text_bytes("all"));
+    /* Within half an hour everything that got its time at arrival is in the last hour, too, unless
+     * a wall clock moved the window. */
+    bool is_recent =
+        !model_types[type].has_times && item % 2 == 1 && r->cluster->world.now_ns < 1800 * NS_PER_S;
+    int32_t index = tide_run_count_of(r->run, type_bytes(type), take_item(r, item),
+                                      text_bytes(is_recent ? "1h" : "all"));
     struct client_slot *slot = take_slot(r, SLOT_COUNT, index);
     slot->type = type;
     slot->item = item;

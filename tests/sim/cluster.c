@@ -9,7 +9,8 @@
 #include "sim/checks.h"
 #include "sim/client.h"
 
-#define MEMORY_LIMIT (256 * MIB)
+#define MEMORY_LIMIT      (256 * MIB)
+#define WALL_AHEAD_MAX_MS 180000
 
 void cluster_init(struct cluster *c, uint64_t seed, const struct plan *plan)
 {
@@ -105,6 +106,19 @@ static void judge_failed_open(struct cluster *c, uint32_t node, const struct err
     cluster_plan_start(c, node, cluster_draw_downtime(c), false);
 }
 
+/* At a start leader time is wall time unless that is behind the log: a clock that is a day ahead
+ * then is an operator's mistake, which no database undoes, and so is one a day behind of an empty
+ * log. */
+static void look_at_wall(struct cluster_node *n)
+{
+    int64_t ahead_ms = machine_wall_ms(&n->machine) - MACHINE_WALL_START_MS -
+                       (int64_t)(n->machine.world->now_ns / NS_PER_MS);
+    bool is_day_back = ahead_ms < -WALL_AHEAD_MAX_MS && n->durable_ever == 0;
+    if (ahead_ms <= WALL_AHEAD_MAX_MS && !is_day_back) return;
+    world_trace(n->machine.world, n->machine.node, "its wall clock is set right");
+    machine_set_wall(&n->machine, 0, 0);
+}
+
 static void run_start(struct world *w, void *arg, uint64_t number)
 {
     struct cluster *c = cluster_of(w);
@@ -113,6 +127,7 @@ static void run_start(struct world *w, void *arg, uint64_t number)
     n->is_restart_planned = false;
     if (n->state != NODE_DOWN) return;
     w->coverage.opens++;
+    look_at_wall(n);
     machine_begins(&n->machine, number != 0);
     alloc_init(&n->alloc, MEMORY_LIMIT);
     n->traced.count = 0;

@@ -46,10 +46,12 @@ struct cluster_node {
     uint64_t history_id;
     uint64_t durable_peak;
     uint64_t applied_peak;
-    uint64_t epoch_peak;   /* highest epoch a life led that was up */
-    uint64_t durable_ever; /* also before its disk was wiped */
-    bool is_reset;         /* its disk was wiped or set back; its leader has not met it since */
-    uint64_t digest_mark;  /* newest mark it has a root for, as last told */
+    uint64_t epoch_peak;      /* highest epoch a life led that was up */
+    uint64_t durable_ever;    /* also before its disk was wiped */
+    bool is_reset;            /* its disk was wiped or set back; its leader has not met it since */
+    struct leader_time clock; /* as check_tick saw it last */
+    uint64_t clock_life;      /* incarnation it belongs to */
+    uint64_t digest_mark;     /* newest mark it has a root for, as last told */
     struct trace_cursor {
         uint64_t count;
     } traced; /* lines of db->trace already printed */

@@ -150,6 +150,7 @@ static const char *plain(const char *path)
 enum code disk_open(struct disk *d, const char *path, unsigned flags, struct env_file **out,
                     struct err *e)
 {
+    d->change_calls += (flags & ENV_CREATE) != 0;
     path = plain(path);
     if (strlen(path) >= DISK_PATH_SIZE_MAX) return ERR(e, E_INVALID, "path %s is too long", path);
     struct disk_entry *entry = find_entry(d, path);
@@ -207,6 +208,7 @@ size_t disk_cut_write(uint64_t offset, size_t size, struct random *random)
 enum code disk_write(struct disk *d, struct env_file *file, uint64_t offset, struct slice bytes,
                      struct err *e)
 {
+    d->change_calls++;
     ASSERT((file->flags & (ENV_WRITE | ENV_CREATE)) != 0);
     if (d->faults.is_full && offset + bytes.size > file->inode->cache.size) {
         d->coverage->refused_writes++;
@@ -249,6 +251,7 @@ enum code disk_sync(struct disk *d, struct env_file *file, struct err *e)
 
 enum code disk_truncate(struct disk *d, struct env_file *file, uint64_t size, struct err *e)
 {
+    d->change_calls++;
     ASSERT((file->flags & (ENV_WRITE | ENV_CREATE)) != 0);
     if (random_chance(d->random, d->faults.write_fails)) {
         d->coverage->failed_writes++;
@@ -265,6 +268,7 @@ uint64_t disk_size(const struct env_file *file)
 
 enum code disk_rename(struct disk *d, const char *from, const char *to, struct err *e)
 {
+    d->change_calls++;
     from = plain(from);
     to = plain(to);
     struct disk_entry *source = find_entry(d, from);
@@ -283,6 +287,7 @@ enum code disk_rename(struct disk *d, const char *from, const char *to, struct e
 
 enum code disk_unlink(struct disk *d, const char *path, struct err *e)
 {
+    d->change_calls++;
     path = plain(path);
     struct disk_entry *entry = find_entry(d, path);
     if (entry == NULL || entry->cached == NULL) {
@@ -295,6 +300,7 @@ enum code disk_unlink(struct disk *d, const char *path, struct err *e)
 
 enum code disk_make_dir(struct disk *d, const char *path, struct err *e)
 {
+    d->change_calls++;
     path = plain(path);
     if (strcmp(path, ".") == 0 || path[0] == '\0') return OK;
     const struct disk_entry *entry = find_entry(d, path);

@@ -64,6 +64,7 @@ struct disk {
     size_t change_capacity;
     struct env_file *handles; /* all open ones */
     uint64_t free_bytes;
+    uint64_t change_calls; /* writes, cuts and changes of names that were asked for, ever */
     bool is_locked;
 };
 

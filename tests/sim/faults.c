@@ -104,16 +104,20 @@ static void pause_node(struct cluster *c)
     world_trace(&c->world, node, "paused for %u ms", (unsigned)(duration / NS_PER_MS));
 }
 
-/* The clock of a leader that jumps ahead takes the log's time with it; idempotency keys live ten
- * minutes of log time, so a history never jumps further than that. */
+/* While a leader runs its log's time goes with none of these; cluster.c keeps a day's mistake from
+ * a start, where leader time is the wall clock's. */
 static void jump_clock(struct cluster *c)
 {
-    static const int64_t offsets_ms[] = {-86400000, -60000, -1000, 0, 500, 60000, 180000};
+    static const int64_t offsets_ms[] = {-86400000, -60000, -9000, -1000,   0,
+                                         500,       8000,   60000, 86400000};
+    static const int64_t drifts_ppm[] = {0, 0, 0, 200, -200, 20000, -20000};
     uint32_t node = draw_node(c);
     uint64_t chosen = world_draw_range(&c->world, STREAM_CLOCKS, 0, COUNT_OF(offsets_ms) - 1);
     c->world.coverage.clock_jumps++;
-    c->nodes[node].machine.wall_offset_ms = offsets_ms[chosen];
-    world_trace(&c->world, node, "wall clock at %lld ms", (long long)offsets_ms[chosen]);
+    uint64_t speed = world_draw_range(&c->world, STREAM_CLOCKS, 0, COUNT_OF(drifts_ppm) - 1);
+    machine_set_wall(&c->nodes[node].machine, offsets_ms[chosen], drifts_ppm[speed]);
+    world_trace(&c->world, node, "wall clock at %lld ms, drifting %lld ppm",
+                (long long)offsets_ms[chosen], (long long)drifts_ppm[speed]);
 }
 
 /* One of the next requests for memory of the state is refused. */

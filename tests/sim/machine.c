@@ -29,7 +29,17 @@ uint64_t machine_mono_ns(const struct machine *m)
 
 int64_t machine_wall_ms(const struct machine *m)
 {
-    return MACHINE_WALL_START_MS + (int64_t)(m->world->now_ns / NS_PER_MS) + m->wall_offset_ms;
+    int64_t since_ms = (int64_t)((m->world->now_ns - m->wall_set_ns) / NS_PER_MS);
+    int64_t drifted_ms = since_ms * m->wall_drift_ppm / 1000000;
+    return MACHINE_WALL_START_MS + (int64_t)(m->world->now_ns / NS_PER_MS) + m->wall_offset_ms +
+           drifted_ms;
+}
+
+void machine_set_wall(struct machine *m, int64_t offset_ms, int64_t drift_ppm)
+{
+    m->wall_offset_ms = offset_ms;
+    m->wall_drift_ppm = drift_ppm;
+    m->wall_set_ns = m->world->now_ns;
 }
 
 static uint64_t env_now_mono_ns(struct env *env)

@@ -33,9 +33,11 @@ struct machine {
     uint32_t node;
     struct disk disk;
     struct machine_pace pace;
-    int64_t wall_offset_ms; /* of the wall clock from the world's */
-    uint64_t booted_ns;     /* when the monotonic clock was 0 */
-    int64_t calls_left;     /* file calls until death; < 0: none planned */
+    int64_t wall_offset_ms; /* of the wall clock from the world's, at wall_set_ns */
+    int64_t wall_drift_ppm; /* how much faster it runs since */
+    uint64_t wall_set_ns;
+    uint64_t booted_ns; /* when the monotonic clock was 0 */
+    int64_t calls_left; /* file calls until death; < 0: none planned */
     bool is_dying;
     bool is_in_job;       /* file calls are allowed in jobs ... */
     bool may_block;       /* ... and while the engine opens or closes; set by the owner */
@@ -60,6 +62,8 @@ void machine_stops(struct machine *m, bool is_power_cut);
 void machine_ended(struct machine *m, bool is_power_cut);
 
 uint64_t machine_mono_ns(const struct machine *m);
+/* Set the wall clock, which then runs by its own speed. */
+void machine_set_wall(struct machine *m, int64_t offset_ms, int64_t drift_ppm);
 int64_t machine_wall_ms(const struct machine *m);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "engine/checkpoint.h"
+#include "engine/write.h"
 #include "format/limits.h"
 #include "sim/checks.h"
 #include "sim/client.h"
@@ -191,6 +193,142 @@ static void tell_older(struct cluster *c)
     audit_all(c);
 }
 
+/* --- clock: the leader's wall clock jumps by a day and runs wrong while it is written to --- */
+
+static void tell_clock(struct cluster *c)
+{
+    static const int64_t offsets_ms[] = {86400000, -86400000, 0, 9000, -9000, 86400000};
+    struct machine *leader = &c->nodes[CLUSTER_LEADER].machine;
+    work_for(c, NS_PER_S / 2);
+    for (size_t i = 0; i < COUNT_OF(offsets_ms) && c->world.failed_check == NULL; i++) {
+        c->world.coverage.clock_jumps++;
+        machine_set_wall(leader, offsets_ms[i], (int64_t)draw(c, 0, 2) * 5000 - 5000);
+        work_for(c, NS_PER_S);
+        settle(c);
+        audit_all(c);
+        play_for(c, 60 * NS_PER_S);
+    }
+    /* A process that starts again meets a clock that is a day behind its log: it stands still. */
+    machine_set_wall(leader, -86400000, 0);
+    cluster_kill(c, CLUSTER_LEADER, draw(c, 0, 1) == 0);
+    work_for(c, 2 * NS_PER_S);
+    settle(c);
+    audit_all(c);
+    bool is_standing = c->nodes[CLUSTER_LEADER].clock.state == LEADER_TIME_STANDING;
+    if (!is_standing && c->world.failed_check == NULL) {
+        world_fail(&c->world, "clock", "leader time does not stand still behind its log");
+    }
+}
+
+/* --- idle: what nodes write when nobody does --- */
+
+static uint64_t leader_assigned(const struct cluster *c)
+{
+    return write_assigned(c->nodes[CLUSTER_LEADER].db->write).v;
+}
+
+static void fail_idle(struct cluster *c, uint32_t node, uint64_t calls, uint64_t records)
+{
+    if (c->world.failed_check != NULL) return;
+    world_fail(&c->world, "idle",
+               "node %u changed its files %llu times while idle; its log grew by %llu records",
+               node, (unsigned long long)calls, (unsigned long long)records);
+}
+
+/* Nothing is written for so long, by any node. */
+static void stay_silent(struct cluster *c, uint64_t ns)
+{
+    uint64_t before[WORLD_NODES_MAX];
+    uint64_t assigned = leader_assigned(c);
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        before[i] = c->nodes[i].machine.disk.change_calls;
+    }
+    play_for(c, ns);
+    for (uint32_t i = 0; i < c->node_count && c->world.failed_check == NULL; i++) {
+        uint64_t calls = c->nodes[i].machine.disk.change_calls - before[i];
+        if (calls != 0) fail_idle(c, i, calls, leader_assigned(c) - assigned);
+    }
+}
+
+/* What a node wrote while nobody did. */
+struct idle_figures {
+    uint64_t ticks;
+    uint64_t calls[WORLD_NODES_MAX];
+};
+
+/* One minute of it: at most one tick, and where there is none the leader is silent (a follower may
+ * be a little behind); no checkpoint. */
+static void idle_minute(struct cluster *c, struct idle_figures *sum)
+{
+    uint64_t before[WORLD_NODES_MAX];
+    struct checkpointer_status cut[WORLD_NODES_MAX];
+    uint64_t assigned = leader_assigned(c);
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        before[i] = c->nodes[i].machine.disk.change_calls;
+        checkpointer_status(c->nodes[i].db->checkpointer, &cut[i]);
+    }
+    play_for(c, 60 * NS_PER_S);
+    if (c->world.failed_check != NULL) return;
+    uint64_t ticks = leader_assigned(c) - assigned;
+    sum->ticks += ticks;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        struct checkpointer_status now;
+        uint64_t calls = c->nodes[i].machine.disk.change_calls - before[i];
+        sum->calls[i] += calls;
+        checkpointer_status(c->nodes[i].db->checkpointer, &now);
+        bool is_cut = now.checkpoint_seqno.v != cut[i].checkpoint_seqno.v;
+        bool is_silent = calls == 0 || ticks > 0 || i != CLUSTER_LEADER;
+        if (ticks > 1 || is_cut || !is_silent) fail_idle(c, i, calls, ticks);
+    }
+}
+
+/* A tick costs a write of the log and of its mark, here and there a slot's restart point; once, at
+ * the first after a seal, a new segment with its spare and both copies of identity. */
+static void only_tick(struct cluster *c, uint64_t ns, struct idle_figures *sum)
+{
+    enum { CALLS_PER_TICK_MAX = 4, CALLS_PER_SEGMENT_MAX = 24 };
+    uint64_t end_ns = c->world.now_ns + ns;
+    while (c->world.failed_check == NULL && c->world.now_ns < end_ns) {
+        idle_minute(c, sum);
+    }
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        bool is_much = sum->calls[i] > CALLS_PER_SEGMENT_MAX + CALLS_PER_TICK_MAX * sum->ticks;
+        if (is_much) fail_idle(c, i, sum->calls[i], sum->ticks);
+    }
+}
+
+static void tell_idle(struct cluster *c)
+{
+    c->plan.turn_mean_ns = 3600 * NS_PER_S; /* clients come once and then hardly look */
+    c->plan.heartbeat_ms = 5000;
+    if (c->world.seed % 2 == 1) { /* by segment */
+        c->plan.ship_interval_ms = 10000;
+        c->plan.seal_interval_ms = 2000;
+    }
+    settle(c);
+    play_for(c, 30 * NS_PER_S); /* spare segments are made ready */
+    if (c->world.failed_check != NULL) return;
+    stay_silent(c, 3 * 3600 * NS_PER_S);
+    c->plan.turn_mean_ns = 10 * NS_PER_MS;
+    clients_begin(c);
+    work_for(c, NS_PER_S);
+    c->plan.turn_mean_ns = 24 * 3600 * NS_PER_S;
+    settle(c);
+    play_for(c, 60 * NS_PER_S); /* the mark, its digest, the checkpoint that the writes cause */
+    if (c->world.failed_check != NULL) return;
+    struct idle_figures sum = {0};
+    only_tick(c, UINT64_C(9) * 24 * 3600 * NS_PER_S, &sum);
+    if (c->world.failed_check == NULL && (sum.ticks == 0 || sum.ticks > 20)) {
+        world_fail(&c->world, "idle", "%llu ticks for the windows of one second of events",
+                   (unsigned long long)sum.ticks);
+    }
+    for (uint32_t i = 0; i < c->node_count && c->world.failed_check == NULL; i++) {
+        client_digest(c, i);
+    }
+    play_for(c, 5 * NS_PER_S);
+    stay_silent(c, 24 * 3600 * NS_PER_S); /* every window is empty again */
+}
+
 /* --- the list --- */
 
 struct story {
@@ -206,6 +344,8 @@ static const struct story stories[] = {
     {"rot-shipped", tell_rot_shipped, 2, 40},
     {"wiped", tell_wiped, 2, 5},
     {"older", tell_older, 2, 5},
+    {"clock", tell_clock, 2, 10},
+    {"idle", tell_idle, 3, 2}, /* odd seeds ship by segment */
 };
 
 const char *story_name(size_t i)
