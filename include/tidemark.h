@@ -501,6 +501,13 @@ struct tide_transport {
  * Errors: TIDE_NOMEMORY, TIDE_INVALID. Any thread; does not block. */
 enum tide_code tide_transport_pair(size_t capacity, struct tide_transport **out,
                                    struct tide_err *e);
+/* A directory of objects (see tide_log_export) as a leader that is never written to: a follower
+ * takes what is there, and what is put there later (looked for twice a second). Its files are only
+ * read. Acknowledgements go nowhere: tide_follower_status and levels do not exist here; lag is
+ * measured from the end of the objects. Any address. Starts a thread. *out as above. Errors:
+ * TIDE_NOTFOUND (no such directory), TIDE_IO, TIDE_NOMEMORY. */
+enum tide_code tide_transport_directory(const char *dir, struct tide_transport **out,
+                                        struct tide_err *e);
 /* End one that the library made. NULL allowed. No database may use it any more. */
 void tide_transport_free(struct tide_transport *transport);
 
@@ -519,6 +526,38 @@ enum tide_code tide_replicate(tide_db *db, const struct tide_transport *transpor
  * names its leader. Errors: the transport's; TIDE_LIMIT. Otherwise as tide_replicate. */
 enum tide_code tide_listen(tide_db *db, const struct tide_transport *transport, const char *address,
                            struct tide_err *e);
+
+/* --- the log as files --- */
+
+struct tide_log_report {
+    uint64_t objects; /* written, or taken */
+    uint64_t records;
+    uint64_t bytes;                /* of the objects */
+    struct tide_position position; /* where the objects, or the database, end now */
+};
+
+/* Copy what is durable in the log of the data directory `dir` into out_dir (made if absent) as
+ * objects: files that are written whole, never changed, and named by stream, first record and
+ * chain. Goes on from where the objects there end; called again and again it follows a running
+ * node, which is not disturbed. An object holds the log key: whoever has it can read the log and
+ * forge records, so out_dir is to be kept like the data directory. *out (may be NULL) is written in
+ * any case: what was written before a failure stays. Errors: TIDE_NOTFOUND (no such directory, or
+ * no log in it), TIDE_NOT_KEPT (the log begins after the objects end), TIDE_DIVERGED or
+ * TIDE_WRONG_CLUSTER (the objects are of another log), TIDE_ROTTEN, TIDE_CORRUPT, TIDE_INUSE
+ * (another export writes there), TIDE_IO, TIDE_DISKFULL. Any thread; blocks. */
+enum tide_code tide_log_export(const char *dir, const char *out_dir, struct tide_log_report *out,
+                               struct tide_err *e);
+/* Take the objects of in_dir into the data directory `dir`, which must be new, or follow, and not
+ * be open: every record is verified as if a leader had sent it, stored and applied. `dir` follows
+ * the directory from then on; opened again, it serves reads and waits until tide_replicate or
+ * tide_options.follow names a leader. Repeating is harmless: what is held is passed over.
+ * node_id names the node of a new directory; NULL: random.
+ * *out (may be NULL) is written in any case: what was taken before a failure stays. Errors:
+ * TIDE_INVALID (`dir` leads), TIDE_NOT_KEPT (objects are missing; those before the hole were
+ * taken), TIDE_DIVERGED (other records under the same numbers), TIDE_WRONG_CLUSTER, TIDE_CORRUPT
+ * (an object is damaged or half copied), TIDE_NOTFOUND, those of tide_open. Any thread; blocks. */
+enum tide_code tide_log_import(const char *dir, const char *in_dir, const char *node_id,
+                               struct tide_log_report *out, struct tide_err *e);
 
 /* --- one operation, waiting --- */
 

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/log_inspect.h"
+#include "cli/log_transfer.h"
 #include "cli/log_verify.h"
 #include "cli/verbs.h"
 #include "env/host.h"
@@ -178,8 +179,31 @@ struct cli_verb log_verb(void)
          .positional_max = 1,
          .run = run_verify},
         {.name = "repair", .positional = "DIR", .summary = "accept or mend damage"},
-        {.name = "export", .positional = "DIR", .summary = "copy the log for another place"},
-        {.name = "import", .positional = "DIR", .summary = "take a copied log"},
+        {.name = "export",
+         .positional = "DIR OUTDIR",
+         .summary = "copy what is durable in the log as files for another place",
+         .help =
+             "OUTDIR gets files named by stream, first record and chain, each written whole and "
+             "never\nchanged; the next export goes on where they end. A running server is not "
+             "disturbed. The files\nhold the log key: keep OUTDIR like DIR.",
+         .options = log_export_options,
+         .option_count = LOG_EXPORT_OPTION_COUNT,
+         .positional_min = 2,
+         .positional_max = 2,
+         .run = log_run_export},
+        {.name = "import",
+         .positional = "DIR INDIR",
+         .summary = "take files of log export into a directory that follows",
+         .help =
+             "DIR is new, or follows, and no server uses it. Everything is verified as if a leader "
+             "had sent it.\nRepeating is harmless. Exit code 4: files are missing, or of another "
+             "log; the sentence says which.\nDIR then serves reads; with serve --follow it goes on "
+             "from a leader.",
+         .options = log_import_options,
+         .option_count = LOG_IMPORT_OPTION_COUNT,
+         .positional_min = 2,
+         .positional_max = 2,
+         .run = log_run_import},
     };
     return (struct cli_verb){
         .name = "log",

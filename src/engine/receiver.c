@@ -60,6 +60,7 @@ void receiver_follow(struct receiver *r, struct env_network *network, const char
     _Static_assert(TRANSPORT_NAME_SIZE <= sizeof(stored), "a transport's name fits identity");
     (void)snprintf(stored, sizeof(stored), "%s%s", network != NULL ? TIDE_TRANSPORT : "", address);
     receiver_fail(r, FOLLOW_CAUSE_UNREACHABLE, 0, "another leader was named");
+    r->reason[0] = '\0';
     r->network = network;
     (void)snprintf(r->network_address, sizeof(r->network_address), "%s", address);
     if (strcmp(stored, id->leader_address) != 0) {

@@ -9,12 +9,6 @@
 #include "engine/receiver.h"
 #include "engine/shipper.h"
 
-struct transport_network {
-    struct env_network base; /* first */
-    const struct tide_transport *transport;
-    struct transport_network *next;
-};
-
 static const struct tide_transport *transport_of(struct env_network *network)
 {
     return CONTAINER_OF(network, struct transport_network, base)->transport;
@@ -97,15 +91,8 @@ static void network_close(struct env_network *network, void *connection)
     transport_of(network)->close(connection);
 }
 
-static struct env_network *network_of(struct db *db, const struct tide_transport *transport)
+void transport_network_init(struct transport_network *n, const struct tide_transport *transport)
 {
-    struct transport_network *n = db->networks;
-    while (n != NULL && n->transport != transport) {
-        n = n->next;
-    }
-    if (n != NULL) return &n->base;
-    n = alloc_get(db->alloc, sizeof(*n));
-    if (n == NULL) return NULL;
     *n = (struct transport_network){
         .base = {.connect = network_connect,
                  .listen = network_listen,
@@ -115,8 +102,20 @@ static struct env_network *network_of(struct db *db, const struct tide_transport
                  .receive = network_receive,
                  .close = network_close},
         .transport = transport,
-        .next = db->networks,
     };
+}
+
+static struct env_network *network_of(struct db *db, const struct tide_transport *transport)
+{
+    struct transport_network *n = db->networks;
+    while (n != NULL && n->transport != transport) {
+        n = n->next;
+    }
+    if (n != NULL) return &n->base;
+    n = alloc_get(db->alloc, sizeof(*n));
+    if (n == NULL) return NULL;
+    transport_network_init(n, transport);
+    n->next = db->networks;
     db->networks = n;
     return &n->base;
 }

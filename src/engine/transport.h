@@ -11,6 +11,14 @@
 /* Does the address (as identity and options keep it) mean a transport of the program? */
 bool transport_is_meant(const char *address);
 
+struct transport_network {
+    struct env_network base; /* first */
+    const struct tide_transport *transport;
+    struct transport_network *next; /* of the same db */
+};
+/* transport is borrowed. */
+void transport_network_init(struct transport_network *n, const struct tide_transport *transport);
+
 /* Carry out an OP_REPLICATE or OP_LISTEN. Not OK: e says why, nothing changed. */
 MUST_CHECK enum code transport_op(struct db *db, struct op *op, struct err *e);
 

@@ -205,6 +205,7 @@ struct env_uv_options {
     const char *dir;             /* NULL: no files (tools) */
     uint32_t background_threads; /* 0: 2 */
     uint32_t read_threads;       /* 0: half of the processors, 1 to 4 */
+    bool is_existing;            /* dir is not made: E_NOTFOUND when it is not there */
 };
 MUST_CHECK enum code env_uv_open(const struct env_uv_options *options, struct env **out,
                                  struct err *e);

@@ -196,11 +196,15 @@ static bool is_on_network(int fd)
     return type == NFS_SUPER_MAGIC || type == SMB_SUPER_MAGIC || type == CIFS_MAGIC;
 }
 
-static enum code open_or_make(const char *dir, int *out_fd, bool *out_is_new, struct err *e)
+static enum code open_or_make(const char *dir, bool is_existing, int *out_fd, bool *out_is_new,
+                              struct err *e)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
     *out_is_new = false;
     int fd = open(dir, flags);
+    if (fd < 0 && errno == ENOENT && is_existing) {
+        return ERR(e, E_NOTFOUND, "there is no directory %s", dir);
+    }
     if (fd < 0 && errno == ENOENT) {
         if (mkdir(dir, 0700) == 0) {
             *out_is_new = true;
@@ -228,10 +232,11 @@ static enum code open_or_make(const char *dir, int *out_fd, bool *out_is_new, st
     return OK;
 }
 
-enum code dir_open(struct env_uv *u, const char *dir, struct err *e)
+enum code dir_open(struct env_uv *u, const char *dir, bool is_existing, struct err *e)
 {
     bool is_new = false;
-    TRY(open_or_make(dir, &u->dir_fd, &is_new, e)); /* dir_close ends it, also on failure */
+    TRY(open_or_make(dir, is_existing, &u->dir_fd, &is_new,
+                     e)); /* dir_close ends it, also on failure */
     TRY(check_dir(dir, u->dir_fd, e));
     if (is_new) TRY(sync_parent(dir, u->dir_fd, e));
     u->dir = strdup(dir);

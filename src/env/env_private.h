@@ -158,7 +158,7 @@ void env_block_signals(sigset_t *out_old);
 void lanes_fini(struct env_uv *u); /* waits for queued jobs; may follow a failed init */
 
 /* env_dir.c: names below the data directory. */
-MUST_CHECK enum code dir_open(struct env_uv *u, const char *dir, struct err *e);
+MUST_CHECK enum code dir_open(struct env_uv *u, const char *dir, bool is_existing, struct err *e);
 void dir_close(struct env_uv *u);
 /* Open path below the directory, never through a symbolic link. flags and mode as openat's. */
 MUST_CHECK enum code dir_openat(struct env_uv *u, const char *path, int flags, int *out_fd,

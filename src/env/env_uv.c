@@ -64,7 +64,9 @@ enum code env_uv_open(const struct env_uv_options *options, struct env **out, st
         code = ERR(e, E_NOMEMORY, "no memory for a read buffer of %zu bytes",
                    (size_t)READ_BUFFER_SIZE);
     }
-    if (code == OK && options->dir != NULL) code = dir_open(u, options->dir, e);
+    if (code == OK && options->dir != NULL) {
+        code = dir_open(u, options->dir, options->is_existing, e);
+    }
     if (code == OK) code = lanes_init(u, options, e);
     if (code != OK) {
         env_uv_close(&u->base);

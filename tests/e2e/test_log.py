@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
 
 import tm
 
@@ -118,9 +120,66 @@ def inspect_shows_segments_and_records(world):
 def other_directories_and_absent_verbs_are_refused(world):
     tm.contains(world.run("log", "verify", "/no/such/dir", code=1).stderr, "no directory")
     tm.contains(world.run("log", "verify", world.dir, code=1).stderr, "no Tidemark data")
-    for verb in ("repair", "export", "import"):
-        tm.contains(world.run("log", verb, "x", code=1).stderr, "not in this version")
+    tm.contains(world.run("log", "repair", "x", code=1).stderr, "not in this version")
+    tm.contains(world.run("log", "export", "/no/such/dir", "o", code=1).stderr, "no directory")
     tm.equal(os.listdir(world.dir), [])
+
+
+@tm.test
+def log_travels_as_files_and_serves_elsewhere(world):
+    node = fill(world, writes=300)
+    objects, copy = world.path("objects"), world.path("copy")
+    first = json.loads(world.run("log", "export", node.dir, objects, "--json", code=0).stdout)
+    tm.equal(first["position"].split("-")[1], str(node.seqno()))
+    node.call("SIGNAL", "view", "later")
+    second = json.loads(world.run("log", "export", node.dir, objects, "--json", code=0).stdout)
+    tm.equal(second["records"], 1)
+    tm.contains(world.run("log", "export", node.dir, objects, code=0).stdout, "Nothing new")
+    taken = json.loads(world.run("log", "import", copy, objects, "--id", "copy", "--json", code=0).stdout)
+    tm.equal(taken["position"], second["position"])
+    tm.contains(world.run("log", "import", copy, objects, code=0).stdout, "Nothing new")
+    tm.contains(world.run("log", "verify", copy, code=0).stdout, "whole")
+    reader = world.start("copy")  # a follower without a leader: it serves what it has
+    tm.equal(reader.digest(), node.digest())
+    tm.contains(reader.error("SIGNAL", "view", "x"), "READONLY")
+    reader.stop()
+    node.call("SIGNAL", "view", "last")
+    follower = world.node("copy", follow=node).start(keeps_ports=False)  # and goes on from a leader
+    tm.wait_equal(node, follower)
+
+
+@tm.test
+def import_says_which_files_are_missing_or_damaged(world):
+    node = fill(world, seals=1, writes=300)
+    objects, copy = world.path("objects"), world.path("copy")
+    for _ in range(2):
+        world.run("log", "export", node.dir, objects, code=0)
+        node.call("SIGNAL", "view", "more")
+    world.run("log", "export", node.dir, objects, code=0)
+    names = sorted(n for n in os.listdir(objects) if n.endswith(".log"))
+    tm.equal(len(names), 3)
+    os.rename(os.path.join(objects, names[1]), world.path("away"))
+    tm.contains(world.run("log", "import", copy, objects, code=4).stderr, "are missing", names[2])
+    os.rename(world.path("away"), os.path.join(objects, names[1]))
+    flip(os.path.join(objects, names[2]), 200)
+    tm.contains(world.run("log", "import", copy, objects, code=3).stderr, names[2], "copy it again")
+    flip(os.path.join(objects, names[2]), 200)
+    world.run("log", "import", copy, objects, code=0)
+    tm.contains(world.run("log", "import", node.dir, objects, code=4).stderr, "leads")
+
+
+@tm.test
+def export_follows_a_server_until_it_is_told_to_stop(world):
+    node = fill(world, seals=1, writes=100)
+    objects = world.path("objects")
+    words = [tm.PROGRAM, "log", "export", node.dir, objects, "--follow", "--interval", "50ms", "--json"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, preexec_fn=tm.die_with_parent)
+    world.at_end.append(process.kill)
+    tm.equal(json.loads(process.stdout.readline())["position"].split("-")[1], str(node.seqno()))
+    node.call("SIGNAL", "view", "one")
+    tm.equal(json.loads(process.stdout.readline())["records"], 1)
+    process.send_signal(signal.SIGINT)
+    tm.equal(process.wait(tm.PATIENCE_S), 0)
 
 
 if __name__ == "__main__":

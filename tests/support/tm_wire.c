@@ -178,3 +178,8 @@ void tm_wire_flip(struct tm_wire *w)
 {
     atomic_store(&w->is_flip_due, true);
 }
+
+bool tm_wire_was_flipped(struct tm_wire *w)
+{
+    return !atomic_load(&w->is_flip_due);
+}

@@ -17,5 +17,6 @@ const struct tide_transport *tm_wire_transport(const struct tm_wire *w);
 void tm_wire_hold(struct tm_wire *w, bool is_held); /* nothing passes, connections stay */
 void tm_wire_cut(struct tm_wire *w, bool is_cut);   /* connections end, none can be made */
 void tm_wire_flip(struct tm_wire *w);               /* one bit of what the follower receives next */
+bool tm_wire_was_flipped(struct tm_wire *w);
 
 #endif
