@@ -190,7 +190,9 @@ enum tide_code tide_close(tide_db *db, uint64_t deadline_ms, struct tide_err *e)
 
 typedef struct tide_run tide_run;
 
-/* One signal. Zero fields: weight_is_set false means 1, at_ms 0 means now. */
+/* One signal. Zero fields: weight_is_set false means 1, at_ms 0 means now. A type of mode once or
+ * latest needs the user: of once, a user's first signal for an item counts and later ones change
+ * nothing until it is taken back; of latest, a later one takes the place of the one before. */
 struct tide_signal {
     struct tide_bytes type;
     struct tide_bytes item; /* 1..255 bytes */
@@ -260,8 +262,11 @@ int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_
  * the same position. Only tide_run_signal and tide_run_signals may stand in between. */
 int32_t tide_run_begin(tide_run *run, const struct tide_write_options *options);
 int32_t tide_run_end(tide_run *run);
+/* Take back the signal of a user for an item, of a type of mode once or latest (TIDE_SCHEMA of
+ * others): it counts no more, in no window and no score. Where none stands this is a success that
+ * writes nothing (is_duplicate). options may be NULL. */
 int32_t tide_run_unsignal(tide_run *run, struct tide_bytes type, struct tide_bytes item,
-                          struct tide_bytes user);
+                          struct tide_bytes user, const struct tide_write_options *options);
 int32_t tide_run_schema_signal(tide_run *run, const struct tide_schema_signal *schema);
 /* Declare a field of items, so that `where` can ask for it; items that have it already are indexed
  * before the call is answered. At most 64 fields; a name is a letter and up to 63 characters of
@@ -423,7 +428,9 @@ struct tide_status {
 struct tide_result {
     enum tide_code code;
     enum tide_result_kind kind;
-    bool is_duplicate; /* an idempotent success: position is the first write's */
+    /* An idempotent success that wrote nothing: position is the first write's, or one at which
+     * things are as wanted (a once signal that stands already, an unsignal of what does not). */
+    bool is_duplicate;
     union {
         struct tide_position position;
         double number;
@@ -565,6 +572,9 @@ enum tide_code tide_signal(tide_db *db, const struct tide_signal *signal, struct
                            struct tide_err *e);
 enum tide_code tide_signals(tide_db *db, const struct tide_signal *signals, size_t n,
                             struct tide_position *out, struct tide_err *e);
+/* As tide_run_unsignal. out may be NULL. */
+enum tide_code tide_unsignal(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                             struct tide_bytes user, struct tide_position *out, struct tide_err *e);
 enum tide_code tide_schema_signal(tide_db *db, const struct tide_schema_signal *schema,
                                   struct tide_position *out, struct tide_err *e);
 enum tide_code tide_schema_field(tide_db *db, struct tide_bytes name, enum tide_field_kind kind,

@@ -369,6 +369,19 @@ enum tide_code tide_signals(tide_db *db, const struct tide_signal *signals, size
     return code;
 }
 
+enum tide_code tide_unsignal(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                             struct tide_bytes user, struct tide_position *out, struct tide_err *e)
+{
+    tide_run *run = new_run(e);
+    if (!run) return TIDE_NOMEMORY;
+    const struct tide_result *result = NULL;
+    enum tide_code code =
+        execute_one(db, run, tide_run_unsignal(run, type, item, user, NULL), &result, e);
+    if (code == TIDE_OK && out) *out = result->as.position;
+    tide_run_free(run);
+    return code;
+}
+
 enum tide_code tide_schema_signal(tide_db *db, const struct tide_schema_signal *schema,
                                   struct tide_position *out, struct tide_err *e)
 {

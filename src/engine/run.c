@@ -189,10 +189,12 @@ static int32_t add_plain(tide_run *run, enum op_kind kind, struct tide_bytes typ
 static const struct tide_bytes no_bytes;
 
 int32_t tide_run_unsignal(tide_run *run, struct tide_bytes type, struct tide_bytes item,
-                          struct tide_bytes user)
+                          struct tide_bytes user, const struct tide_write_options *options)
 {
     int32_t index = add_plain(run, OP_UNSIGNAL, type, item, 0, 0);
-    if (index >= 0) run->ops[index].entry.user = slice_from(user);
+    if (index < 0) return index;
+    run->ops[index].entry.user = slice_from(user);
+    take_options(&run->ops[index], options);
     return index;
 }
 

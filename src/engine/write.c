@@ -15,6 +15,7 @@ struct write *write_new(struct db *db)
     if (!w) return NULL;
     w->db = db;
     w->assigned = log_written(db->log).seqno;
+    pending_edges_init(&w->edges);
     if (overlay_init(&w->overlay)) return w;
     write_free(w);
     return NULL;
@@ -25,6 +26,7 @@ void write_free(struct write *w)
     if (!w) return;
     w->db->env->v->timer_close(w->db->env, &w->delay_timer);
     overlay_fini(&w->overlay);
+    pending_edges_fini(&w->edges);
     free(w->group.buffer);
     free(w->scratch);
     free(w);
@@ -93,9 +95,9 @@ static bool is_key_in_scratch(const struct write *w, uint32_t count, const struc
 
 static struct state_growth growth_of(const struct write *w, uint32_t count)
 {
-    struct state_growth growth = {.entries = count};
+    struct state_growth growth = {.entries = count, .edges = edges_judged(w)};
     for (uint32_t i = 0; i < count; i++) {
-        growth.key_bytes += w->scratch[i].item.size;
+        growth.key_bytes += w->scratch[i].item.size + w->scratch[i].user.size;
     }
     return growth;
 }
@@ -163,6 +165,7 @@ static enum code judge_envelope(struct write *w, struct op *op, struct judgement
     struct record_envelope *envelope = &out->envelope;
     out->envelope = (struct record_envelope){0};
     out->duplicate.is_duplicate = false;
+    w->is_record_kept = op->record_key.size > 0 || op->producer.size > 0;
     if (op->record_key.size > 0) {
         TRY(gate_key(w, op->record_key, &envelope->key, &out->duplicate, e));
         if (!out->duplicate.is_duplicate) envelope->flags |= ENVELOPE_KEY;
@@ -180,14 +183,15 @@ static enum code judge_envelope(struct write *w, struct op *op, struct judgement
     return OK;
 }
 
-/* Judge one entry into scratch[*count]; a duplicate entry is left out and answered in *duplicate.
- */
+/* Judge one entry into scratch[*count]; an entry that is a duplicate, or one that would change
+ * nothing, is left out and answered in *duplicate. */
 static enum code judge_entry(struct write *w, const struct op_entry *entry, uint32_t *count,
                              struct gate_answer *duplicate, struct err *e)
 {
     duplicate->is_duplicate = false;
     struct signal_entry *out = &w->scratch[*count];
-    TRY(gate_entry(w, entry, out, e));
+    const struct signal_type *type = NULL;
+    TRY(gate_entry(w, entry, out, &type, e));
     if (entry->key.size > 0) {
         struct id128 key;
         TRY(gate_key(w, entry->key, &key, duplicate, e));
@@ -198,8 +202,21 @@ static enum code judge_entry(struct write *w, const struct op_entry *entry, uint
         out->key = key;
         out->flags |= SIGNAL_HAS_KEY;
     }
-    (*count)++;
+    TRY(edges_judge_signal(w, type, out, duplicate, e));
+    *count += !duplicate->is_duplicate;
     return OK;
+}
+
+/* Append a record and remember what its envelope says. E_BUSY with an empty text: stalled. */
+static enum code append_record(struct write *w, const struct record *r, struct err *e)
+{
+    e->text[0] = '\0';
+    (void)group_base_ms(w);
+    size_t before = w->group.record_count > 0 ? bytes_written(&w->group.writer) : 0;
+    TRY(group_add(w, r, false, e));
+    enum code code = note_in_overlay(w, &r->envelope, 0, e);
+    if (code != OK) group_drop_newest(w, before);
+    return code;
 }
 
 /* A record without an effect of its own: it moves the producer on. Without a producer in the
@@ -212,13 +229,7 @@ static enum code append_producer(struct write *w, const struct record_envelope *
                        .envelope = {.flags = ENVELOPE_PRODUCER,
                                     .producer = envelope->producer,
                                     .producer_number = envelope->producer_number}};
-    e->text[0] = '\0';
-    (void)group_base_ms(w);
-    size_t before = w->group.record_count > 0 ? bytes_written(&w->group.writer) : 0;
-    TRY(group_add(w, &r, false, e));
-    enum code code = note_in_overlay(w, &r.envelope, 0, e);
-    if (code != OK) group_drop_newest(w, before);
-    return code;
+    return append_record(w, &r, e);
 }
 
 /* Answer with the first write. The producer's number is used up all the same: it goes on behind a
@@ -263,10 +274,11 @@ static enum code do_signals(struct write *w, struct tide_run *run, struct op *op
     if (j.duplicate.is_duplicate) return finish_duplicate(w, run, op, &j, e);
     for (uint32_t i = 0; i < op->count; i++) {
         TRY(judge_entry(w, &entries[i], &count, &j.duplicate, e));
-        if (j.duplicate.is_duplicate) {
+        if (j.duplicate.is_duplicate && entries[i].key.size > 0) {
             return ERR(e, E_INVALID, "give the idempotency key of the whole record");
         }
     }
+    if (count == 0) return finish_duplicate(w, run, op, &j, e);
     TRY(append_signals(w, &j.envelope, count, e));
     accept(run, op, w->assigned);
     return OK;
@@ -307,7 +319,7 @@ static enum code count_group(const struct tide_run *run, uint32_t begin, uint32_
 /* Judge one operation of a group; duplicates are answered at once and left out of the record. */
 static enum code judge_member(struct write *w, struct op *op, uint32_t *count, struct err *e)
 {
-    struct gate_answer duplicate;
+    struct gate_answer duplicate = {0};
     if (op->producer.size > 0) {
         return ERR(e, E_UNSUPPORTED,
                    "PRODUCER inside MULTI belongs to the whole record, not to one entry");
@@ -325,12 +337,16 @@ static enum code judge_member(struct write *w, struct op *op, uint32_t *count, s
         return ERR(e, E_UNSUPPORTED, "KEY on SIGNALS inside MULTI is not in this version");
     }
     const struct op_entry *entries = op->more;
+    uint32_t before = *count;
     for (uint32_t i = 0; i < op->count; i++) {
         TRY(judge_entry(w, &entries[i], count, &duplicate, e));
-        if (duplicate.is_duplicate) {
+        if (duplicate.is_duplicate && entries[i].key.size > 0) {
             return ERR(e, E_INVALID, "keys of single entries are not offered in SIGNALS");
         }
     }
+    if (*count > before || op->count == 0) return OK;
+    op->result = duplicate.result;
+    op->is_waiting = duplicate.waits;
     return OK;
 }
 
@@ -425,6 +441,7 @@ static enum code do_group(struct write *w, struct tide_run *run, uint32_t begin,
 {
     struct group_span span = {.begin = begin, .end = end, .guilty = begin};
     enum code code = write_group_record(w, run, &span, e);
+    if (code != OK) pending_edges_drop(&w->edges, w->edges_mark);
     if (code == OK || is_stalled(code, e)) return code;
     abort_group(run, begin, end, span.guilty, e);
     return OK;
@@ -507,13 +524,22 @@ static enum code do_producer_skip(struct write *w, struct tide_run *run, struct 
     return OK;
 }
 
-static enum code do_unsignal(struct write *w, struct op *op, struct err *e)
+static enum code do_unsignal(struct write *w, struct tide_run *run, struct op *op, struct err *e)
 {
-    (void)w;
-    (void)op;
-    return ERR(e, E_SCHEMA,
-               "signals of mode once or latest are not in this version, so there is none to "
-               "take back");
+    struct judgement j;
+    struct record r;
+    TRY(judge_envelope(w, op, &j, e));
+    if (!j.duplicate.is_duplicate) {
+        TRY(edges_judge_undo(w, &op->entry, false, &r, &j.duplicate, e));
+    }
+    if (j.duplicate.is_duplicate) return finish_duplicate(w, run, op, &j, e);
+    struct state_growth growth = {.edges = edges_judged(w)};
+    TRY(gate_room(w, &growth, e));
+    r.envelope = j.envelope;
+    TRY(append_record(w, &r, e));
+    growth_add(&w->open_growth, &growth);
+    accept(run, op, w->assigned);
+    return OK;
 }
 
 static enum code do_op(struct write *w, struct tide_run *run, struct op *op, struct err *e)
@@ -521,7 +547,7 @@ static enum code do_op(struct write *w, struct tide_run *run, struct op *op, str
     switch ((enum op_kind)op->kind) {
     case OP_SIGNAL: return do_signal(w, run, op, e);
     case OP_SIGNALS: return do_signals(w, run, op, e);
-    case OP_UNSIGNAL: return do_unsignal(w, op, e);
+    case OP_UNSIGNAL: return do_unsignal(w, run, op, e);
     case OP_SCHEMA_SIGNAL: return do_schema(w, run, op, e);
     case OP_SCHEMA_FIELD: return do_field(w, run, op, e);
     case OP_PRODUCER_SKIP: return do_producer_skip(w, run, op, e);
@@ -553,12 +579,14 @@ bool write_op(struct write *w, struct tide_run *run)
     struct err e = {.code = OK};
     uint32_t end = run->cursor;
     enum code code;
+    w->edges_mark = w->edges.tail;
     if (op->kind == OP_GROUP_BEGIN) {
         end = group_end(run, run->cursor);
         code = do_group(w, run, run->cursor, end, &e);
         if (end == run->count) end--;
     } else {
         code = do_op(w, run, op, &e);
+        if (code != OK) pending_edges_drop(&w->edges, w->edges_mark);
     }
     if (is_stalled(code, &e)) {
         w->is_anyone_waiting = true;
@@ -634,6 +662,7 @@ void write_flush(struct write *w)
 void write_on_applied(struct write *w, seqno applied)
 {
     overlay_applied(&w->overlay, applied);
+    pending_edges_applied(&w->edges, applied);
     uint32_t gone = 0;
     while (gone < w->closed_growth_count && w->closed_growth[gone].last.v <= applied.v) {
         gone++;

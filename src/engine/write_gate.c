@@ -38,8 +38,8 @@ static enum code gate_weight(double weight, double *out, struct err *e)
     return OK;
 }
 
-static enum code gate_type(struct write *w, struct slice name, const struct signal_type **out,
-                           struct err *e)
+enum code gate_type(struct write *w, struct slice name, const struct signal_type **out,
+                    struct err *e)
 {
     const struct signal_type *type = state_type_by_name(w->db->state, name);
     seqno pending;
@@ -50,16 +50,11 @@ static enum code gate_type(struct write *w, struct slice name, const struct sign
         text_add_escaped(&t, name, 40);
         return ERR(e, E_SCHEMA, "unknown signal type \"%s\"; declare it with SCHEMA.SIGNAL", shown);
     }
-    if (type->mode != SIGNAL_MODE_COUNT) {
-        return ERR(e, E_SCHEMA,
-                   "signal type \"%s\" is once or latest, which is not in this version",
-                   type->name);
-    }
     *out = type;
     return OK;
 }
 
-static enum code gate_size(const char *what, struct slice s, size_t min, struct err *e)
+enum code gate_size(const char *what, struct slice s, size_t min, struct err *e)
 {
     if (s.size >= min && s.size <= KEY_SIZE_MAX) return OK;
     return ERR(e, E_LIMIT, "%s has %zu bytes; %zu to %d are allowed", what, s.size, min,
@@ -67,12 +62,15 @@ static enum code gate_size(const char *what, struct slice s, size_t min, struct 
 }
 
 enum code gate_entry(struct write *w, const struct op_entry *entry, struct signal_entry *out,
-                     struct err *e)
+                     const struct signal_type **out_type, struct err *e)
 {
     const struct signal_type *type;
     TRY(gate_type(w, entry->type, &type, e));
     TRY(gate_size("the item key", entry->item, 1, e));
     TRY(gate_size("the user key", entry->user, 0, e));
+    if (type->mode != SIGNAL_MODE_COUNT && entry->user.size == 0) {
+        return ERR(e, E_SCHEMA, "signal type \"%s\" counts each user once; give USER", type->name);
+    }
     double weight;
     TRY(gate_weight(entry->weight, &weight, e));
     int64_t time_ms;
@@ -86,6 +84,7 @@ enum code gate_entry(struct write *w, const struct op_entry *entry, struct signa
         .weight = weight,
         .user = entry->user,
     };
+    *out_type = type;
     return OK;
 }
 
@@ -168,6 +167,7 @@ enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
 void growth_add(struct state_growth *sum, const struct state_growth *more)
 {
     sum->entries += more->entries;
+    sum->edges += more->edges;
     sum->puts += more->puts;
     sum->key_bytes += more->key_bytes;
     sum->put_bytes += more->put_bytes;

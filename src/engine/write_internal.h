@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "engine/overlay.h"
+#include "engine/pending_edges.h"
 #include "engine/write.h"
 
 /* The batch under construction. buffer starts with room for the header; the payload follows. */
@@ -32,6 +33,9 @@ struct closed_growth {
 struct write {
     struct db *db;
     struct overlay overlay;
+    struct pending_edges edges;
+    uint32_t edges_mark; /* its tail when the operation at hand was taken up */
+    bool is_record_kept; /* the record being judged has a key or a producer's number */
     struct open_group group;
     seqno assigned;                                        /* highest seqno given out */
     struct state_growth open_growth;                       /* of the group */
@@ -45,8 +49,12 @@ struct write {
 };
 
 /* --- gate: judging; each returns a code and fills e, changes nothing --- */
+enum code gate_type(struct write *w, struct slice name, const struct signal_type **out,
+                    struct err *e);
+enum code gate_size(const char *what, struct slice s, size_t min, struct err *e);
+/* out_type: borrowed until the next record is noted or applied. */
 enum code gate_entry(struct write *w, const struct op_entry *entry, struct signal_entry *out,
-                     struct err *e);
+                     const struct signal_type **out_type, struct err *e);
 /* Is this write a duplicate? Then the first write's position, or its pending seqno, is the answer.
  */
 struct gate_answer {
@@ -64,6 +72,18 @@ enum code gate_schema(struct write *w, const struct tide_schema_signal *schema,
                       struct signal_type *out, bool *out_exists, struct err *e);
 enum code gate_field(struct write *w, struct slice name, uint64_t kind, struct schema_field *out,
                      bool *out_exists, struct err *e);
+
+/* --- edges: judging what counts a user once; what passes is noted as pending --- */
+/* Does the signal, of any mode, change anything? *out is left alone unless it does not. */
+enum code edges_judge_signal(struct write *w, const struct signal_type *type,
+                             const struct signal_entry *entry, struct gate_answer *out,
+                             struct err *e);
+/* An undo: the record to append, or the answer when there is nothing to take back. is_kept: it has
+ * a key of its own to remember. */
+enum code edges_judge_undo(struct write *w, const struct op_entry *entry, bool is_kept,
+                           struct record *out, struct gate_answer *answer, struct err *e);
+/* How many words the operation at hand has noted. */
+uint64_t edges_judged(const struct write *w);
 
 /* --- group: encoding --- */
 /* Encode one record as the next of the group. E_BUSY: the group has no room, close it first;

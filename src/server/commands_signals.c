@@ -102,13 +102,8 @@ void handle_unsignal(struct call *call)
         call_fail(call, TIDE_INVALID, "UNSIGNAL needs USER u: whose signal is undone");
         return;
     }
-    if (given_write(&o) != NULL) {
-        call_fail(call, TIDE_UNSUPPORTED,
-                  "options KEY and PRODUCER of UNSIGNAL are not in this version");
-        return;
-    }
     int32_t op = tide_run_unsignal(call->turn->run, bytes_of(call->words[1]),
-                                   bytes_of(call->words[2]), bytes_of(o.user));
+                                   bytes_of(call->words[2]), bytes_of(o.user), given_write(&o));
     answer_write(call, op, &o);
 }
 

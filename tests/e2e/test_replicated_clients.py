@@ -57,6 +57,45 @@ def redis_cli_writes_reads_and_shows_errors(world):
 
 
 @test
+def redis_cli_likes_and_unlikes(world):
+    leader, f = start_two(world)
+    first = redis_cli(leader, "SIGNAL", "like", "a", "USER", "u1")
+    equal(redis_cli(leader, "SIGNAL", "like", "a", "USER", "u1"), first, "a second like")
+    redis_cli(leader, "SIGNAL", "like", "a", "USER", "u2")
+    redis_cli(leader, "SIGNAL", "save", "a", "USER", "u2")
+    contains(redis_cli(leader, "SIGNAL", "like", "a"), "SCHEMA", "give USER")
+    contains(redis_cli(leader, "UNSIGNAL", "view", "a", "USER", "u1"), "SCHEMA", "counts every signal")
+    contains(redis_cli(f, "UNSIGNAL", "like", "a", "USER", "u1"), "READONLY", leader.data)
+    redis_cli(leader, "SCHEMA.SIGNAL", "rating", "MODE", "latest")
+    for stars in ("5", "1", "3"):
+        redis_cli(leader, "SIGNAL", "rating", "a", "W", stars, "USER", "u1", "AT", AT)
+    tm.wait_equal(leader, f)
+    for node in (leader, f):
+        equal(redis_cli(node, "COUNT", "like", "a", "all"), "2")
+        equal(redis_cli(node, "COUNT", "like", "a", "1h"), "2")
+        equal(redis_cli(node, "COUNT", "rating", "a", "all"), "1")
+        equal(redis_cli(node, "SCORE", "rating", "a", "AT", AT), "3")
+    before = leader.seqno()
+    redis_cli(leader, "UNSIGNAL", "like", "a", "USER", "nobody")
+    equal(leader.seqno(), before, "nothing was written")
+    for user in ("u1", "u2"):
+        redis_cli(leader, "UNSIGNAL", "like", "a", "USER", user)
+    tm.wait_equal(leader, f)
+    equal(leader.call("DIGEST"), f.call("DIGEST"))
+    for node in (leader, f):
+        equal(redis_cli(node, "COUNT", "like", "a", "all"), "0")
+        equal(redis_cli(node, "COUNT", "like", "a", "24h"), "0")
+        equal(redis_cli(node, "SCORE", "like", "a"), "0")
+        equal(redis_cli(node, "COUNT", "save", "a", "all"), "1")
+        contains(redis_cli(node, "--json", "RETRIEVE", "decayed:like"), '"items":[]')
+    leader.stop()
+    leader.start()
+    until("f is back", lambda: f.seqno() >= leader.seqno())
+    equal(redis_cli(leader, "COUNT", "save", "a", "all"), "1")
+    tm.wait_equal(leader, f)
+
+
+@test
 def redis_cli_takes_a_file_of_commands_and_pipes(world):
     leader, f = start_two(world)
     lines = "".join("SIGNAL view item:%d W 2\n" % (i % 10) for i in range(500))

@@ -122,7 +122,7 @@ def every_error_names_the_word(world):
     for words, wanted in (
         (["SIGNAL", "view"], "ERR wrong number of arguments for 'SIGNAL'"),
         (["SIGNAL", "wave", "a"], "SCHEMA "),
-        (["SIGNAL", "like", "a", "USER", "u"], "SCHEMA "),
+        (["SIGNAL", "like", "a"], "SCHEMA signal type \"like\" counts each user once; give USER"),
         (["SIGNAL", "view", ""], "LIMIT "),
         (["SIGNAL", "view", "k" * 256], "LIMIT "),
         (["SIGNAL", "view", "a", "W", "nan"], "LIMIT weight nan"),

@@ -215,12 +215,28 @@ uint64_t retrieve_work_min(const struct state *s, const struct retrieve_request 
     return items * ((uint64_t)s->schema.count + 1);
 }
 
+/* Can a signal of the type be taken back, or another take its place? */
+static bool is_undoable(const struct state *s, uint32_t type_id)
+{
+    const struct signal_type *type = schema_type(&s->schema, type_id);
+    return type != NULL && type->mode != SIGNAL_MODE_COUNT;
+}
+
+static bool can_top_fall(const struct state *s)
+{
+    for (uint32_t id = 1; id <= s->schema.count; id++) {
+        bool is_counted = s->schema.types[id - 1].polarity == POLARITY_POSITIVE;
+        if (is_counted && is_undoable(s, id)) return true;
+    }
+    return false;
+}
+
 bool retrieve_can_fall(const struct state *s, const struct retrieve_request *request)
 {
     switch (request->order) {
-    case RETRIEVE_NEW:
-    case RETRIEVE_TOP:
-    case RETRIEVE_COUNT: return false;
+    case RETRIEVE_NEW: return false;
+    case RETRIEVE_TOP: return can_top_fall(s);
+    case RETRIEVE_COUNT: return is_undoable(s, request->type_id);
     case RETRIEVE_HOT:
     case RETRIEVE_CONTROVERSIAL:
     case RETRIEVE_BEST:
@@ -228,6 +244,7 @@ bool retrieve_can_fall(const struct state *s, const struct retrieve_request *req
     case RETRIEVE_RISING: return true;
     case RETRIEVE_DECAYED: break;
     }
+    if (is_undoable(s, request->type_id)) return true;
     for (uint32_t i = keys_block_count(&s->items); i > 0; i--) {
         struct column_view view = columns_view(&s->columns, request->type_id, 0, i - 1);
         if (view.sums[SIGN_NEGATIVE] != NULL) return true;

@@ -62,9 +62,10 @@ MUST_CHECK enum code retrieve_run(const struct state *s, struct alloc *alloc,
  * order, which skips most items, hardly any: there work_max bounds what cannot be known before. */
 uint64_t retrieve_work_min(const struct state *s, const struct retrieve_request *request);
 
-/* Can a later event make an item fall in this order? Of a decayed order: only once the type has
- * negative sums; the answer for the first page holds for the whole listing, because then items
- * that got a negative weight later changed their place and need not be shown (retrieve.c). */
+/* Can a later event make an item fall in this order? Counts fall where signals can be taken back.
+ * Of a decayed order of another type: only once it has negative sums; the answer for the first page
+ * holds for the whole listing, because then items that got a negative weight later changed their
+ * place and need not be shown (retrieve.c). */
 bool retrieve_can_fall(const struct state *s, const struct retrieve_request *request);
 
 struct retrieve_term {

@@ -308,20 +308,23 @@ bool state_can_grow(const struct state *s, const struct state_growth *more)
     if (entries > limit || key_bytes > limit || puts > UINT32_MAX || more->put_bytes > limit) {
         return false; /* keeps the sums below from wrapping */
     }
+    if (more->edges > limit) return false;
+    uint64_t changes = entries + more->edges; /* what takes another's place changes twice */
+    uint64_t users = more->edges + puts;
     uint64_t items = s->items.count + entries + puts;
     uint64_t item_blocks = items / BLOCK_ENTRIES + 1;
     uint64_t growth =
         keys_growth_max(&s->items, entries + puts, key_bytes) +
-        keys_growth_max(&s->users, entries + puts, key_bytes) +
+        keys_growth_max(&s->users, users, users > 0 ? key_bytes : 0) +
         keys_growth_max(&s->creators, puts, puts > 0 ? key_bytes : 0) +
         entities_growth_max(&s->item_fields, puts, more->put_bytes, items) +
         entities_growth_max(&s->user_fields, puts, more->put_bytes, s->users.count + puts) +
         entities_growth_max(&s->creator_fields, puts, more->put_bytes, s->creators.count + puts) +
         keys_growth_max(&s->producers, entries + puts, key_bytes) +
         dedup_growth_max(&s->dedup, entries + puts) +
-        columns_growth_max(&s->schema, entries, item_blocks) +
-        windows_growth_max(&s->windows, entries, item_blocks) +
-        edges_growth_max(&s->edges, entries);
+        columns_growth_max(&s->schema, changes, item_blocks) +
+        windows_growth_max(&s->windows, changes, item_blocks) +
+        edges_growth_max(&s->edges, more->edges);
     uint64_t used = state_bytes(s);
     return used <= limit && growth <= limit - used;
 }

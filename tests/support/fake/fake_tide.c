@@ -751,10 +751,13 @@ int32_t tide_run_end(tide_run *run)
 #define SHOW(b) (int)(b).size, (const char *)(b).data
 
 int32_t tide_run_unsignal(tide_run *run, struct tide_bytes type, struct tide_bytes item,
-                          struct tide_bytes user)
+                          struct tide_bytes user, const struct tide_write_options *options)
 {
-    add(run, FAKE_UNSIGNAL)->line =
-        line_of("unsignal %.*s %.*s user=%.*s", SHOW(type), SHOW(item), SHOW(user));
+    char room[1024];
+    snprintf(room, sizeof(room), "unsignal %.*s %.*s user=%.*s", SHOW(type), SHOW(item),
+             SHOW(user));
+    tell_options(room, sizeof(room), options);
+    add(run, FAKE_UNSIGNAL)->line = line_of("%s", room);
     return index_of(run);
 }
 

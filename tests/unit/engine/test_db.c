@@ -81,7 +81,7 @@ static int32_t add_group(tide_run *run)
 }
 static int32_t add_unsignal(tide_run *run)
 {
-    return tide_run_unsignal(run, name, name, name);
+    return tide_run_unsignal(run, name, name, name, NULL);
 }
 static int32_t add_schema(tide_run *run)
 {

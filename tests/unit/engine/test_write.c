@@ -185,11 +185,6 @@ static void unknown_types_are_refused_with_the_command_that_declares_them(void *
     assert_refused(r, TIDE_SCHEMA, "wink");
     s.type = (struct tide_bytes){NULL, 0};
     assert_int_equal(signal_one(f, &s, NULL)->code, TIDE_SCHEMA);
-    s.type = bytes_of("like");
-    assert_refused(signal_one(f, &s, NULL), TIDE_SCHEMA, "not in this version");
-    tide_run_reset(f->run);
-    assert_int_equal(tide_run_unsignal(f->run, bytes_of("like"), bytes_of("a"), bytes_of("u")), 0);
-    assert_int_equal(execute(f)->code, TIDE_SCHEMA);
 }
 
 /* --- SIGNALS --- */

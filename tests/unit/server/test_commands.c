@@ -174,8 +174,6 @@ static void what_is_not_built_is_refused_by_name(void **state)
         {"RETRIEVE top MMR 0.5\r\n", "-ERR option MMR is not in this version\r\n", ""},
         {"RETRIEVE top EXPLORE 0.1\r\n", "-ERR option EXPLORE is not in this version\r\n", ""},
         {"RETRIEVE top SEED 1\r\n", "-ERR option SEED is not in this version\r\n", ""},
-        {"UNSIGNAL view a USER u KEY k\r\n",
-         "-ERR options KEY and PRODUCER of UNSIGNAL are not in this version\r\n", ""},
         {"ITEM.PUT a\r\n", "-ERR ITEM.PUT is not in this version\r\n", ""},
         {"session.open u\r\n", "-ERR session.open is not in this version\r\n", ""},
         {"WATCH a\r\n",
@@ -222,6 +220,9 @@ static void signals_and_reads_answer(void **state)
         {"COUNT view nobody all\r\n", ":0\r\n", NULL},
         {"UNSIGNAL view a USER u\r\n", "-SCHEMA type counts every signal: nothing to undo\r\n",
          "run\nunsignal view a user=u\n"},
+        {"UNSIGNAL view a USER u KEY k PRODUCER p 7\r\n",
+         "-SCHEMA type counts every signal: nothing to undo\r\n",
+         "run\nunsignal view a user=u record_key=k producer=p n=7\n"},
         {"RETRIEVE top LIMIT 1 NOW 1700000000000 EXCLUDE 2 x y\r\n",
          "*12\r\n$5\r\nitems\r\n*1\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n$6\r\ncursor\r\n$-1\r\n"
          "$8\r\nposition\r\n$12\r\n1-1-9f3a21bc\r\n$12\r\nstaleness_ms\r\n$1\r\n0\r\n"
