@@ -40,6 +40,25 @@ static void constant_rate_is_no_trend(void **state)
     assert_true(trend_of_sums(fast, fast) == 0.0);
 }
 
+/* Answers worked out with 40 digits. */
+static void sums_give_the_known_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        struct decayed fast;
+        struct decayed slow;
+        double known;
+    } rows[] = {
+        {{1.0, HOUR_MS}, {1.0, 24 * HOUR_MS}, 1.201689072167402514},
+        {{20.0, HOUR_MS}, {100.0, 24 * HOUR_MS}, 11.68263377612556779},
+        {{3.0, HOUR_MS}, {400.0, 24 * HOUR_MS}, -5.041978787591034522},
+        {{7.0, 6 * HOUR_MS}, {9.0, 168 * HOUR_MS}, 8.298995976054240834},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        near(trend_of_sums(rows[i].fast, rows[i].slow), rows[i].known);
+    }
+}
+
 /* One event of an unknown item: the floor rate, one event per fast half-life, keeps it small. */
 static void one_event_is_no_trend(void **state)
 {
@@ -54,6 +73,7 @@ static void counts_are_compared_with_the_23_hours_before(void **state)
 {
     (void)state;
     near(trend_of_counts(30, 53), 29.0 / sqrt(2.0)); /* mu = 1 */
+    near(trend_of_counts(12, 62), 5.515477167566194748);
     near(trend_of_counts(1, 24), 0.0);
     near(trend_of_counts(0, 23), -1.0 / sqrt(2.0));
     near(trend_of_counts(4, 4), 4.0);
@@ -66,6 +86,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rate_is_lambda_times_the_sum),
         cmocka_unit_test(constant_rate_is_no_trend),
+        cmocka_unit_test(sums_give_the_known_answers),
         cmocka_unit_test(one_event_is_no_trend),
         cmocka_unit_test(counts_are_compared_with_the_23_hours_before),
     };

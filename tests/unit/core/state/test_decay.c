@@ -146,6 +146,17 @@ static void published_exponential_sum_is_met(void **state)
                  decay_contribution(5.0, 5 * unit, halflife, 0);
     double read = decay_read(sum, 0, 10 * unit, halflife);
     assert_true(fabs(read - 26.7114477102776) < 1e-12);
+    double ones = decay_contribution(1.0, 0, halflife, 0) +
+                  decay_contribution(1.0, 10 * unit, halflife, 0) +
+                  decay_contribution(1.0, 5 * unit, halflife, 0);
+    double count = decay_read(ones, 0, 10 * unit, halflife);
+    assert_true(fabs(count - 1.97441010088408) < 1e-12);
+    assert_true(fabs(read / count - 13.528824481964) < 1e-12); /* their mean */
+    /* 2 two units ago and 1 one unit ago, decay length 100: the halflife is 100 ln 2 units then. */
+    unit /= 10;
+    double late =
+        decay_contribution(2.0, 0, halflife, 0) + decay_contribution(1.0, unit, halflife, 0);
+    assert_true(fabs(decay_read(late, 0, 2 * unit, halflife) - 2.9504471803626786) < 1e-12);
 }
 
 /* Contribution and reading together, over all distances that the accuracy promise covers. */
