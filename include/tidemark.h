@@ -235,10 +235,14 @@ struct tide_retrieve {
     int64_t now_ms;            /* 0: this node's clock; with a cursor: the cursor's */
     const struct tide_bytes *excludes;
     uint32_t exclude_count;
+    /* Only items that pass, e.g. creator = "x" and topic in ("a","b") and year >= 2020 and not nsfw
+     * (docs/COMMANDS.md has the grammar); size 0: all. TIDE_INVALID: does not read; TIDE_SCHEMA: an
+     * unknown field, or a value that does not fit its kind; TIDE_LIMIT: too long, deep or many. */
+    struct tide_bytes where;
     bool is_explain; /* items come with the terms of their scores */
     /* What the page before answered; size 0: the first page. No item comes twice; none is missed
      * but those whose place in the order changed since the first page. TIDE_INVALID: damaged or of
-     * another profile; TIDE_STALE: this node has not applied what the page before showed;
+     * another profile or where; TIDE_STALE: this node has not applied what the page before showed;
      * TIDE_LOST: what it showed was given up in a change of epoch; TIDE_LIMIT: in an order where
      * items can fall a listing ends after 16,384 items. */
     struct tide_bytes cursor;

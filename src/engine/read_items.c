@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "core/epoch.h"
 #include "core/query/cursor.h"
 #include "engine/read.h"
@@ -19,6 +20,12 @@ enum { LIMIT_DEFAULT = 10 };
 static enum code no_memory(struct err *e)
 {
     return ERR(e, E_NOMEMORY, "no memory for the answer");
+}
+
+/* What a cursor belongs to: the profile and the filter. */
+static uint64_t listing_hash(const struct page *p)
+{
+    return p->filter == NULL ? p->profile.hash : p->profile.hash ^ hash64_mix(p->filter->hash);
 }
 
 /* Is what the page before showed part of the history that is applied here? */
@@ -55,10 +62,9 @@ static enum code take_cursor(struct page *p, struct slice text, int64_t now_ms, 
     uint8_t *room = run_take(p->run, text.size);
     if (room == NULL) return no_memory(e);
     TRY(cursor_decode(text, &p->db->identity.cluster, room, &c, e));
-    if (c.profile_hash != p->profile.hash) {
+    if (c.profile_hash != listing_hash(p)) {
         return ERR(e, E_INVALID,
-                   "the cursor is of another profile, or of another version of this one; ask again "
-                   "without CURSOR");
+                   "the cursor is of another profile or another WHERE; ask again without CURSOR");
     }
     if (now_ms != 0 && now_ms != c.now_ms) {
         return ERR(e, E_INVALID, "NOW %lld differs from the cursor's %lld; leave it out",
@@ -94,7 +100,7 @@ static enum code give_cursor(struct page *p, const struct state *s, struct err *
     const struct retrieve_row *last = &p->rows[p->count - 1];
     struct position at = state_position(s);
     struct cursor c = {
-        .profile_hash = p->profile.hash,
+        .profile_hash = listing_hash(p),
         .position = token_of(&at),
         .now_ms = p->request.now_ms,
         .place = {.rank = last->rank,
@@ -190,6 +196,13 @@ static enum code page_prepare(struct page *p, const struct op *op, struct err *e
         .now_ms = read_time_or_now(p->db, op->entry.at_ms),
         .exclude_count = op->count,
     };
+    p->where = op->producer;
+    if (p->where.size > 0) {
+        p->filter = run_take(p->run, sizeof(*p->filter));
+        if (p->filter == NULL) return no_memory(e);
+        TRY(expr_compile(p->where, s, p->filter, e));
+        p->request.filter = p->filter;
+    }
     if (op->record_key.size > 0) TRY(take_cursor(p, op->record_key, op->entry.at_ms, e));
     p->rows = run_take(p->run, p->request.limit * sizeof(*p->rows));
     p->excludes = run_take(p->run, (op->count + 1) * sizeof(*p->excludes));
@@ -202,6 +215,8 @@ void page_resolve(struct page *p)
         p->excludes[i] = state_item_find(p->db->state, p->exclude_keys[i]);
     }
     p->request.excludes = p->excludes;
+    /* Numbers of tags and creators hold at one position only. */
+    if (p->filter != NULL) p->code = expr_compile(p->where, p->db->state, p->filter, &p->err);
     p->staleness_ms = staleness_ms(p->db);
 }
 
@@ -230,6 +245,10 @@ static enum code answer_at_once(struct page *p, bool *out_is_done, struct err *e
     uint64_t left_out = (uint64_t)p->request.exclude_count + p->after.shown_count;
     if (left_out + retrieve_work_min(s, &p->request) > PAGE_AT_ONCE_MAX) return OK;
     page_resolve(p);
+    if (p->code != OK) {
+        *e = p->err;
+        return p->code;
+    }
     p->request.work_max = PAGE_AT_ONCE_MAX;
     enum code code = page_answer(p, s, scans_alloc(p->db->scans), e);
     p->request.work_max = 0;

@@ -10,6 +10,7 @@
 #ifndef TIDEMARK_ENGINE_READ_ITEMS_H
 #define TIDEMARK_ENGINE_READ_ITEMS_H
 
+#include "core/query/expr.h"
 #include "core/query/profile.h"
 #include "core/query/retrieve.h"
 #include "engine/db.h"
@@ -27,7 +28,9 @@ struct page {
     struct retrieve_after after;
     const struct slice *exclude_keys;
     uint32_t *excludes;
-    uint32_t *shown; /* room for a page more than after.shown_count */
+    struct slice where;    /* size 0: none */
+    struct filter *filter; /* room for one when there is a where */
+    uint32_t *shown;       /* room for a page more than after.shown_count */
     double staleness_ms;
     /* The answer. */
     struct retrieve_row *rows;

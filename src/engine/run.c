@@ -273,6 +273,7 @@ int32_t tide_run_retrieve(tide_run *run, const struct tide_retrieve *request)
     run->ops[index].more = excludes;
     run->ops[index].count = request->exclude_count;
     run->ops[index].record_key = slice_from(request->cursor);
+    run->ops[index].producer = slice_from(request->where);
     run->ops[index].is_explain = request->is_explain;
     return index;
 }

@@ -56,8 +56,8 @@ struct op {
     bool is_waiting; /* a write whose position is filled in when it is applied */
     uint32_t count;  /* entries; followers to wait for; excludes */
     struct op_entry entry;
-    struct slice record_key; /* covers the whole record; also: cursor */
-    struct slice producer;
+    struct slice record_key;                /* covers the whole record; also: cursor */
+    struct slice producer;                  /* also: where */
     uint64_t number;                        /* producer number; seqno; limit; field kind */
     const struct tide_transport *transport; /* borrowed; NULL: TCP */
     void *more; /* entries, excludes or schema: malloc'ed, freed at reset */

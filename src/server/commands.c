@@ -43,7 +43,7 @@ static const struct command table[] = {
      "By how many standard deviations an item gets more than it used to: the shortest against the "
      "longest half-life of its type, or the last hour against the 23 before it."},
     {"RETRIEVE", NULL, -2, READ, handle_retrieve, "Signals",
-     "profile [LIMIT n] [NOW ms] [EXCLUDE n key ...] [CURSOR c] [EXPLAIN]",
+     "profile [LIMIT n] [WHERE expr] [EXCLUDE n key ...] [NOW ms] [CURSOR c] [EXPLAIN]",
      "The best items of a profile: new, top, hot, best, controversial, trending, rising, "
      "most_viewed, "
      "decayed:<type>; CURSOR goes on where a page ended, EXPLAIN adds the terms of each score."},

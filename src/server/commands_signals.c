@@ -248,6 +248,7 @@ void handle_retrieve(struct call *call)
         .limit = o.limit,
         .now_ms = o.now_ms,
         .is_explain = o.is_explain,
+        .where = bytes_of(o.where),
         .cursor = bytes_of(o.cursor),
     };
     if (!copy_excludes(call, &o, &request)) return;

@@ -298,6 +298,16 @@ static bool parse_cursor(struct call *call, struct slice cursor, struct options 
     return true;
 }
 
+static bool parse_where(struct call *call, struct slice where, struct options *o)
+{
+    if (where.size == 0) {
+        call_fail(call, TIDE_INVALID, "WHERE is empty: leave it out for all items");
+        return false;
+    }
+    o->where = where;
+    return true;
+}
+
 /* EXCLUDE n key ...: the only option with as many words as it says. */
 static bool parse_exclude(struct call *call, size_t word, struct options *o, size_t *used)
 {
@@ -332,6 +342,7 @@ static bool parse_value(struct call *call, enum option option, size_t word, stru
     case OPTION_LIMIT: return parse_limit(call, word, o);
     case OPTION_EXCLUDE: return parse_exclude(call, word, o, used);
     case OPTION_CURSOR: return parse_cursor(call, value, o);
+    case OPTION_WHERE: return parse_where(call, value, o);
     case OPTION_EXPLAIN: o->is_explain = true; return true;
     case OPTION_HALFLIFE: return parse_halflife(call, value, o);
     case OPTION_WINDOWS: return parse_windows(call, value, o);
@@ -342,7 +353,6 @@ static bool parse_value(struct call *call, enum option option, size_t word, stru
     case OPTION_ONMISS:
     case OPTION_AFTER:
     case OPTION_MAXSTALE:
-    case OPTION_WHERE:
     case OPTION_MAXPER:
     case OPTION_MMR:
     case OPTION_EXPLORE:

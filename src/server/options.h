@@ -59,6 +59,7 @@ struct options {
     uint32_t limit;
     bool is_explain;
     struct slice cursor;
+    struct slice where;
     struct slice user;
     const struct slice *excludes;
     size_t exclude_count;

@@ -138,7 +138,7 @@ def every_error_names_the_word(world):
         (["RETRIEVE", "sideways"], "SCHEMA "),
         (["RETRIEVE", "decayed:wave"], "SCHEMA "),
         (["RETRIEVE", "top", "LIMIT", "1001"], "LIMIT LIMIT 1001"),
-        (["RETRIEVE", "top", "WHERE", "x"], "ERR option WHERE is not in this version"),
+        (["RETRIEVE", "top", "WHERE", "x"], "SCHEMA WHERE: unknown field x at character 1; declare fields with SCHEMA.FIELD"),
         (["UNSIGNAL", "view", "a", "USER", "u"], "SCHEMA "),
         (["SIGNAL", "view", "a", "PRODUCER", "p", "0"], ""),
         (["DIGEST", "AT", "999999999"], ""),

@@ -23,6 +23,14 @@ static void declare(struct shelf *s, uint32_t id, const char *name, uint8_t kind
     state_log_record(&s->log, &r);
 }
 
+static void declare_type(struct shelf *s, uint32_t id, const char *name, uint8_t polarity)
+{
+    struct record r = state_log_type_record(id, name, 3600000);
+    r.as.schema.windows = WINDOW_1H | WINDOW_24H | WINDOW_ALL;
+    r.as.schema.polarity = polarity;
+    state_log_record(&s->log, &r);
+}
+
 static void put(struct shelf *s, uint32_t item, const char *name, const struct put_field *value)
 {
     must(field_index_put(&s->state->fields, item, slice_of_text(name), value));
@@ -75,7 +83,8 @@ void shelf_init(struct shelf *s, uint32_t count, uint64_t seed)
     s->items = calloc(count, sizeof(*s->items));
     struct random random;
     random_init(&random, seed);
-    state_log_type(&s->log, 1, "view", 3600000);
+    declare_type(s, 1, "view", POLARITY_POSITIVE);
+    declare_type(s, 2, "skip", POLARITY_NEGATIVE);
     declare(s, 1, "topic", SCHEMA_FIELD_TAG);
     declare(s, 2, "year", SCHEMA_FIELD_NUM);
     declare(s, 3, "nsfw", SCHEMA_FIELD_NUM);
@@ -86,6 +95,11 @@ void shelf_init(struct shelf *s, uint32_t count, uint64_t seed)
         must(snprintf(key, sizeof(key), "i%u", i) > 0);
         s->items[i].created_ms = START_MS - (int64_t)random_below(&random, 4);
         state_log_signal(&s->log, 1, key, s->items[i].created_ms, 1.0);
+        for (uint64_t more = random_below(&random, 6); more > 0; more--) {
+            state_log_signal(&s->log, random_below(&random, 4) == 0 ? 2 : 1, key,
+                             START_MS - (int64_t)random_below(&random, 1800000),
+                             (double)random_below(&random, 9) - 2.0);
+        }
         if (i % 4096 == 4095) state_log_seal(&s->log);
     }
     state_log_seal(&s->log);
@@ -110,13 +124,13 @@ void shelf_fini(struct shelf *s)
     ASSERT(atomic_load(&s->alloc.used_bytes) == 0);
 }
 
-bool shelf_passes(const struct shelf *s, const struct filter *f, uint32_t item)
+void shelf_ask(const struct shelf *s, const struct filter *f, bool *out)
 {
     struct field_mask mask;
-    switch (filter_block(f, s->state, item / BLOCK_ENTRIES, &mask)) {
-    case FILTER_NONE: return false;
-    case FILTER_ALL: return true;
-    case FILTER_SOME: return field_mask_has(&mask, item % BLOCK_ENTRIES);
+    enum filter_answer answer = FILTER_NONE;
+    for (uint32_t item = 0; item < s->count; item++) {
+        uint32_t entry = item % BLOCK_ENTRIES;
+        if (entry == 0) answer = filter_block(f, s->state, item / BLOCK_ENTRIES, &mask);
+        out[item] = answer == FILTER_ALL || (answer == FILTER_SOME && field_mask_has(&mask, entry));
     }
-    return false;
 }

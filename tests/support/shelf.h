@@ -31,10 +31,11 @@ struct shelf {
 };
 
 /* Items "i0", "i1" ... with values from the seed; fields topic (tag), year and nsfw (num), seen
- * (time), body (text). Every item has one event of the one type, "view". */
+ * (time), body (text). Every item has some events of the types "view" and "skip" (negative), both
+ * with windows of an hour and a day. */
 void shelf_init(struct shelf *s, uint32_t count, uint64_t seed);
 void shelf_fini(struct shelf *s);
-/* Does the filter pass this item? */
-bool shelf_passes(const struct shelf *s, const struct filter *f, uint32_t item);
+/* Which items does the filter pass? out: one for each item. */
+void shelf_ask(const struct shelf *s, const struct filter *f, bool *out);
 
 #endif

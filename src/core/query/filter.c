@@ -1,5 +1,4 @@
-/* filter: see filter.h. Each comparison is one loop over a column without a branch, 64 entries a
- * word. */
+/* filter: see filter.h. */
 #include "core/query/filter.h"
 
 #include "base/assert.h"
@@ -15,7 +14,7 @@ bool filter_set_make(struct filter *f, struct filter_step *step, uint32_t count)
 {
     ASSERT(count > FILTER_LIST_MAX);
     ASSERT(count <= f->slot_count && f->slot_count <= FILTER_SLOTS_MAX);
-    uint32_t capacity = 2 * FILTER_LIST_MAX;
+    uint32_t capacity = 1;
     while (capacity < 2 * count) {
         capacity *= 2;
     }
@@ -45,14 +44,8 @@ struct operands {
     uint32_t count;
 };
 
-static inline bool has_operand(struct operands o, uint64_t value)
+static inline bool is_in_set(struct operands o, uint64_t value)
 {
-    if (o.count <= FILTER_LIST_MAX) {
-        for (uint32_t i = 0; i < o.count; i++) {
-            if (o.slots[i] == value) return true;
-        }
-        return false;
-    }
     uint32_t at = (uint32_t)hash64_mix(value) & (o.count - 1);
     while (o.slots[at] != FILTER_SLOT_EMPTY) {
         if (o.slots[at] == value) return true;
@@ -61,93 +54,122 @@ static inline bool has_operand(struct operands o, uint64_t value)
     return false;
 }
 
-/* Comparisons. */
+/* Comparisons: one loop over a column without a branch. Flags come as bytes first, which compilers
+ * turn into vectors, then eight of them become eight bits by one multiplication. */
 
-/* values[i] == wanted for 4,096 entries; flags as bytes first, which compilers turn into vectors,
- * then eight of them to eight bits by one multiplication. */
-static void words_equal(const uint32_t *restrict values, uint32_t wanted, struct field_mask *out)
+static inline uint64_t word_of(const uint8_t flags[64])
 {
-    for (uint32_t w = 0; w < FIELD_MASK_WORDS; w++) {
-        uint8_t flags[64];
-        for (uint32_t i = 0; i < 64; i++) {
-            flags[i] = values[w * 64 + i] == wanted;
-        }
-        uint64_t word = 0;
-        for (uint32_t i = 0; i < 64; i += 8) {
-            word |= (load_u64(flags + i) * UINT64_C(0x0102040810204080) >> 56) << i;
-        }
-        out->words[w] = word;
+    uint64_t word = 0;
+    for (uint32_t i = 0; i < 64; i += 8) {
+        word |= (load_u64(flags + i) * UINT64_C(0x0102040810204080) >> 56) << i;
     }
+    return word;
 }
 
+/* Add the entries for which the condition, of `at`, holds. */
+#define FLAGS_LOOP(condition)                         \
+    for (uint32_t w = 0; w < FIELD_MASK_WORDS; w++) { \
+        uint8_t flags[64];                            \
+        for (uint32_t i = 0; i < 64; i++) {           \
+            const uint32_t at = w * 64 + i;           \
+            flags[i] = (condition);                   \
+        }                                             \
+        out->words[w] |= word_of(flags);              \
+    }
+
+static void words_equal(const uint32_t *restrict values, uint32_t wanted,
+                        struct field_mask *restrict out)
+{
+    FLAGS_LOOP(values[at] == wanted)
+}
+
+static void words_any(const uint32_t *restrict values, struct field_mask *restrict out)
+{
+    FLAGS_LOOP(values[at] != 0)
+}
+
+/* values[i] - plus is one of the operands; 0 stands for nothing. */
 static void words_in(const uint32_t *values, struct operands o, uint32_t plus,
                      struct field_mask *out)
 {
-    for (uint32_t i = 0; i < BLOCK_ENTRIES; i++) {
-        bool is_in = values[i] != 0 && has_operand(o, (uint64_t)values[i] - plus);
-        out->words[i / 64] |= (uint64_t)is_in << i % 64;
+    if (o.count <= FILTER_LIST_MAX) {
+        for (uint32_t i = 0; i < o.count; i++) {
+            words_equal(values, (uint32_t)o.slots[i] + plus, out);
+        }
+        return;
+    }
+    FLAGS_LOOP(values[at] != 0 && is_in_set(o, (uint64_t)values[at] - plus))
+}
+
+static void pairs_in(const struct block *b, struct operands o, struct field_mask *out)
+{
+    const struct field_pair *pairs = (const struct field_pair *)(const void *)b->extra;
+    uint32_t count = b->extra_size / (uint32_t)sizeof(*pairs);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!is_in_set(o, pairs[i].value)) continue;
+        out->words[pairs[i].entry / 64] |= UINT64_C(1) << pairs[i].entry % 64;
     }
 }
 
-static void words_any(const uint32_t *values, struct field_mask *out)
+static void pairs_equal(const struct block *b, uint32_t wanted, struct field_mask *out)
 {
-    for (uint32_t i = 0; i < BLOCK_ENTRIES; i++) {
-        out->words[i / 64] |= (uint64_t)(values[i] != 0) << i % 64;
+    const struct field_pair *pairs = (const struct field_pair *)(const void *)b->extra;
+    uint32_t count = b->extra_size / (uint32_t)sizeof(*pairs);
+    for (uint32_t i = 0; i < count; i++) {
+        if (pairs[i].value != wanted) continue;
+        out->words[pairs[i].entry / 64] |= UINT64_C(1) << pairs[i].entry % 64;
     }
 }
 
 static void tags_match(const struct block *b, struct operands o, struct field_mask *out)
 {
     const struct field_tags *tags = (const struct field_tags *)(const void *)b->payload;
-    if (o.count == 1) {
-        words_equal(tags->first, (uint32_t)o.slots[0], out);
-    } else {
-        words_in(tags->first, o, 0, out);
+    words_in(tags->first, o, 0, out);
+    if (o.count > FILTER_LIST_MAX) {
+        pairs_in(b, o, out);
+        return;
     }
-    const struct field_pair *pairs = (const struct field_pair *)(const void *)b->extra;
-    uint32_t count = b->extra_size / (uint32_t)sizeof(*pairs);
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t is_in = has_operand(o, pairs[i].value);
-        out->words[pairs[i].entry / 64] |= is_in << pairs[i].entry % 64;
+    for (uint32_t i = 0; i < o.count; i++) {
+        pairs_equal(b, (uint32_t)o.slots[i], out);
     }
 }
 
-/* One loop per comparison: the compiler sees a constant operator. */
-#define COMPARE_LOOP(values, operator, wanted)                                    \
-    for (uint32_t i = 0; i < BLOCK_ENTRIES; i++) {                                \
-        out->words[i / 64] |= (uint64_t)((values)[i] operator(wanted)) << i % 64; \
-    }
-
-static void numbers_compare(const double *values, enum filter_compare compare, double wanted,
-                            struct field_mask *out)
+static void numbers_compare(const double *restrict values, enum filter_compare compare,
+                            double wanted, struct field_mask *restrict out)
 {
     switch (compare) {
-    case FILTER_EQUAL: COMPARE_LOOP(values, ==, wanted) return;
-    case FILTER_LESS: COMPARE_LOOP(values, <, wanted) return;
-    case FILTER_LESS_EQUAL: COMPARE_LOOP(values, <=, wanted) return;
-    case FILTER_GREATER: COMPARE_LOOP(values, >, wanted) return;
-    case FILTER_GREATER_EQUAL: COMPARE_LOOP(values, >=, wanted) return;
+    case FILTER_EQUAL: FLAGS_LOOP(values[at] == wanted) return;
+    case FILTER_LESS: FLAGS_LOOP(values[at] < wanted) return;
+    case FILTER_LESS_EQUAL: FLAGS_LOOP(values[at] <= wanted) return;
+    case FILTER_GREATER: FLAGS_LOOP(values[at] > wanted) return;
+    case FILTER_GREATER_EQUAL: FLAGS_LOOP(values[at] >= wanted) return;
     }
     UNREACHABLE();
 }
 
-static void times_compare(const int64_t *values, enum filter_compare compare, int64_t wanted,
-                          struct field_mask *out)
+static void times_compare(const int64_t *restrict values, enum filter_compare compare,
+                          int64_t wanted, struct field_mask *restrict out)
 {
     switch (compare) {
-    case FILTER_EQUAL: COMPARE_LOOP(values, ==, wanted) return;
-    case FILTER_LESS: COMPARE_LOOP(values, <, wanted) return;
-    case FILTER_LESS_EQUAL: COMPARE_LOOP(values, <=, wanted) return;
-    case FILTER_GREATER: COMPARE_LOOP(values, >, wanted) return;
-    case FILTER_GREATER_EQUAL: COMPARE_LOOP(values, >=, wanted) return;
+    case FILTER_EQUAL: FLAGS_LOOP(values[at] == wanted) return;
+    case FILTER_LESS: FLAGS_LOOP(values[at] < wanted) return;
+    case FILTER_LESS_EQUAL: FLAGS_LOOP(values[at] <= wanted) return;
+    case FILTER_GREATER: FLAGS_LOOP(values[at] > wanted) return;
+    case FILTER_GREATER_EQUAL: FLAGS_LOOP(values[at] >= wanted) return;
     }
     UNREACHABLE();
 }
 
-static void slots_in(const uint64_t *values, struct operands o, struct field_mask *out)
+static void slots_in(const uint64_t *restrict values, struct operands o,
+                     struct field_mask *restrict out)
 {
-    for (uint32_t i = 0; i < BLOCK_ENTRIES; i++) {
-        out->words[i / 64] |= (uint64_t)has_operand(o, values[i]) << i % 64;
+    if (o.count > FILTER_LIST_MAX) {
+        FLAGS_LOOP(is_in_set(o, values[at]))
+        return;
+    }
+    for (uint32_t k = 0; k < o.count; k++) {
+        const uint64_t wanted = o.slots[k];
+        FLAGS_LOOP(values[at] == wanted)
     }
 }
 
@@ -244,8 +266,6 @@ static void creator_step(const struct filter_step *step, struct operands o, cons
     if (creators == NULL) return;
     if (step->kind == FILTER_HAS_CREATOR) {
         words_any(creators->next, out);
-    } else if (o.count == 1) {
-        words_equal(creators->next, (uint32_t)o.slots[0] + 1, out);
     } else {
         words_in(creators->next, o, 1, out);
     }

@@ -16,7 +16,7 @@
 #define FILTER_STEPS_MAX 256u
 #define FILTER_DEPTH_MAX 16u   /* masks on the stack */
 #define FILTER_SLOTS_MAX 2048u /* operands of all comparisons, with the room of hash sets */
-#define FILTER_LIST_MAX  4u    /* operands up to which a list is looked through */
+#define FILTER_LIST_MAX  12u   /* operands of a list without a hash set */
 
 enum filter_kind {
     FILTER_NEVER,      /* no item: the value asked for is not there at all */
@@ -68,6 +68,12 @@ static inline uint64_t filter_slot_of_number(double v)
 /* Make a hash set of the last `count` operands, more than FILTER_LIST_MAX; they are moved apart.
  * False when there are too many operands in all. */
 MUST_CHECK bool filter_set_make(struct filter *f, struct filter_step *step, uint32_t count);
+
+/* What the filter's mask of one block costs, in entries looked at at a nanosecond each. */
+static inline uint64_t filter_work(const struct filter *f)
+{
+    return f == NULL ? 0 : (uint64_t)f->step_count * (BLOCK_ENTRIES / 2);
+}
 
 enum filter_answer { FILTER_NONE, FILTER_SOME, FILTER_ALL };
 /* Which items of a block can be answered with: not deleted, and passed by the filter (NULL: no

@@ -21,6 +21,7 @@
 
 struct search {
     const struct state *state;
+    const struct filter *filter; /* NULL: none */
     struct pick pick;
     /* A later page of a listing that began when the type had no negative sums. */
     bool is_rising_only;
@@ -37,6 +38,8 @@ struct block_scan {
     uint32_t entry_count;
     int64_t epochs[SIGNS];
     double bars[SIGNS];
+    bool has_mask;
+    struct field_mask mask; /* entries that may be answered with */
 };
 
 static void bars_set(struct block_scan *b, const struct search *q)
@@ -80,9 +83,22 @@ static bool may_have_fallen(const struct search *q, const struct block_scan *b, 
     return rank_compare(rank_of_sum(gained), q->pick.after->rank) >= 0;
 }
 
+/* Ask the filter about the block, once and only when something in it is above the bar. */
+static void mask_take(struct search *q, struct block_scan *b)
+{
+    if (b->has_mask) return;
+    b->has_mask = true;
+    enum filter_answer answer =
+        filter_block(q->filter, q->state, b->first_item / BLOCK_ENTRIES, &b->mask);
+    if (answer != FILTER_SOME) memset(&b->mask, answer == FILTER_ALL ? 0xff : 0, sizeof(b->mask));
+    uint64_t work = filter_work(q->filter);
+    q->work_left = q->work_left > work ? q->work_left - work : 0;
+}
+
 /* A net sum that is not below its bar. Without an event the item is no candidate. */
 static void offer_sum(struct search *q, struct block_scan *b, uint32_t entry, struct net_sum net)
 {
+    if (!field_mask_has(&b->mask, entry)) return;
     if (net.value == 0.0 && count_block_get(b->view.counts, entry) == 0) return;
     struct candidate c = {.rank = rank_of_sum(net), .net = net, .item = b->first_item + entry};
     if (may_have_fallen(q, b, entry)) return;
@@ -118,6 +134,8 @@ static void scan_block(struct search *q, struct block_scan *b)
         uint32_t to = from + ZONE_ENTRIES < b->entry_count ? from + ZONE_ENTRIES : b->entry_count;
         double most = positive == NULL ? 0.0 : positive->zone_max[zone - 1];
         if (from >= to || most < b->bars[SIGN_POSITIVE]) continue;
+        mask_take(q, b);
+        if (field_mask_is_empty(&b->mask, from, ZONE_ENTRIES)) continue;
         if (q->work_left < to - from) {
             q->work_left = 0;
             return;
@@ -186,6 +204,7 @@ enum code retrieve_run(const struct state *s, struct alloc *alloc,
         .shown_count = after != NULL ? after->shown_count : 0,
     };
     struct search q = {.state = s,
+                       .filter = request->filter,
                        .is_rising_only = after != NULL && !after->has_shown,
                        .work_left = request->work_max != 0 ? request->work_max : UINT64_MAX};
     if (!pick_init(&q.pick, s, alloc, &options)) {
@@ -210,9 +229,10 @@ enum code retrieve_run(const struct state *s, struct alloc *alloc,
 uint64_t retrieve_work_min(const struct state *s, const struct retrieve_request *request)
 {
     uint64_t items = s->items.count;
+    uint64_t filtering = keys_block_count(&s->items) * filter_work(request->filter);
     if (request->order == RETRIEVE_DECAYED) return items / ZONE_ENTRIES;
-    if (request->order == RETRIEVE_NEW) return items;
-    return items * ((uint64_t)s->schema.count + 1);
+    if (request->order == RETRIEVE_NEW) return items + filtering;
+    return items * ((uint64_t)s->schema.count + 1) + filtering;
 }
 
 /* Can a signal of the type be taken back, or another take its place? */

@@ -11,6 +11,7 @@
 #ifndef TIDEMARK_CORE_QUERY_RETRIEVE_H
 #define TIDEMARK_CORE_QUERY_RETRIEVE_H
 
+#include "core/query/filter.h"
 #include "core/query/pick.h"
 #include "core/state/state.h"
 
@@ -43,6 +44,7 @@ struct retrieve_request {
     int64_t now_ms;
     const uint32_t *excludes; /* items to leave out, ITEM_NONE allowed; NULL with count 0 */
     uint32_t exclude_count;
+    const struct filter *filter;        /* NULL: none */
     const struct retrieve_after *after; /* NULL: the first page */
     uint64_t work_max; /* of a decayed order: items to look at before E_BUSY; 0: no bound */
 };

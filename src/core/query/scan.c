@@ -28,9 +28,11 @@ int64_t scan_age_ms(const struct state *s, uint32_t item, int64_t now_ms)
 struct scan {
     struct pick *pick;
     const struct state *state;
+    const struct filter *filter; /* NULL: none */
     enum retrieve_order order;
     uint32_t type_id;
     int64_t now_ms;
+    struct field_mask mask;           /* entries of the block that may be answered with */
     uint64_t positive[BLOCK_ENTRIES]; /* also: the count of one type, events of the last hour */
     uint64_t negative[BLOCK_ENTRIES]; /* also: events of the last day */
     int64_t created_ms[BLOCK_ENTRIES];
@@ -92,7 +94,7 @@ static void offer_counts(struct scan *scan, uint32_t first_item, uint32_t entry_
     uint64_t bar = full != NULL ? full->rank.low : 1;
     for (uint32_t i = 0; i < entry_count; i++) {
         uint64_t count = scan->positive[i];
-        if (count < bar) continue;
+        if (count < bar || !field_mask_has(&scan->mask, i)) continue;
         struct candidate c = {
             .rank = rank_of_count(count), .net = {.value = (double)count}, .item = first_item + i};
         (void)pick_offer(scan->pick, &c); /* the bar is read again either way */
@@ -156,7 +158,7 @@ static void offer_scores(struct scan *scan, uint32_t first_item, uint32_t entry_
     const struct candidate *full = pick_worst(scan->pick);
     double bar = full != NULL ? full->net.value : -DBL_MAX;
     for (uint32_t i = 0; i < entry_count; i++) {
-        if (is_hopeless(scan, i, bar)) continue;
+        if (!field_mask_has(&scan->mask, i) || is_hopeless(scan, i, bar)) continue;
         if (needs_event && (scan->positive[i] | scan->negative[i]) == 0) continue;
         double score = score_of(scan, i);
         if (score < bar) continue;
@@ -242,7 +244,7 @@ static void offer_trends(struct scan *scan, uint32_t first_item, uint32_t entry_
         hopeful > DAYS_APART_MAX && block_window(scan->state, block, WINDOW_24H, scan->negative);
     for (uint32_t i = 0; i < entry_count; i++) {
         uint64_t hour = scan->positive[i];
-        if (hour < needed) continue;
+        if (hour < needed || !field_mask_has(&scan->mask, i)) continue;
         uint64_t day =
             has_days ? scan->negative[i] : scan_window_of(scan->state, first_item + i, WINDOW_24H);
         const struct candidate *worst = pick_worst(scan->pick);
@@ -258,6 +260,9 @@ static void scan_block(struct scan *scan, uint32_t block)
     uint32_t first_item = block * BLOCK_ENTRIES;
     uint32_t left = s->items.count - first_item;
     uint32_t entry_count = left < BLOCK_ENTRIES ? left : BLOCK_ENTRIES;
+    enum filter_answer answer = filter_block(scan->filter, s, block, &scan->mask);
+    if (answer == FILTER_NONE) return;
+    if (answer == FILTER_ALL) memset(&scan->mask, 0xff, sizeof(scan->mask));
     if (scan->order == RETRIEVE_TRENDING || scan->order == RETRIEVE_RISING) {
         offer_trends(scan, first_item, entry_count);
         return;
@@ -289,6 +294,7 @@ bool scan_run(struct pick *pick, const struct retrieve_request *request)
     if (scan == NULL) return false;
     scan->pick = pick;
     scan->state = pick->state;
+    scan->filter = request->filter;
     scan->order = request->order;
     scan->type_id = request->type_id;
     scan->now_ms = request->now_ms;

@@ -30,6 +30,15 @@ static inline bool field_mask_has(const struct field_mask *m, uint32_t entry)
 {
     return (m->words[entry / 64] >> entry % 64 & 1) != 0;
 }
+/* Is none of `count` entries set? Both are multiples of 64. */
+static inline bool field_mask_is_empty(const struct field_mask *m, uint32_t from, uint32_t count)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < count; i += 64) {
+        any |= m->words[(from + i) / 64];
+    }
+    return any == 0;
+}
 
 /* Payloads of the columns' blocks. */
 struct field_tags {

@@ -836,11 +836,12 @@ int32_t tide_run_retrieve(tide_run *run, const struct tide_retrieve *request)
     op->number = request->limit;
     op->more = request->is_explain;
     op->item = request->cursor;
-    op->line = line_of("retrieve %.*s limit=%u now=%" PRId64 " excludes=%u%s%.*s%s%.*s%s",
+    op->line = line_of("retrieve %.*s limit=%u now=%" PRId64 " excludes=%u%s%.*s%s%.*s%s%.*s%s",
                        SHOW(request->profile), request->limit, request->now_ms,
                        request->exclude_count, request->exclude_count > 0 ? " first=" : "",
                        request->exclude_count > 0 ? (int)request->excludes[0].size : 0,
                        request->exclude_count > 0 ? (const char *)request->excludes[0].data : "",
+                       request->where.size > 0 ? " where=" : "", SHOW(request->where),
                        request->cursor.size > 0 ? " cursor=" : "", SHOW(request->cursor),
                        request->is_explain ? " explain" : "");
     return index_of(run);

@@ -186,6 +186,43 @@ static void wrong_cursors_are_refused_in_words(void **state)
     check_refused(&request, TIDE_UNSUPPORTED, "for_you");
 }
 
+/* A field that no item has yet: comparisons are false, and `not` of them true. */
+static void where_is_judged_and_belongs_to_the_cursor(void **state)
+{
+    (void)state;
+    populate();
+    struct tide_retrieve request = {.profile = bytes_of("top"), .limit = 5};
+    request.where = bytes_of("shelf = \"a\"");
+    check_refused(&request, TIDE_SCHEMA, "unknown field shelf at character 1");
+    struct tide_err e;
+    assert_int_equal(tide_schema_field(db, bytes_of("shelf"), TIDE_FIELD_TAG, NULL, &e), TIDE_OK);
+    assert_int_equal(ask_items(&request)->count, 0);
+    request.where = bytes_of("not shelf = \"a\"");
+    struct held held;
+    hold(&held, ask_items(&request)->cursor);
+    request.cursor = held.bytes;
+    assert_int_equal(ask_items(&request)->count, 5);
+    request.where = bytes_of("not shelf = \"b\"");
+    check_refused(&request, TIDE_INVALID, "another profile or another WHERE");
+    request.where = (struct tide_bytes){0};
+    check_refused(&request, TIDE_INVALID, "another profile or another WHERE");
+    request.cursor = (struct tide_bytes){0};
+    request.where = bytes_of("created_at < 1000");
+    assert_int_equal(ask_items(&request)->count, 0);
+    request.where = bytes_of("created_at >= 1000");
+    assert_int_equal(ask_items(&request)->count, 5);
+    request.where = bytes_of("shelf = 5");
+    check_refused(&request, TIDE_SCHEMA, "compared with a text in quotes");
+    request.where = bytes_of("shelf =");
+    check_refused(&request, TIDE_SCHEMA, "not with the end");
+    request.where = bytes_of("(((");
+    check_refused(&request, TIDE_INVALID, "is expected at character 4");
+    static char long_text[70000];
+    memset(long_text, ' ', sizeof(long_text));
+    request.where = (struct tide_bytes){long_text, sizeof(long_text)};
+    check_refused(&request, TIDE_LIMIT, "65536");
+}
+
 /* A node that has not applied what the page before showed: a copy of its files from before. */
 static void a_cursor_from_the_future_has_to_wait(void **state)
 {
@@ -219,6 +256,7 @@ int main(void)
         TEST(nothing_comes_twice_while_writing),
         TEST(terms_add_up_to_the_score),
         TEST(wrong_cursors_are_refused_in_words),
+        TEST(where_is_judged_and_belongs_to_the_cursor),
         TEST(a_cursor_from_the_future_has_to_wait),
     };
     return cmocka_run_group_tests_name("engine/read_items", tests, NULL, NULL);

@@ -167,7 +167,7 @@ static void what_is_not_built_is_refused_by_name(void **state)
         {"SCORE view a READ committed\r\n",
          "-ERR READ committed is not in this version: only latest\r\n", ""},
         {"SCORE view a READ dirty\r\n", "-ERR unknown READ 'dirty': latest or committed\r\n", ""},
-        {"RETRIEVE top WHERE x\r\n", "-ERR option WHERE is not in this version\r\n", ""},
+        {"RETRIEVE top WHERE \"\"\r\n", "-ERR WHERE is empty: leave it out for all items\r\n", ""},
         {"RETRIEVE top USER u\r\n", "-ERR option USER of RETRIEVE is not in this version\r\n", ""},
         {"RETRIEVE top SESSION s 1\r\n", "-ERR option SESSION is not in this version\r\n", ""},
         {"RETRIEVE top MAXPER f 1\r\n", "-ERR option MAXPER is not in this version\r\n", ""},
@@ -228,6 +228,11 @@ static void signals_and_reads_answer(void **state)
          "$8\r\nposition\r\n$12\r\n1-1-9f3a21bc\r\n$12\r\nstaleness_ms\r\n$1\r\n0\r\n"
          "$5\r\nexact\r\n:1\r\n$7\r\nprofile\r\n$3\r\ntop\r\n",
          "run\nretrieve top limit=1 now=1700000000000 excludes=2 first=x\n"},
+        {"RETRIEVE top WHERE 'year > 1' LIMIT 1\r\n",
+         "*12\r\n$5\r\nitems\r\n*1\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n$6\r\ncursor\r\n$-1\r\n"
+         "$8\r\nposition\r\n$12\r\n1-1-9f3a21bc\r\n$12\r\nstaleness_ms\r\n$1\r\n0\r\n"
+         "$5\r\nexact\r\n:1\r\n$7\r\nprofile\r\n$3\r\ntop\r\n",
+         "run\nretrieve top limit=1 now=0 excludes=0 where=year > 1\n"},
         {"RETRIEVE decayed:view EXCLUDE 0\r\n",
          "*12\r\n$5\r\nitems\r\n*2\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$1\r\nb\r\n$2\r\n-2\r\n"
          "$6\r\ncursor\r\n$-1\r\n$8\r\nposition\r\n$12\r\n1-1-9f3a21bc\r\n"

@@ -2,8 +2,10 @@
 #include "support/tm_test.h"
 
 #include "base/random.h"
+#include "core/query/expr.h"
 #include "core/query/retrieve.h"
 #include "support/quad.h"
+#include "support/shelf.h"
 #include "support/state_log.h"
 
 #define START_MS \
@@ -317,6 +319,73 @@ static void refused_memory_is_an_answer(void **state)
     assert_int_equal(atomic_load(&w->alloc.used_bytes), used);
 }
 
+/* All items of a listing, page by page. */
+static uint32_t list_all(struct shelf *shelf, struct retrieve_request request, uint32_t *items)
+{
+    static struct retrieve_row rows[RETRIEVE_LIMIT_MAX];
+    struct retrieve_after after = {.has_shown = true};
+    uint32_t total = 0;
+    uint32_t count = 0;
+    struct err e;
+    do {
+        if (retrieve_run(shelf->state, &shelf->alloc, &request, rows, &count, &e) != OK) {
+            fail_msg("%s", e.text);
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            items[total++] = rows[i].item;
+        }
+        if (count == 0) break;
+        const struct retrieve_row *last = &rows[count - 1];
+        after.place = (struct pick_place){
+            .rank = last->rank,
+            .created_ms = state_item_created_ms(shelf->state, last->item),
+            .key = state_item_key(shelf->state, last->item),
+        };
+        request.after = &after;
+    } while (count == request.limit);
+    return total;
+}
+
+/* With a filter comes what comes without, in the same order, but for what does not pass. */
+static void a_filter_takes_items_out_of_every_order(void **state)
+{
+    (void)state;
+    enum { SHELF_ITEMS = 9000 };
+    static const char *const texts[] = {
+        "nsfw",     "topic = 't1' and not nsfw", "creator='c1'",  "year >= 0",
+        "year < 0", "seen in (1700000000001)",   "topic != 't0'", "created_at > 0"};
+    static uint32_t all[SHELF_ITEMS];
+    static uint32_t passed[SHELF_ITEMS];
+    static bool passes[SHELF_ITEMS];
+    static struct filter f;
+    struct shelf shelf;
+    shelf_init(&shelf, SHELF_ITEMS, tm_seed("retrieve", 1));
+    for (int order = RETRIEVE_DECAYED; order <= RETRIEVE_RISING; order++) {
+        struct retrieve_request request = {.order = (enum retrieve_order)order,
+                                           .type_id = 1,
+                                           .limit = RETRIEVE_LIMIT_MAX,
+                                           .now_ms = 1700000000000};
+        uint32_t all_count = list_all(&shelf, request, all);
+        for (size_t t = 0; t < COUNT_OF(texts); t++) {
+            struct err e;
+            assert_int_equal(expr_compile(slice_of_text(texts[t]), shelf.state, &f, &e), OK);
+            shelf_ask(&shelf, &f, passes);
+            request.filter = &f;
+            request.limit = t % 2 == 0 ? 1000 : 77;
+            uint32_t passed_count = list_all(&shelf, request, passed);
+            uint32_t k = 0;
+            for (uint32_t i = 0; i < all_count; i++) {
+                if (!passes[all[i]]) continue;
+                assert_true(k < passed_count);
+                assert_int_equal(passed[k++], all[i]);
+            }
+            assert_int_equal(k, passed_count);
+        }
+        assert_true(all_count > 1000);
+    }
+    shelf_fini(&shelf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +399,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(order_is_the_same_at_every_moment, begin, end),
         cmocka_unit_test_setup_teardown(wrong_requests_are_answers, begin, end),
         cmocka_unit_test_setup_teardown(refused_memory_is_an_answer, begin, end),
+        cmocka_unit_test(a_filter_takes_items_out_of_every_order),
     };
     return cmocka_run_group_tests_name("core/query/retrieve", tests, NULL, NULL);
 }
