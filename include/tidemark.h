@@ -302,6 +302,11 @@ int32_t tide_run_wait(tide_run *run, uint64_t at_least, uint32_t followers, uint
 /* See tide_replicate and tide_listen; transport and text are borrowed until completion. -> none */
 int32_t tide_run_replicate(tide_run *run, const struct tide_transport *transport, const char *peer);
 int32_t tide_run_listen(tide_run *run, const struct tide_transport *transport, const char *address);
+/* Take over the options that may change while a database is open: checkpoint_interval_ms,
+ * checkpoint_log_bytes, mark_interval_ms, commit_delay_us, clock_skew_max_ms, dedup_keys_max. The
+ * other fields are judged, too, and then stay what they were. TIDE_INVALID: out of bounds, nothing
+ * changed. Numbers are copied, texts borrowed until completion. -> none */
+int32_t tide_run_configure(tide_run *run, const struct tide_options *options);
 int32_t tide_run_items(tide_run *run);   /* -> integer: item count */
 int32_t tide_run_status(tide_run *run);  /* -> status */
 int32_t tide_run_metrics(tide_run *run); /* -> text, Prometheus 0.0.4 lines of the engine */

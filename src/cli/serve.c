@@ -11,6 +11,7 @@ static_assert((int)OPTION_COUNT <= CLI_OPTIONS_MAX, "the options of serve fit th
 
 static struct settings settings; /* too large for the stack */
 static struct server_setting rows[SETTING_ID_COUNT];
+static struct server_options server_options;
 
 static enum code read_file(const char *path, struct err *e)
 {
@@ -53,6 +54,12 @@ static enum code collect(const struct cli_args *args, struct err *e)
     return settings_check(&settings, e);
 }
 
+/* CONFIG SET. */
+static enum code change(const struct server_change *changes, size_t count, struct err *e)
+{
+    return settings_change(&settings, changes, count, rows, &server_options, e);
+}
+
 static int run(const struct cli_args *args)
 {
     struct err e;
@@ -64,10 +71,10 @@ static int run(const struct cli_args *args)
         settings_print(&settings, stdout);
         return CLI_DONE;
     }
-    struct server_options options;
-    server_options_init(&options);
-    settings_fill(&settings, rows, &options);
-    return server_run(&options);
+    server_options_init(&server_options);
+    settings_fill(&settings, rows, &server_options);
+    server_options.change = change;
+    return server_run(&server_options);
 }
 
 struct cli_verb serve_verb(void)

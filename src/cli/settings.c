@@ -55,7 +55,8 @@ static const char *const keys[SETTING_ID_COUNT] = {
 #undef X
 };
 
-static const char *const source_names[SOURCE_COUNT] = {"default", "file", "environment", "flag"};
+static const char *const source_names[SOURCE_COUNT] = {"default", "file", "environment", "flag",
+                                                       "CONFIG SET"};
 
 #define ENVIRONMENT_PREFIX "TIDEMARK_"
 #define PLACE_SIZE         256
@@ -339,6 +340,7 @@ static void add_place(const struct settings *s, enum setting_id id, struct text 
     case SOURCE_FILE: text_add(t, "%.100s:%u", s->file_name, s->lines[id]); return;
     case SOURCE_ENVIRONMENT: text_add(t, "the environment"); return;
     case SOURCE_FLAG: text_add(t, "a flag"); return;
+    case SOURCE_CONFIG_SET: text_add(t, "CONFIG SET"); return;
     }
     UNREACHABLE();
 }
@@ -492,6 +494,54 @@ void settings_fill(const struct settings *s, struct server_setting *rows,
     out->settings = rows;
     out->setting_count = SETTING_ID_COUNT;
 }
+
+/* --- changes at run time --- */
+
+/* Take one change over into the candidate. */
+static enum code change_one(struct settings *candidate, const struct server_change *change,
+                            struct err *e)
+{
+    const char *place = source_names[SOURCE_CONFIG_SET];
+    struct slice key = slice_of_text(change->name);
+    size_t id = find_key(key);
+    if (id == SETTING_ID_COUNT) return refuse_key(key, place, e);
+    const struct setting_row *row = &rows_of_table[id];
+    if (!row->is_live) {
+        const char *why = "is fixed at the start";
+        if (row->kind == SETTING_ABSENT) why = "is not in this version";
+        return ERR(e, E_INVALID, "%s %s; CONFIG SET cannot change it", row->key, why);
+    }
+    if (candidate->lines[id] == UINT32_MAX) {
+        return ERR(e, E_INVALID, "%s is given twice; give it once", row->key);
+    }
+    if (strlen(change->value) >= SETTINGS_LIVE_SIZE) {
+        return ERR(e, E_INVALID, "the value of %s is too long", row->key);
+    }
+    candidate->lines[id] = UINT32_MAX; /* taken */
+    return settings_set(candidate, (enum setting_id)id, change->value, SOURCE_CONFIG_SET, place, e);
+}
+
+enum code settings_change(struct settings *s, const struct server_change *changes, size_t count,
+                          struct server_setting *rows, struct server_options *out, struct err *e)
+{
+    static struct settings candidate; /* too large for the stack */
+    candidate = *s;
+    for (size_t i = 0; i < count; i++) {
+        TRY(change_one(&candidate, &changes[i], e));
+    }
+    TRY(settings_check(&candidate, e));
+    for (size_t i = 0; i < count; i++) {
+        size_t id = find_key(slice_of_text(changes[i].name));
+        memcpy(s->live[id], changes[i].value, strlen(changes[i].value) + 1);
+        s->values[id] = s->live[id];
+        s->numbers[id] = candidate.numbers[id];
+        s->sources[id] = SOURCE_CONFIG_SET;
+    }
+    settings_fill(s, rows, out);
+    return OK;
+}
+
+/* --- as options of the command line --- */
 
 /* A flag is its key with dashes. */
 static const char *flag_of(size_t id)

@@ -51,9 +51,9 @@ enum setting_kind {
       "allow a bind that is reachable from outside without authentication")                   \
     X(connections_max, SETTING_COUNT_OF, "10000", "N", false, connections_max,                \
       "client connections at once")                                                           \
-    X(log_format, SETTING_CHOICE, "logfmt", "logfmt|json", false, log_format,                 \
+    X(log_format, SETTING_CHOICE, "logfmt", "logfmt|json", true, log_format,                  \
       "form of the log lines on stderr")                                                      \
-    X(log_level, SETTING_CHOICE, "info", "info|warn|error", false, log_level,                 \
+    X(log_level, SETTING_CHOICE, "info", "info|warn|error", true, log_level,                  \
       "log lines less important than this are left out")
 
 #define SETTINGS_OF_THE_DATABASE(X)                                                             \
@@ -72,7 +72,7 @@ enum setting_kind {
       "largest record")                                                                         \
     X(batch_size_max, SETTING_SIZE, "4MiB", "SIZE", false, database.batch_size_max,             \
       "largest group of records that shares one sync")                                          \
-    X(commit_delay, SETTING_US_OR_0, "0", "TIME", false, database.commit_delay_us,              \
+    X(commit_delay, SETTING_US_OR_0, "0", "TIME", true, database.commit_delay_us,               \
       "wait for more writers before a sync; 0 never waits")                                     \
     X(seal_interval, SETTING_MS_OR_0, "0", "TIME", false, database.seal_interval_ms,            \
       "seal a segment this long after a client's first record in it; 0 is off, and 2s with "    \
@@ -81,11 +81,11 @@ enum setting_kind {
       "send followers each batch once it is durable, or sealed segments at polls")              \
     X(ship_interval, SETTING_MS, "2s", "TIME", false, database.ship_interval_ms,                \
       "time between polls with ship_mode segment")                                              \
-    X(checkpoint_interval, SETTING_MS, "5min", "TIME", false, database.checkpoint_interval_ms,  \
+    X(checkpoint_interval, SETTING_MS, "5min", "TIME", true, database.checkpoint_interval_ms,   \
       "time between checkpoints")                                                               \
-    X(checkpoint_log_bytes, SETTING_SIZE, "1GiB", "SIZE", false, database.checkpoint_log_bytes, \
+    X(checkpoint_log_bytes, SETTING_SIZE, "1GiB", "SIZE", true, database.checkpoint_log_bytes,  \
       "log written between checkpoints")                                                        \
-    X(mark_interval, SETTING_MS_OR_OFF, "10s", "TIME", false, database.mark_interval_ms,        \
+    X(mark_interval, SETTING_MS_OR_OFF, "10s", "TIME", true, database.mark_interval_ms,         \
       "activity between marks, where digests are compared; 0 is off")                           \
     X(tail_buffer, SETTING_SIZE, "64MiB", "SIZE", false, database.tail_buffer,                  \
       "newest log kept in memory for all followers")                                            \
@@ -97,11 +97,11 @@ enum setting_kind {
       "silence after which a node is suspected")                                                \
     X(dead, SETTING_MS, "10s", "TIME", false, database.dead_ms,                                 \
       "silence after which a link is given up")                                                 \
-    X(clock_skew_max, SETTING_MS, "5s", "TIME", false, database.clock_skew_max_ms,              \
+    X(clock_skew_max, SETTING_MS, "5s", "TIME", true, database.clock_skew_max_ms,               \
       "event times further ahead are set to their arrival")                                     \
     X(clock_step_max, SETTING_MS, "10s", "TIME", false, database.clock_step_max_ms,             \
       "steps of the wall clock beyond this wait for CLOCK ACCEPT")                              \
-    X(dedup_keys_max, SETTING_COUNT_OF, "4000000", "N", false, database.dedup_keys_max,         \
+    X(dedup_keys_max, SETTING_COUNT_OF, "4000000", "N", true, database.dedup_keys_max,          \
       "idempotency keys remembered")                                                            \
     X(memory_max, SETTING_SIZE, "80%", "SIZE", false, database.memory_max,                      \
       "memory of the state; beyond it writes are refused")
@@ -128,17 +128,26 @@ enum setting_id {
         SETTING_ID_COUNT
 };
 
-enum setting_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLAG, SOURCE_COUNT };
+enum setting_source {
+    SOURCE_DEFAULT,
+    SOURCE_FILE,
+    SOURCE_ENVIRONMENT,
+    SOURCE_FLAG,
+    SOURCE_CONFIG_SET,
+    SOURCE_COUNT
+};
 
 #define SETTINGS_FILE_SIZE_MAX (64 * KIB)
+#define SETTINGS_LIVE_SIZE     32
 
 struct settings {
-    const char *values[SETTING_ID_COUNT];  /* as written; never NULL */
-    uint64_t numbers[SETTING_ID_COUNT];    /* parsed: bytes, milliseconds, counts, 0 or 1 */
-    uint32_t lines[SETTING_ID_COUNT];      /* of the file; SOURCE_FILE only */
-    uint8_t sources[SETTING_ID_COUNT];     /* enum setting_source */
-    const char *file_name;                 /* NULL: none was taken */
-    char file[SETTINGS_FILE_SIZE_MAX + 1]; /* the file's text, which values point into */
+    const char *values[SETTING_ID_COUNT]; /* as written; never NULL */
+    uint64_t numbers[SETTING_ID_COUNT];   /* parsed: bytes, milliseconds, counts, 0 or 1 */
+    uint32_t lines[SETTING_ID_COUNT];     /* of the file; SOURCE_FILE only */
+    uint8_t sources[SETTING_ID_COUNT];    /* enum setting_source */
+    const char *file_name;                /* NULL: none was taken */
+    char live[SETTING_ID_COUNT][SETTINGS_LIVE_SIZE]; /* texts of values changed at run time */
+    char file[SETTINGS_FILE_SIZE_MAX + 1];           /* the file's text, which values point into */
 };
 
 /* All defaults. */
@@ -165,6 +174,12 @@ void settings_write_docs(FILE *to);
 /* What the server needs. rows has SETTING_ID_COUNT elements; both are borrowed from s. */
 void settings_fill(const struct settings *s, struct server_setting *rows,
                    struct server_options *out);
+
+/* Take over changes while the node runs, all or none, also into what settings_fill wrote to.
+ * Refuses what cannot change at run time, by name. One thread. */
+MUST_CHECK enum code settings_change(struct settings *s, const struct server_change *changes,
+                                     size_t count, struct server_setting *rows,
+                                     struct server_options *out, struct err *e);
 
 /* The table as command-line options: out[id] is the option of setting id. */
 void settings_options(struct cli_option out[SETTING_ID_COUNT]);

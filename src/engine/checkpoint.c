@@ -427,6 +427,13 @@ static void arm_timer(struct checkpointer *c)
     db->env->v->timer_start(db->env, &c->timer, db->config.mark_interval_ns);
 }
 
+void checkpointer_interval_changed(struct checkpointer *c)
+{
+    if (c->is_timer_running) c->db->env->v->timer_stop(c->db->env, &c->timer);
+    c->is_timer_running = false;
+    if (c->last_client.v > c->last_mark.v) arm_timer(c);
+}
+
 /* Marks came faster than they can be hashed: the newest one is worth more. */
 static void pass_over(struct checkpointer *c, struct state_version *version)
 {

@@ -22,6 +22,8 @@ bool checkpointer_is_quiet(const struct checkpointer *c);
 /* From apply, after each batch. */
 void checkpointer_on_batch(struct checkpointer *c, const struct batch_header *header,
                            const struct state_outcome *outcome);
+/* mark_interval is another one now: the next mark is that far away at most. */
+void checkpointer_interval_changed(struct checkpointer *c);
 /* From the loop after a sync: retry what had no room, seal if asked. */
 void checkpointer_poll(struct checkpointer *c);
 /* The node became poisoned or halted: operations that wait for a mark which will never be applied,

@@ -132,3 +132,13 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
     *out = c;
     return OK;
 }
+
+void config_take_live(struct config *c, const struct config *wanted)
+{
+    c->checkpoint_interval_ns = wanted->checkpoint_interval_ns;
+    c->checkpoint_log_bytes = wanted->checkpoint_log_bytes;
+    c->mark_interval_ns = wanted->mark_interval_ns;
+    c->commit_delay_ns = wanted->commit_delay_ns;
+    c->clock_skew_max_ms = wanted->clock_skew_max_ms;
+    c->dedup_keys_max = wanted->dedup_keys_max;
+}

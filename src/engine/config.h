@@ -37,6 +37,9 @@ struct config {
     uint32_t runs_max;
 };
 
+/* Of *wanted, take over what may change while a database is open (see tide_run_configure). */
+void config_take_live(struct config *c, const struct config *wanted);
+
 /* E_INVALID names the option, its value and the limit. */
 MUST_CHECK enum code config_from_options(const struct tide_options *o, struct config *out,
                                          struct err *e);

@@ -278,6 +278,16 @@ static enum code check_state(const struct db *db, const struct op *op, struct er
     return OK;
 }
 
+/* What may change while the node runs. */
+static enum code configure_op(struct db *db, const struct op *op, struct err *e)
+{
+    struct config wanted;
+    TRY(config_from_options(op->more, &wanted, e));
+    config_take_live(&db->config, &wanted);
+    if (db->checkpointer) checkpointer_interval_changed(db->checkpointer);
+    return OK;
+}
+
 bool read_op(struct db *db, struct tide_run *run, struct op *op)
 {
     struct err e = {.code = OK};
@@ -293,6 +303,7 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
         code = check_state(db, op, &e);
         if (code == OK) return read_items(db, run, op);
         break;
+    case OP_CONFIGURE: code = configure_op(db, op, &e); break;
     case OP_DIGEST:
     case OP_CHECKPOINT:
     case OP_LOG_SEAL:

@@ -329,6 +329,20 @@ int32_t tide_run_listen(tide_run *run, const struct tide_transport *transport, c
     return add_peer(run, OP_LISTEN, transport, address);
 }
 
+int32_t tide_run_configure(tide_run *run, const struct tide_options *options)
+{
+    struct tide_options *copy = malloc(sizeof(*copy));
+    if (!copy) return -1;
+    *copy = *options;
+    int32_t index = add_plain(run, OP_CONFIGURE, no_bytes, no_bytes, 0, 0);
+    if (index < 0) {
+        free(copy);
+        return -1;
+    }
+    run->ops[index].more = copy;
+    return index;
+}
+
 int32_t tide_run_items(tide_run *run)
 {
     return add_plain(run, OP_ITEMS, no_bytes, no_bytes, 0, 0);

@@ -36,6 +36,7 @@ enum op_kind {
     OP_REPLICATE,
     OP_LISTEN,
     OP_CLOCK,
+    OP_CONFIGURE,
     OP_KIND_COUNT
 };
 bool op_is_write(enum op_kind kind); /* takes the gate; refused on followers */
@@ -60,7 +61,7 @@ struct op {
     struct slice producer;                  /* also: where */
     uint64_t number;                        /* producer number; seqno; limit; field kind */
     const struct tide_transport *transport; /* borrowed; NULL: TCP */
-    void *more; /* entries, excludes or schema: malloc'ed, freed at reset */
+    void *more; /* entries, excludes, schema or options: malloc'ed, freed at reset */
     struct tide_result result;
 };
 

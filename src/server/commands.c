@@ -104,8 +104,10 @@ static const struct command table[] = {
      "[NOSAVE|SAVE]", "Stop the server cleanly; nothing acknowledged is lost either way."},
     {"CONFIG", "GET", -3, COMMAND_ADMIN, handle_config_get, "Node", "pattern [pattern ...]",
      "Settings whose names match."},
-    {"CONFIG", "SET", -4, COMMAND_ADMIN, handle_config_set, "Node", "name value",
-     "Refused: settings are fixed at the start."},
+    {"CONFIG", "SET", -4, NODE | COMMAND_NOT_IN_MULTI, handle_config_set, "Node",
+     "name value [name value ...]",
+     "Change settings while the node runs, all of them or none; those that cannot are refused by "
+     "name."},
     {"SLOWLOG", "GET", -2, COMMAND_ADMIN, handle_empty_array, "Node", "[count]",
      "Always empty: no slow log is kept; see tidemark_command_seconds."},
     {"SLOWLOG", "LEN", 2, COMMAND_ADMIN, handle_zero, "Node", "", "Always 0."},

@@ -6,9 +6,12 @@
 #include "server/commands.h"
 #include "server/conn.h"
 #include "server/glob.h"
+#include "server/logger.h"
 #include "server/service.h"
 
 #include <stdio.h>
+
+enum { CHANGES_MAX = 16 }; /* of one CONFIG SET */
 
 void handle_empty_array(struct call *call)
 {
@@ -295,10 +298,83 @@ void handle_config_get(struct call *call)
     out_fini(&pairs);
 }
 
+static bool is_known(const char *name)
+{
+    bool is_found = strcmp(name, "maxclients") == 0;
+    for (size_t i = 0; i < COUNT_OF(known_settings) && !is_found; i++) {
+        is_found = strcmp(known_settings[i].name, name) == 0;
+    }
+    return is_found;
+}
+
+/* A word as a text that lives as long as the turn. NULL: an error was answered. */
+static const char *text_of_word(struct call *call, struct slice word)
+{
+    if (word.size > 0 && memchr(word.data, '\0', word.size) != NULL) {
+        call_fail(call, TIDE_INVALID, "CONFIG SET takes no zero bytes");
+        return NULL;
+    }
+    char *text = arena_get(&call->turn->arena, word.size + 1);
+    if (text == NULL) {
+        call_fail(call, TIDE_NOMEMORY, "no memory for the request");
+        return NULL;
+    }
+    if (word.size > 0) memcpy(text, word.data, word.size);
+    return text;
+}
+
+/* False: the error was answered. */
+static bool take_pairs(struct call *call, struct server_change *changes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        changes[i].name = text_of_word(call, call->words[2 + 2 * i]);
+        if (changes[i].name == NULL) return false;
+        changes[i].value = text_of_word(call, call->words[3 + 2 * i]);
+        if (changes[i].value == NULL) return false;
+        if (!is_known(changes[i].name)) continue;
+        call_fail(call, TIDE_INVALID, "%s is fixed: it is what Redis tools ask for, not a setting",
+                  changes[i].name);
+        return false;
+    }
+    return true;
+}
+
+static void render_ok(struct turn *turn, const struct slot *slot, const struct tide_result *result,
+                      struct out *o)
+{
+    (void)turn;
+    (void)slot;
+    (void)result;
+    out_simple(o, "OK");
+}
+
+/* All pairs or none. What the server owns changes at once, the rest when the database says so. */
 void handle_config_set(struct call *call)
 {
-    char shown[SHOWN_SIZE];
-    call_fail(call, TIDE_UNSUPPORTED,
-              "CONFIG SET %s is refused: settings are fixed at the start in this version",
-              call_show(shown, call->words[2]));
+    const struct server_options *options = call->service->options;
+    size_t count = (call->count - 2) / 2;
+    if (call->count % 2 != 0 || count > CHANGES_MAX) {
+        call_fail(call, TIDE_INVALID, "CONFIG SET takes up to %d pairs of name and value",
+                  CHANGES_MAX);
+        return;
+    }
+    struct server_change changes[CHANGES_MAX];
+    if (!take_pairs(call, changes, count)) return;
+    struct err e = {.code = OK};
+    enum code code = E_UNSUPPORTED;
+    if (options->change != NULL) {
+        code = options->change(changes, count, &e);
+    } else {
+        (void)ERR(&e, code, "the settings of this server are fixed at the start");
+    }
+    if (code != OK) {
+        call_fail(call, (enum tide_code)code, "%s", e.text);
+        return;
+    }
+    logger_set(options->log_format, options->log_level);
+    for (size_t i = 0; i < count; i++) {
+        LOG(LOG_WARN, "a setting was changed", LOG_TEXT("name", changes[i].name),
+            LOG_TEXT("value", changes[i].value), LOG_TEXT("client", call->conn->address));
+    }
+    call_answer(call, tide_run_configure(call->turn->run, &options->database), render_ok);
 }

@@ -9,6 +9,7 @@
 #ifndef TIDEMARK_SERVER_SERVER_H
 #define TIDEMARK_SERVER_SERVER_H
 
+#include "base/error.h"
 #include "base/types.h"
 #include "tidemark.h"
 
@@ -33,7 +34,13 @@ enum log_level { LOG_INFO, LOG_WARN, LOG_ERROR };
 struct server_setting {
     const char *name;   /* "segment_size" */
     const char *value;  /* "16MiB" */
-    const char *source; /* "default", "file", "environment", "flag" */
+    const char *source; /* "default", "file", "environment", "flag", "CONFIG SET" */
+};
+
+/* One pair of CONFIG SET. */
+struct server_change {
+    const char *name;
+    const char *value;
 };
 
 /* All pointers are borrowed until server_run returns. */
@@ -56,6 +63,11 @@ struct server_options {
 
     const struct server_setting *settings; /* for CONFIG GET; may be NULL */
     size_t setting_count;
+
+    /* CONFIG SET: judge the changes and, where all are right, take them over into these options and
+     * `settings`. Refusals say what is wrong; then nothing changed. I/O thread. NULL: every change
+     * is refused. */
+    enum code (*change)(const struct server_change *changes, size_t count, struct err *e);
 };
 
 /* Everything zero but size and the three default ports. */
@@ -63,7 +75,7 @@ void server_options_init(struct server_options *options);
 
 /* Run a node until it is told to stop. Blocks. Returns one of enum server_exit; the reason of any
  * other than SERVER_DONE was written to stderr as one sentence. Call it once per process, from the
- * main thread. */
+ * main thread. *options is read while it runs, on the I/O thread. */
 MUST_CHECK int server_run(const struct server_options *options);
 
 #endif

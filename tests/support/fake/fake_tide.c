@@ -36,6 +36,7 @@ enum fake_kind {
     FAKE_STATUS,
     FAKE_METRICS,
     FAKE_CLOCK,
+    FAKE_CONFIGURE,
 };
 
 struct fake_op {
@@ -496,6 +497,7 @@ static void do_other(struct fake_op *op)
         answer_text(op, "# HELP tidemark_epoch The leadership this node is in.\n"
                         "# TYPE tidemark_epoch gauge\ntidemark_epoch 1\n");
         break;
+    case FAKE_CONFIGURE: op->result.kind = TIDE_RESULT_NONE; break;
     case FAKE_SIGNAL:
     case FAKE_SIGNALS:
     case FAKE_BEGIN:
@@ -896,6 +898,13 @@ int32_t tide_run_items(tide_run *run)
 int32_t tide_run_status(tide_run *run)
 {
     return add_plain(run, FAKE_STATUS, "status");
+}
+
+int32_t tide_run_configure(tide_run *run, const struct tide_options *options)
+{
+    add(run, FAKE_CONFIGURE)->line =
+        line_of("configure mark_interval_ms=%" PRIu64, options->mark_interval_ms);
+    return index_of(run);
 }
 
 int32_t tide_run_metrics(tide_run *run)

@@ -219,6 +219,72 @@ static void every_default_can_be_written_down(void **state)
     free(text);
 }
 
+static enum code change(const char *name, const char *value, struct server_setting *rows,
+                        struct server_options *out)
+{
+    struct server_change changes[] = {{name, value}};
+    return settings_change(&settings, changes, 1, rows, out, &error);
+}
+
+static void changes_at_run_time_are_judged_and_taken_over(void **state)
+{
+    (void)state;
+    struct server_setting rows[SETTING_ID_COUNT];
+    struct server_options options;
+    server_options_init(&options);
+    assert_int_equal(take_file("credit = 1MiB"), OK);
+    settings_fill(&settings, rows, &options);
+    char value[] = "2s"; /* is not looked at later */
+    assert_int_equal(change("mark_interval", value, rows, &options), OK);
+    value[0] = 'x';
+    assert_int_equal(options.database.mark_interval_ms, 2000);
+    assert_string_equal(rows[SETTING_ID_mark_interval].value, "2s");
+    assert_string_equal(rows[SETTING_ID_mark_interval].source, "CONFIG SET");
+    assert_int_equal(options.database.credit, MIB);
+    assert_int_equal(change("mark_interval", "0", rows, &options), OK);
+    assert_true(options.database.mark_interval_ms == UINT64_MAX);
+
+    static const struct {
+        const char *name;
+        const char *value;
+        const char *words;
+    } refused[] = {
+        {"port", "1", "port is fixed at the start"},
+        {"level", "local", "level is not in this version"},
+        {"log_levl", "info", "did you mean log_level?"},
+        {"log_level", "loud", "info or warn or error is needed"},
+        {"clock_skew_max", "2h", "clock_skew_max = 2h, CONFIG SET"},
+        {"dedup_keys_max", "00000000000000000000000000000000001", "too long"},
+    };
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        assert_int_not_equal(change(refused[i].name, refused[i].value, rows, &options), OK);
+        if (strstr(error.text, refused[i].words) == NULL) fail_msg("%s", error.text);
+    }
+    assert_int_equal(options.database.clock_skew_max_ms, 5000);
+}
+
+/* One wrong pair, and none of them is taken over. */
+static void changes_are_taken_over_all_or_none(void **state)
+{
+    (void)state;
+    struct server_setting rows[SETTING_ID_COUNT];
+    struct server_options options;
+    server_options_init(&options);
+    settings_init(&settings);
+    settings_fill(&settings, rows, &options);
+    struct server_change changes[] = {{"log_level", "error"}, {"commit_delay", "2h"}};
+    assert_int_not_equal(settings_change(&settings, changes, 2, rows, &options, &error), OK);
+    assert_int_equal(options.log_level, LOG_INFO);
+    assert_string_equal(settings.values[SETTING_ID_log_level], "info");
+    changes[1] = changes[0];
+    assert_int_not_equal(settings_change(&settings, changes, 2, rows, &options, &error), OK);
+    assert_non_null(strstr(error.text, "twice"));
+    changes[1] = (struct server_change){"commit_delay", "1ms"};
+    assert_int_equal(settings_change(&settings, changes, 2, rows, &options, &error), OK);
+    assert_int_equal(options.log_level, LOG_ERROR);
+    assert_int_equal(options.database.commit_delay_us, 1000);
+}
+
 static const char docs_start[] = "<!-- settings: start -->\n";
 static const char docs_end[] = "<!-- settings: end -->\n";
 
@@ -275,6 +341,8 @@ int main(void)
         cmocka_unit_test(impossible_combinations_are_refused),
         cmocka_unit_test(the_value_to_blame_is_named_with_its_place),
         cmocka_unit_test(every_default_can_be_written_down),
+        cmocka_unit_test(changes_at_run_time_are_judged_and_taken_over),
+        cmocka_unit_test(changes_are_taken_over_all_or_none),
         cmocka_unit_test(the_table_of_the_docs_is_what_the_code_says),
         cmocka_unit_test(printed_settings_read_back),
         cmocka_unit_test(server_gets_what_was_set),

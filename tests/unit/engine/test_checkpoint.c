@@ -98,6 +98,40 @@ static void activity_is_marked_at_intervals_and_idleness_is_not(void **state)
     assert_int_equal(status(f).digest_mark.v, before + 7);
 }
 
+static enum tide_code configure(struct fixture *f)
+{
+    tide_run_reset(f->run);
+    assert_int_equal(tide_run_configure(f->run, &f->options), 0);
+    steps_node_execute(&f->n, f->run);
+    return tide_run_result(f->run, 0)->code;
+}
+
+/* Also while the old interval runs: the next mark comes after the new one. */
+static void the_interval_of_marks_may_change_while_the_node_runs(void **state)
+{
+    struct fixture *f = *state;
+    f->options.mark_interval_ms = 3600 * 1000;
+    assert_int_equal(configure(f), TIDE_OK);
+    write_some(f, 0, 3);
+    steps_advance(f->n.env, 60 * NS_PER_S);
+    assert_int_equal(status(f).digest_mark.v, 0);
+    f->options.mark_interval_ms = 2000;
+    assert_int_equal(configure(f), TIDE_OK);
+    steps_advance(f->n.env, 2 * NS_PER_S);
+    uint64_t mark = status(f).digest_mark.v;
+    assert_int_not_equal(mark, 0);
+    f->options.mark_interval_ms = UINT64_MAX; /* off */
+    assert_int_equal(configure(f), TIDE_OK);
+    write_some(f, 0, 3);
+    steps_advance(f->n.env, 3600 * NS_PER_S);
+    assert_int_equal(status(f).digest_mark.v, mark);
+    f->options.mark_interval_ms = 1000;
+    f->options.clock_skew_max_ms = UINT64_MAX; /* out of bounds: nothing changes */
+    assert_int_equal(configure(f), TIDE_INVALID);
+    steps_advance(f->n.env, 3600 * NS_PER_S);
+    assert_int_equal(status(f).digest_mark.v, mark);
+}
+
 static void the_digest_of_a_mark_is_that_of_its_moment(void **state)
 {
     struct fixture *f = *state;
@@ -352,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(activity_is_marked_at_intervals_and_idleness_is_not),
+        TEST(the_interval_of_marks_may_change_while_the_node_runs),
         TEST(the_digest_of_a_mark_is_that_of_its_moment),
         TEST(a_mark_that_was_passed_over_has_no_digest),
         TEST(only_recent_marks_are_remembered),

@@ -185,15 +185,43 @@ static void what_is_not_built_is_refused_by_name(void **state)
          "directory follows with serve --follow HOST:PORT\r\n",
          ""},
         {"CONFIG SET maxmemory 1\r\n",
-         "-ERR CONFIG SET maxmemory is refused: settings are fixed at the start in this "
-         "version\r\n",
-         ""},
+         "-ERR the settings of this server are fixed at the start\r\n", ""},
         {"CLIENT REPLY OFF\r\n",
          "-ERR CLIENT REPLY takes only ON: a write whose outcome is not told is refused\r\n", ""},
         {"SHUTDOWN ABORT\r\n", "-ERR SHUTDOWN has no option 'ABORT': NOSAVE or SAVE\r\n", ""},
         {"BGSAVE SCHEDULE\r\n", "-ERR BGSAVE has no option 'SCHEDULE'\r\n", ""},
     };
     CHECK(rows);
+}
+
+static enum code take_changes(const struct server_change *changes, size_t count, struct err *e)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(changes[i].name, "mark_interval") == 0) continue;
+        return ERR(e, E_INVALID, "%s = %s is refused", changes[i].name, changes[i].value);
+    }
+    return OK;
+}
+
+/* The server asks whoever knows the settings, then tells the database; all pairs or none. */
+static void config_set_asks_and_tells_the_database(void **state)
+{
+    (void)state;
+    struct server_options options = *client.conn.service->options;
+    const struct server_options *old = client.conn.service->options;
+    options.change = take_changes;
+    options.database.mark_interval_ms = 7;
+    client.conn.service->options = &options;
+    static const struct row rows[] = {
+        {"CONFIG SET mark_interval 7ms\r\n", "+OK\r\n", "run\nconfigure mark_interval_ms=7\n"},
+        {"CONFIG SET mark_interval 7ms other x\r\n", "-ERR other = x is refused\r\n", ""},
+        {"CONFIG SET save 1\r\n",
+         "-ERR save is fixed: it is what Redis tools ask for, not a setting\r\n", ""},
+        {"CONFIG SET a b c\r\n", "-ERR CONFIG SET takes up to 16 pairs of name and value\r\n", ""},
+        {"CONFIG SET \"a\\x00b\" c\r\n", "-ERR CONFIG SET takes no zero bytes\r\n", ""},
+    };
+    CHECK(rows);
+    client.conn.service->options = old;
 }
 
 static void signals_and_reads_answer(void **state)
@@ -673,6 +701,7 @@ int main(void)
         TEST(signal_logs_one_signal),
         TEST(bad_words_are_named),
         TEST(what_is_not_built_is_refused_by_name),
+        TEST(config_set_asks_and_tells_the_database),
         TEST(signals_and_reads_answer),
         TEST(resp3_has_its_own_types),
         TEST(the_connection_answers_as_redis_does),
