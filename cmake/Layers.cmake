@@ -36,5 +36,6 @@ tm_layer(format USES base)
 tm_layer(core USES format base)
 tm_layer(env GNU USES base LINK PkgConfig::UV)
 tm_layer(engine USES core env format base)
-tm_layer(server GNU USES engine env base LINK PkgConfig::MHD PkgConfig::UV)
+tm_layer(server GNU USES engine env base LINK PkgConfig::MHD PkgConfig::UV
+  PkgConfig::JANSSON)
 tm_layer(cli GNU USES server engine env format base)

@@ -7,7 +7,7 @@ set -euo pipefail
 
 what=${1:-build}
 build=(cmake ninja-build pkg-config librust-blake3-dev libxxhash-dev libuv1-dev libmicrohttpd-dev
-       git)
+       libjansson-dev git)
 command -v cc >/dev/null || build+=(gcc libc6-dev)
 test=(libcmocka-dev clang-14 clang-tidy-14 clang-format-14 redis-tools redis-server prometheus
       python3 python3-redis nodejs node-redis curl)

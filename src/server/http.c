@@ -2,12 +2,15 @@
 #include "server/http.h"
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "env/thread.h"
+#include "server/bridge.h"
 #include "server/commands.h"
 #include "server/now.h"
 #include "server/out.h"
 #include "server/service.h"
 #include "server/sockets.h"
+#include "server/topology.h"
 
 #include <math.h>
 #include <microhttpd.h>
@@ -101,6 +104,7 @@ struct page {
     struct out text;
     unsigned status;
     const char *type;
+    const char *allow; /* methods; NULL: not told */
 };
 
 static void fill_failed(struct page *page, const char *why)
@@ -138,7 +142,7 @@ static void fill_status(struct http *http, struct page *page)
     page->type = "application/json";
     if (q == NULL) {
         page->status = MHD_HTTP_SERVICE_UNAVAILABLE;
-        out_format(&page->text, "{\"error\":\"%s\"}\n", why);
+        bridge_write_error(&page->text, slice_of_text("LOADING"), slice_of_text(why));
         return;
     }
     const struct tide_result *result = tide_run_result(q->run, 0);
@@ -147,9 +151,26 @@ static void fill_status(struct http *http, struct page *page)
         out_text(&page->text, "\n");
     } else {
         page->status = MHD_HTTP_SERVICE_UNAVAILABLE;
-        out_text(&page->text, "{\"error\":\"the database did not tell its status\"}\n");
+        bridge_write_error(&page->text, slice_of_text(tide_code_word(result->code)),
+                           slice_of_text("the database did not tell its status"));
     }
     let_go(q);
+}
+
+static void fill_topology(struct http *http, struct page *page)
+{
+    const char *why = NULL;
+    struct question *q = ask(http, tide_run_status, &why);
+    const struct tide_result *result = q != NULL ? tide_run_result(q->run, 0) : NULL;
+    page->type = "application/json";
+    if (result != NULL && result->code == TIDE_OK) {
+        topology_write(http->service, result->as.status, &page->text);
+    } else {
+        page->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        bridge_write_error(&page->text, slice_of_text("LOADING"),
+                           slice_of_text(result != NULL ? result->message : why));
+    }
+    if (q != NULL) let_go(q);
 }
 
 /* 200 while the process can do work; while the database is opened, too: that may take long and a
@@ -208,36 +229,86 @@ static const struct path {
     const char *name;
     void (*fill)(struct http *http, struct page *page);
 } paths[] = {
-    {"/metrics", fill_metrics},
-    {"/healthz", fill_health},
-    {"/readyz", fill_readiness},
-    {"/status.json", fill_status},
+    {"/metrics", fill_metrics},    {"/healthz", fill_health},         {"/readyz", fill_readiness},
+    {"/status.json", fill_status}, {"/topology.json", fill_topology},
 };
+
+static const char command_path[] = "/v1/command";
 
 static void fill_not_found(struct page *page)
 {
     page->status = MHD_HTTP_NOT_FOUND;
     page->type = "application/json";
-    out_text(&page->text, "{\"error\":\"there is no such page\",\"pages\":[");
+    char room[256];
+    struct text t = text_of(room, sizeof(room));
+    text_add(&t, "there is no such page; there are");
     for (size_t i = 0; i < COUNT_OF(paths); i++) {
-        out_format(&page->text, "%s\"%s\"", i > 0 ? "," : "", paths[i].name);
+        text_add(&t, " %s", paths[i].name);
     }
-    out_text(&page->text, "]}\n");
+    text_add(&t, " and, for POST, %s", command_path);
+    bridge_write_error(&page->text, slice_of_text("NOTFOUND"), slice_of(room, t.size));
 }
 
 /* --- requests --- */
 
-static bool is_understood(const char *method)
+/* One request: what it wants and, for a command, its body. */
+struct request {
+    struct service *service;
+    struct out body;
+    bool is_command;
+    bool is_too_large;
+};
+
+static bool is_get(const char *method)
 {
     return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
 
+static void fill_refusal(struct page *page, unsigned status, const char *code, const char *message)
+{
+    page->status = status;
+    page->type = "application/json";
+    bridge_write_error(&page->text, slice_of_text(code), slice_of_text(message));
+}
+
+/* Before the body is read. False: the page says why there will be no answer. A form of a foreign
+ * page can send a body of other types here, but not JSON, and not under a name of its own. */
+static bool judge_command(const struct http *http, struct MHD_Connection *connection,
+                          struct page *page)
+{
+    const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
+    const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
+    const char *size = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    struct slice kind = slice_of(type, type != NULL ? strcspn(type, "; \t") : 0);
+    uint64_t body_size = 0;
+    if (!bridge_knows_host(http->service, host)) {
+        fill_refusal(page, MHD_HTTP_FORBIDDEN, "NOPERM",
+                     "this host name is not known here; use the address, localhost, or the name "
+                     "that --advertise gives");
+        return false;
+    }
+    if (!text_equal_nocase(kind, "application/json")) {
+        fill_refusal(page, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "ERR",
+                     "Content-Type: application/json is needed, with an array of the command's "
+                     "words as body");
+        return false;
+    }
+    bool is_known = size != NULL && parse_u64(slice_of_text(size), &body_size);
+    if (is_known && body_size > BRIDGE_BODY_SIZE_MAX) {
+        fill_refusal(page, MHD_HTTP_CONTENT_TOO_LARGE, "LIMIT", "a body has at most 2MiB");
+        return false;
+    }
+    return true;
+}
+
 static void fill_page(struct http *http, const char *url, const char *method, struct page *page)
 {
-    if (!is_understood(method)) {
-        page->status = MHD_HTTP_METHOD_NOT_ALLOWED;
-        page->type = "application/json";
-        out_text(&page->text, "{\"error\":\"only GET and HEAD are understood\"}\n");
+    bool is_command = strcmp(url, command_path) == 0;
+    if (is_command || !is_get(method)) {
+        page->allow = is_command ? "POST" : "GET, HEAD";
+        fill_refusal(page, MHD_HTTP_METHOD_NOT_ALLOWED, "ERR",
+                     is_command ? "only POST is understood here"
+                                : "only GET and HEAD are understood here");
         return;
     }
     for (size_t i = 0; i < COUNT_OF(paths); i++) {
@@ -246,6 +317,17 @@ static void fill_page(struct http *http, const char *url, const char *method, st
         return;
     }
     fill_not_found(page);
+}
+
+static void fill_answer(const struct http *http, const struct request *request, struct page *page)
+{
+    if (request->is_too_large || request->body.is_failed) {
+        fill_refusal(page, MHD_HTTP_CONTENT_TOO_LARGE, "LIMIT", "a body has at most 2MiB");
+        return;
+    }
+    page->type = "application/json";
+    struct slice body = slice_of(request->body.data, request->body.size);
+    page->status = bridge_answer(http->service, body, &page->text);
 }
 
 static enum MHD_Result send_page(struct MHD_Connection *connection, const struct page *page)
@@ -258,36 +340,86 @@ static enum MHD_Result send_page(struct MHD_Connection *connection, const struct
     if (result == MHD_YES) {
         result = MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     }
-    if (result == MHD_YES && page->status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-        result = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    if (result == MHD_YES && page->allow != NULL) {
+        result = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, page->allow);
     }
     if (result == MHD_YES) result = MHD_queue_response(connection, page->status, response);
     MHD_destroy_response(response);
     return result;
 }
 
-/* Called when the headers are there and again when the body is. Only an answer to the second call
- * lets the connection live on; a request that is not understood is answered without its body. The
- * parameters are libmicrohttpd's. NOLINTNEXTLINE(readability-function-size) */
+/* Take in a piece of the body. That of a GET is dropped. */
+static void take_body(struct request *request, const char *body, size_t size)
+{
+    if (!request->is_command || request->is_too_large) return;
+    if (size > BRIDGE_BODY_SIZE_MAX - request->body.size) {
+        request->is_too_large = true;
+        out_reset(&request->body, 0);
+    } else {
+        out_bytes(&request->body, body, size);
+    }
+}
+
+/* The headers are there. NULL: the page is filled, and no body is waited for. */
+static struct request *request_new(struct http *http, struct MHD_Connection *connection,
+                                   const char *url, const char *method, struct page *page)
+{
+    bool is_command = strcmp(url, command_path) == 0 && strcmp(method, "POST") == 0;
+    if (is_command && !judge_command(http, connection, page)) return NULL;
+    if (!is_command && !is_get(method)) {
+        fill_page(http, url, method, page);
+        return NULL;
+    }
+    struct request *request = alloc_get(&http->service->alloc, sizeof(*request));
+    if (request == NULL) {
+        fill_failed(page, "no memory");
+        return NULL;
+    }
+    request->service = http->service;
+    request->is_command = is_command;
+    out_init(&request->body, &http->service->alloc);
+    return request;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **slot,
+                         enum MHD_RequestTerminationCode how)
+{
+    (void)arg;
+    (void)connection;
+    (void)how;
+    struct request *request = *slot;
+    if (request == NULL) return;
+    out_fini(&request->body);
+    alloc_put(&request->service->alloc, request, sizeof(*request));
+    *slot = NULL;
+}
+
+/* Called when the headers are there, with each piece of the body, and when it is whole. Only an
+ * answer to the last call lets the connection live on; a request that is not understood is answered
+ * without its body. The parameters are libmicrohttpd's.
+ * NOLINTNEXTLINE(readability-function-size) */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *body,
-                                  size_t *body_size, void **request)
+                                  size_t *body_size, void **slot)
 {
-    static int seen;
     (void)version;
-    (void)body;
-    if (*request == NULL && is_understood(method)) {
-        *request = &seen;
-        return MHD_YES;
-    }
-    if (*body_size > 0) { /* of a GET: read and dropped */
+    struct http *http = arg;
+    struct request *request = *slot;
+    if (request != NULL && *body_size > 0) {
+        take_body(request, body, *body_size);
         *body_size = 0;
         return MHD_YES;
     }
-    struct http *http = arg;
     struct page page = {.status = MHD_HTTP_OK, .type = "text/plain; charset=utf-8"};
     out_init(&page.text, &http->service->alloc);
-    fill_page(http, url, method, &page);
+    if (request == NULL) {
+        *slot = request_new(http, connection, url, method, &page);
+        if (*slot != NULL) return MHD_YES; /* the page is still empty */
+    } else if (request->is_command) {
+        fill_answer(http, request, &page);
+    } else {
+        fill_page(http, url, method, &page);
+    }
     enum MHD_Result result = MHD_NO; /* closes the connection */
     if (!page.text.is_failed) result = send_page(connection, &page);
     out_fini(&page.text);
@@ -305,8 +437,9 @@ enum code http_open(struct service *service, int listening_fd, struct http **out
     http->daemon = MHD_start_daemon(
         MHD_USE_AUTO_INTERNAL_THREAD, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET,
         listening_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLIENTS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)MEMORY_PER_CLIENT, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_CLIENT,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (http->daemon == NULL) {
         sockets_close_fd(listening_fd);
         alloc_put(&service->alloc, http, sizeof(*http));

@@ -1,6 +1,7 @@
-/* http: what operators and their tools read: /metrics /healthz /readyz /status.json, by GET and
- * HEAD, on a port of its own and in one thread of its own (libmicrohttpd's). It asks the database
- * like any client, with a deadline, so that a stuck database cannot make it hang. */
+/* http: what operators and their tools read: /metrics /healthz /readyz /status.json /topology.json,
+ * by GET and HEAD, and one command a POST to /v1/command (server/bridge), on a port of its own and
+ * in one thread of its own (libmicrohttpd's). It asks the database like any client, with a
+ * deadline, so that a stuck database cannot make it hang. */
 #ifndef TIDEMARK_SERVER_HTTP_H
 #define TIDEMARK_SERVER_HTTP_H
 

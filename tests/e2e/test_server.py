@@ -232,7 +232,7 @@ def pages_tell_operators_what_they_need(world):
     equal(node.get("/readyz"), (200, "ready\n"))
     equal(node.status_json()["role"], "leader")
     equal(node.get("/nothing")[0], 404)
-    equal(json.loads(node.get("/nothing")[1])["error"], "there is no such page")
+    equal(json.loads(node.get("/nothing")[1])["error"]["code"], "NOTFOUND")
     m = node.metrics().judge()
     equal(m.of("tidemark_commands_total", command="signal", outcome="ok"), 1)
     equal(m.of("tidemark_commands_total", command="signal", outcome="caller"), 1)

@@ -99,9 +99,11 @@ static void what_is_not_there_is_said(void **state)
 {
     (void)state;
     assert_contains(GET("/"), "HTTP/1.1 404 Not Found\r\n");
-    assert_contains(GET("/metrics/../../etc/passwd"),
-                    "{\"error\":\"there is no such page\",\"pages\":[\"/metrics\",\"/healthz\","
-                    "\"/readyz\",\"/status.json\"]}\n");
+    assert_contains(
+        GET("/metrics/../../etc/passwd"),
+        "{\"error\":{\"code\":\"NOTFOUND\",\"message\":\"there is no such page; there are "
+        "/metrics /healthz /readyz /status.json /topology.json and, for POST, "
+        "/v1/command\"}}\n");
     static const char *const bodies[] = {"POST", "PUT", "DELETE"};
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
         char request[256];
@@ -211,7 +213,7 @@ static void while_opening_it_is_healthy_but_not_ready(void **state)
     node_wait_listening(http_port);
     assert_contains(GET("/healthz"), "\r\n\r\nok: the database is being opened\n");
     assert_contains(GET("/readyz"), "\r\n\r\nthe database is being opened\n");
-    assert_contains(GET("/status.json"), "{\"error\":\"the database is being opened\"}\n");
+    assert_contains(GET("/status.json"), "\"message\":\"the database is being opened\"}}\n");
     assert_true(node_wait_ready(&node));
     assert_contains(GET("/readyz"), "\r\n\r\nready\n");
     stop_node(NULL);
