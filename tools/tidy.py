@@ -192,6 +192,32 @@ def check_promises(root):
                 yield "%s:1: metric %s is not in docs/OPERATING.md" % (path, name)
 
 
+LESSON = re.compile(r"`((?:unit|e2e|golden|sim)\.[\w.]+)(?:: (\w+))?`")
+
+
+def case_exists(root, case, function):
+    """Is there a test of this name as CTest knows it, and a function of it?"""
+    kind, _, name = case.partition(".")
+    if kind == "sim":
+        text = text_of_place(root, "tests/sim/CMakeLists.txt") or ""
+        bug = re.fullmatch(r"bug(\d+)", name)
+        wanted = r"sim_bug\(%s " % bug.group(1) if bug else r"(?<![\w-])%s(?![\w-])" % re.escape(name.split(".")[-1])
+        return re.search(wanted, text) is not None
+    if kind == "golden":
+        return os.path.exists(os.path.join(root, "tests/golden/golden_%s.c" % name))
+    folder, _, module = name.rpartition(".")
+    path = "tests/e2e/test_%s.py" % name if kind == "e2e" else "tests/unit/%s/test_%s.c" % (folder.replace(".", "/"), module)
+    text = text_of_place(root, path)
+    return text is not None and function is not None and re.search(r"(def|static void) %s\(" % function, text) is not None
+
+
+def check_lessons(root):
+    for number, line in enumerate((text_of_place(root, "docs/LESSONS.md") or "").split("\n"), 1):
+        for case, function in LESSON.findall(line):
+            if not case_exists(root, case, function or None):
+                yield "docs/LESSONS.md:%d: there is no test %s%s" % (number, case, ": " + function if function else "")
+
+
 def check(root):
     found = []
     for path in files_under(root, C_FOLDERS):
@@ -213,6 +239,7 @@ def check(root):
                 found.append("%s:%d: non-ASCII outside docs" % (path, number))
     found += check_referenced(root)
     found += check_promises(root)
+    found += check_lessons(root)
     return found
 
 

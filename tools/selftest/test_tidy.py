@@ -101,6 +101,17 @@ class Tidy(Planted):
         self.assertEqual(self.findings({**files, "docs/OPERATING.md": "`log_bytes`\n"}), [])
         self.assert_named({**files, "docs/OPERATING.md": "\n"}, "tidemark_log_bytes")
 
+    def test_lesson_without_its_test_is_named(self):
+        files = {"README.md": "docs/LESSONS.md", "tests/e2e/test_lag.py": "def a_truth(world):\n",
+                 "tests/unit/base/test_m.c": "/* */\nstatic void a_rule(void **state)\n",
+                 "tests/golden/golden_format.c": "/* */\n",
+                 "tests/sim/CMakeLists.txt": "foreach(story rot idle)\nsim_bug(1 COUNT 4)\n"}
+        for name in ("unit.base.m: a_rule", "e2e.lag: a_truth", "golden.format", "sim.bug1", "sim.story.rot"):
+            self.assertEqual(self.findings({**files, "docs/LESSONS.md": "| `%s` |\n" % name}), [], name)
+        for name in ("unit.base.m: a_rul", "unit.base.n: a_rule", "unit.base.m", "e2e.lag: truth", "golden.x",
+                     "sim.bug2", "sim.story.ro"):
+            self.assert_named({**files, "docs/LESSONS.md": "\n`%s`\n" % name}, "docs/LESSONS.md:2:", name)
+
 
 if __name__ == "__main__":
     unittest.main()

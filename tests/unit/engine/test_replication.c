@@ -359,6 +359,29 @@ static void a_held_wire_shows_what_is_missing_and_released_nothing(void **state)
     assert_int_equal(follower_seen().lag_bytes, 0);
 }
 
+/* A leader whose credit is used up sends nothing more: what it holds back is missing all the same.
+ */
+static void what_was_not_even_sent_counts_as_missing(void **state)
+{
+    (void)state;
+    enum { WRITES = 10, RECORDS = 1000 };
+    tail_buffer = credit = 64 * 1024;
+    leader_open();
+    follower_open();
+    write_records(50);
+    WAIT_UNTIL(is_caught_up() && follower_seen().lag_records == 0);
+    uint64_t before = applied_of(&follower);
+    tm_proxy_hold(wire, false, true);
+    for (int i = 0; i < WRITES; i++) {
+        write_records(RECORDS);
+    }
+    struct tide_follower_status seen = follower_seen();
+    assert_int_equal(seen.lag_records, WRITES * RECORDS);
+    assert_true(seen.shipped < before + WRITES * RECORDS);
+    tm_proxy_hold(wire, false, false);
+    WAIT_UNTIL(is_caught_up() && follower_seen().lag_records == 0);
+}
+
 static void an_idle_leader_keeps_the_staleness_small_on_both_sides(void **state)
 {
     (void)state;
@@ -698,6 +721,7 @@ int main(int argc, char **argv)
         TEST(a_leader_that_restarts_is_followed_in_its_new_epoch),
         TEST(a_wiped_follower_gets_everything_again),
         TEST(a_held_wire_shows_what_is_missing_and_released_nothing),
+        TEST(what_was_not_even_sent_counts_as_missing),
         TEST(an_idle_leader_keeps_the_staleness_small_on_both_sides),
         TEST(a_follower_that_never_met_its_leader_is_infinitely_late),
         TEST(a_cut_wire_grows_at_wall_rate_and_heals),

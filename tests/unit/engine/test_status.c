@@ -167,6 +167,34 @@ static void the_figures_of_one_snapshot_agree(void **state)
     steps_node_close(&n);
 }
 
+/* Whoever asks changes nothing: no status, scrape or list of marks opens, reads or writes a file.
+ */
+static void asking_touches_no_file(void **state)
+{
+    (void)state;
+    struct tide_options options = node_options(dir);
+    struct node n;
+    struct err e = {.code = OK};
+    assert_int_equal(steps_node_open(&n, &options, &e), OK);
+    assert_int_equal(steps_node_signal(&n, "a"), TIDE_OK);
+    steps_advance(n.env, 10 * NS_PER_S);
+    steps_run(n.env);
+    const struct steps_fault none = {0};
+    steps_fail(n.env, &none); /* counts from here on */
+    tide_run *run = tide_run_new();
+    assert_int_equal(tide_run_status(run), 0);
+    assert_int_equal(tide_run_metrics(run), 1);
+    assert_int_equal(tide_run_position(run), 2);
+    assert_int_equal(tide_run_digest(run, 0), 3);
+    assert_int_equal(tide_run_clock(run), 4);
+    assert_int_equal(tide_run_schema_show(run), 5);
+    steps_node_execute(&n, run);
+    assert_int_equal(tide_run_result(run, 0)->as.status->oldest, 1);
+    assert_int_equal(steps_calls(n.env), 0);
+    tide_run_free(run);
+    steps_node_close(&n);
+}
+
 /* The longest texts, with characters that JSON must escape, still make one whole object. */
 static void the_longest_texts_fit_the_json(void **state)
 {
@@ -233,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_reader_of_json_knows_json),
         TEST(the_figures_of_one_snapshot_agree),
+        TEST(asking_touches_no_file),
         TEST(the_longest_texts_fit_the_json),
         TEST(a_follower_that_never_synced_says_so),
     };
