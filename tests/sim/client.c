@@ -88,7 +88,7 @@ static struct model_entry draw_entry(struct cluster *c)
 {
     static const double weights[] = {1, 1, 1, 2, 5, 0.5, 0.25, 100};
     struct model_entry entry = {
-        .type = (uint8_t)draw(c, 0, MODEL_TYPES - 1),
+        .type = (uint8_t)draw(c, 0, MODEL_PLAIN - 1),
         .item = (uint8_t)draw(c, 0, chance(c, 50) ? 3 : MODEL_ITEMS - 1),
         .user = MODEL_NO_USER,
         .weight = weights[draw(c, 0, COUNT_OF(weights) - 1)],
@@ -100,6 +100,38 @@ static struct model_entry draw_entry(struct cluster *c)
     return entry;
 }
 
+/* A like or a save, or its undo; few users and items, so that they meet. */
+static struct model_entry draw_edge(struct cluster *c, bool may_undo)
+{
+    struct model_entry entry = draw_entry(c);
+    entry.type = (uint8_t)draw(c, MODEL_PLAIN, MODEL_TYPES - 1);
+    entry.user = (uint8_t)draw(c, 0, chance(c, 50) ? 1 : MODEL_USERS - 1);
+    entry.is_undo = may_undo && chance(c, 45);
+    entry.at_ms = model_types[entry.type].has_times
+                      ? MACHINE_WALL_START_MS - CLIENT_EVENT_AGE_MS - (int64_t)draw(c, 1, 3600000)
+                      : 0;
+    return entry;
+}
+
+/* With a key it has a place in the order in which all took effect. Without one it may change
+ * nothing and say so; some users write in no other way, so that the rest stay certain, and change
+ * their minds at once. */
+static void add_edge(struct client_run *r)
+{
+    struct cluster *c = r->cluster;
+    bool is_keyed = chance(c, 60);
+    struct model_entry entry = draw_edge(c, true);
+    if (!is_keyed) entry.user = (uint8_t)draw(c, MODEL_USERS - 3, MODEL_USERS - 1);
+    uint64_t count = is_keyed ? 1 : draw(c, 1, 3);
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t write = model_write_new(&c->model, is_keyed, 0, 0, 0);
+        model_entry_add(&c->model, entry);
+        client_run_write(r, write);
+        if (is_keyed && chance(c, 5)) client_run_write(r, write);
+        entry.is_undo = chance(c, 50);
+    }
+}
+
 static void add_group(struct client_run *r)
 {
     struct cluster *c = r->cluster;
@@ -108,7 +140,7 @@ static void add_group(struct client_run *r)
     uint32_t first = c->model.write_count;
     for (uint32_t i = 0; i < count; i++) {
         (void)model_write_new(&c->model, true, 0, 0, group);
-        model_entry_add(&c->model, draw_entry(c));
+        model_entry_add(&c->model, chance(c, 25) ? draw_edge(c, false) : draw_entry(c));
     }
     client_run_group(r, first);
 }
@@ -157,6 +189,8 @@ static void fill_leader_run(struct client_run *r)
         for (uint64_t i = 0; i < count; i++) {
             if (chance(c, 15)) {
                 add_group(r);
+            } else if (chance(c, 20)) {
+                add_edge(r);
             } else {
                 add_write(r);
             }

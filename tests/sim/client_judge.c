@@ -61,6 +61,27 @@ static bool judge_write(struct client_run *r, const struct client_slot *slot,
     return true;
 }
 
+/* Writes of one run take effect in their order: what changed nothing is not answered with a
+ * position before an earlier word on the same edge. */
+static void judge_claim(struct client_run *r, uint32_t index)
+{
+    const struct model *m = &r->cluster->model;
+    const struct model_write *w = &m->writes[r->slots[index].write];
+    if (w->state != WRITE_ACKED || !w->is_claim) return;
+    const struct model_entry *entry = &m->entries[w->first_entry];
+    for (uint32_t i = 0; i < index; i++) {
+        if (r->slots[i].kind != SLOT_WRITE && r->slots[i].kind != SLOT_MEMBER) continue;
+        const struct model_write *before = &m->writes[r->slots[i].write];
+        const struct model_entry *b = &m->entries[before->first_entry];
+        bool is_same = before->entry_count == 1 && before->state == WRITE_ACKED &&
+                       b->type == entry->type && b->item == entry->item && b->user == entry->user;
+        if (!is_same || before->where.seqno <= w->where.seqno) continue;
+        world_fail(world_of(r), "honesty",
+                   "k%u is said to have nothing to do at %" PRIu64 ", k%u before it is at %" PRIu64,
+                   r->slots[index].write, w->where.seqno, r->slots[i].write, before->where.seqno);
+    }
+}
+
 /* All members of a group have one fate: one code, one position, all duplicates or none. */
 static void judge_group(struct client_run *r, uint32_t index)
 {
@@ -302,6 +323,7 @@ void client_judge(struct client_run *r)
             bool is_first_member = slot->kind == SLOT_MEMBER && r->slots[i - 1].kind == SLOT_FRAME;
             if (is_first_member) judge_group(r, i);
             had_refusal |= judge_write(r, slot, tide_run_result(r->run, i), had_refusal);
+            judge_claim(r, i);
         } else if (slot->kind != SLOT_FRAME) {
             judge_answer(r, i, had_refusal);
         }
@@ -311,6 +333,7 @@ void client_judge(struct client_run *r)
     if (find_positions(r, &from, &to)) judge_counts(r, from, to);
     if (r->client == NULL) {
         judge_scores(r);
+        model_check_claims(&r->cluster->model);
         judge_completeness(r);
     }
 }

@@ -114,6 +114,13 @@ static void fill_write_options(struct client_run *r, uint32_t write,
     }
 }
 
+static int32_t write_undo(struct client_run *r, const struct model_entry *entry,
+                          const struct tide_write_options *options)
+{
+    return tide_run_unsignal(r->run, type_bytes(entry->type), take_item(r, entry->item),
+                             take_user(r, entry->user), options);
+}
+
 static void write_nothing(struct client_run *r, uint32_t write)
 {
     const struct model_write *w = &r->cluster->model.writes[write];
@@ -140,7 +147,9 @@ void client_run_write(struct client_run *r, uint32_t write)
     }
     fill_write_options(r, write, &options);
     int32_t index = 0;
-    if (w->entry_count > 1) {
+    if (m->entries[w->first_entry].is_undo) {
+        index = write_undo(r, &m->entries[w->first_entry], &options);
+    } else if (w->entry_count > 1) {
         index = tide_run_signals(r->run, signals, w->entry_count, &options);
     } else {
         /* The key of a single signal is its own. */

@@ -9,7 +9,8 @@
 #include "base/assert.h"
 
 const struct model_type model_types[MODEL_TYPES] = {
-    {"view", true}, {"click", true}, {"share", false}, {"skip", true}, {"comment", true},
+    {"view", true},    {"click", true}, {"share", false}, {"skip", true},
+    {"comment", true}, {"like", true},  {"save", false},
 };
 
 void model_init(struct model *m, struct world *world)
@@ -104,6 +105,17 @@ static bool same_place(const struct tide_position *a, const struct tide_position
            memcmp(a->chain4, b->chain4, sizeof(a->chain4)) == 0;
 }
 
+static bool is_once(const struct model_entry *entry)
+{
+    return entry->type >= MODEL_PLAIN;
+}
+
+/* May a write without a record of its own be the right answer? */
+static bool can_claim(const struct model *m, const struct model_write *w)
+{
+    return !w->is_keyed && w->entry_count == 1 && is_once(&m->entries[w->first_entry]);
+}
+
 void model_acked(struct model *m, uint32_t write, const struct tide_position *where,
                  bool is_duplicate)
 {
@@ -122,7 +134,8 @@ void model_acked(struct model *m, uint32_t write, const struct tide_position *wh
         }
         return;
     }
-    if (is_duplicate && !w->was_unknown) {
+    w->is_claim = is_duplicate && can_claim(m, w);
+    if (is_duplicate && !w->was_unknown && !w->is_claim) {
         world_fail(m->world, "honesty",
                    "write k%u is called a duplicate, but every earlier attempt was refused", write);
     }
@@ -196,6 +209,135 @@ static bool may_show(const struct model_write *w, uint64_t to)
     return w->state == WRITE_SENT || w->was_unknown;
 }
 
+/* --- types that count a user once --- */
+
+/* What the writes say about one user's signal for one item. Acknowledged ones are ordered by their
+ * positions, within one record by their order there. */
+struct edge_view {
+    uint64_t last;   /* place of the newest word that must show; 0: none */
+    uint64_t undone; /* place of the newest undo among them */
+    bool is_there;   /* what the newest word says */
+    bool may_come;   /* something that may show or not signals it */
+    bool may_go;     /* ... takes it back */
+    uint64_t since;  /* place of the signal that counts */
+    double value;    /* ... and what it is worth */
+};
+struct edge_views {
+    struct edge_view of[MODEL_TYPES - MODEL_PLAIN][MODEL_ITEMS][MODEL_USERS];
+};
+
+static struct edge_view *view_of(struct edge_views *views, const struct model_entry *entry)
+{
+    return &views->of[entry->type - MODEL_PLAIN][entry->item][entry->user];
+}
+
+/* Record number and, within a record, the order in which the client wrote. */
+static uint64_t place_of(const struct model_write *w, uint32_t entry)
+{
+    return w->where.seqno << 32 | (entry + 1);
+}
+
+static void view_word(struct edge_view *v, const struct model_entry *entry, uint64_t place)
+{
+    if (entry->is_undo && place > v->undone) v->undone = place;
+    if (place < v->last) return;
+    v->last = place;
+    v->is_there = !entry->is_undo;
+}
+
+/* Every write that may show at a position between from and to, word by word. */
+static void views_fill(const struct model *m, uint64_t from, uint64_t to, struct edge_views *views)
+{
+    memset(views, 0, sizeof(*views));
+    for (uint32_t i = 0; i < m->write_count; i++) {
+        const struct model_write *w = &m->writes[i];
+        bool must = w->state == WRITE_ACKED && w->where.seqno <= from;
+        if (w->is_claim || (!must && !may_show(w, to))) continue;
+        for (uint32_t k = w->first_entry; k < w->first_entry + w->entry_count; k++) {
+            const struct model_entry *entry = &m->entries[k];
+            if (!is_once(entry)) continue;
+            struct edge_view *v = view_of(views, entry);
+            if (must) view_word(v, entry, place_of(w, k));
+            v->may_come |= !must && !entry->is_undo;
+            v->may_go |= !must && entry->is_undo;
+        }
+    }
+}
+
+/* Find the signal that counts: the first one after the newest undo. */
+static void views_value(const struct model *m, int64_t at_ms, struct edge_views *views)
+{
+    for (uint32_t i = 0; i < m->write_count; i++) {
+        const struct model_write *w = &m->writes[i];
+        if (w->state != WRITE_ACKED || w->is_claim) continue;
+        for (uint32_t k = w->first_entry; k < w->first_entry + w->entry_count; k++) {
+            const struct model_entry *entry = &m->entries[k];
+            if (!is_once(entry) || entry->is_undo) continue;
+            struct edge_view *v = view_of(views, entry);
+            uint64_t place = place_of(w, k);
+            if (place < v->undone || (v->since != 0 && place > v->since)) continue;
+            v->since = place;
+            v->value = entry->weight * exp2((double)(entry->at_ms - at_ms) / MODEL_HALFLIFE_MS);
+        }
+    }
+}
+
+void model_check_claims(const struct model *m)
+{
+    static struct edge_views views;
+    for (uint32_t i = 0; i < m->write_count; i++) {
+        const struct model_write *w = &m->writes[i];
+        if (!w->is_claim) continue;
+        const struct model_entry *entry = &m->entries[w->first_entry];
+        views_fill(m, w->where.seqno, w->where.seqno, &views);
+        const struct edge_view *v = view_of(&views, entry);
+        if (v->may_come || v->may_go || v->is_there == !entry->is_undo) continue;
+        world_fail(m->world, "honesty",
+                   "k%" PRIu32 " is said to have nothing to do at %" PRIu64
+                   ", but %s of item-%u by "
+                   "u%u is %s there",
+                   i, w->where.seqno, model_types[entry->type].name, entry->item, entry->user,
+                   v->is_there ? "still" : "not");
+    }
+}
+
+static void add_edge_bounds(const struct model *m, uint64_t from, uint64_t to,
+                            struct model_bounds out[MODEL_TYPES][MODEL_ITEMS])
+{
+    static struct edge_views views;
+    views_fill(m, from, to, &views);
+    for (uint32_t type = MODEL_PLAIN; type < MODEL_TYPES; type++) {
+        for (uint32_t item = 0; item < MODEL_ITEMS; item++) {
+            for (uint32_t user = 0; user < MODEL_USERS; user++) {
+                const struct edge_view *v = &views.of[type - MODEL_PLAIN][item][user];
+                out[type][item].low += v->is_there && !v->may_go;
+                out[type][item].high += v->is_there || v->may_come;
+            }
+        }
+    }
+}
+
+static void add_edge_scores(const struct model *m, int64_t at_ms,
+                            struct model_score out[MODEL_TYPES][MODEL_ITEMS])
+{
+    static struct edge_views views;
+    views_fill(m, UINT64_MAX, UINT64_MAX, &views);
+    views_value(m, at_ms, &views);
+    for (uint32_t type = MODEL_PLAIN; type < MODEL_TYPES; type++) {
+        for (uint32_t item = 0; item < MODEL_ITEMS; item++) {
+            struct model_score *score = &out[type][item];
+            score->is_uncertain |= !model_types[type].has_times;
+            for (uint32_t user = 0; user < MODEL_USERS; user++) {
+                const struct edge_view *v = &views.of[type - MODEL_PLAIN][item][user];
+                score->is_uncertain |= v->may_come || v->may_go;
+                if (v->is_there) score->sum += v->value;
+            }
+        }
+    }
+}
+
+/* --- what nodes may answer --- */
+
 void model_count_bounds(const struct model *m, uint64_t from, uint64_t to,
                         struct model_bounds out[MODEL_TYPES][MODEL_ITEMS])
 {
@@ -206,10 +348,12 @@ void model_count_bounds(const struct model *m, uint64_t from, uint64_t to,
         if (!must && !may_show(w, to)) continue;
         for (uint32_t k = 0; k < w->entry_count; k++) {
             const struct model_entry *entry = &m->entries[w->first_entry + k];
+            if (is_once(entry)) continue;
             out[entry->type][entry->item].low += must;
             out[entry->type][entry->item].high++;
         }
     }
+    add_edge_bounds(m, from, to, out);
 }
 
 void model_scores(const struct model *m, int64_t at_ms,
@@ -229,10 +373,11 @@ void model_scores(const struct model *m, int64_t at_ms,
             }
             double age = (double)(entry->at_ms - at_ms) / MODEL_HALFLIFE_MS;
             double value = entry->weight * exp2(age);
-            score->sum += value;
             score->scale += fabs(value);
+            if (!is_once(entry)) score->sum += value;
         }
     }
+    add_edge_scores(m, at_ms, out);
 }
 
 struct model_bounds model_producer_bounds(const struct model *m, uint32_t producer)

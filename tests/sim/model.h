@@ -17,7 +17,8 @@
 #include "tidemark.h"
 
 #define MODEL_ITEMS      24u
-#define MODEL_TYPES      5u
+#define MODEL_TYPES      7u
+#define MODEL_PLAIN      5u /* the types before this one count every signal, the others a user once */
 #define MODEL_USERS      12u
 #define MODEL_NO_USER    UINT8_MAX
 #define MODEL_SEQNOS_MAX 65536u /* positions beyond this are not remembered */
@@ -33,6 +34,7 @@ struct model_entry {
     uint8_t type;
     uint8_t item;
     uint8_t user;
+    bool is_undo; /* takes back what the user signalled; of types that count a user once */
     double weight;
     int64_t at_ms; /* 0: when it arrives */
 };
@@ -56,6 +58,7 @@ struct model_write {
     uint32_t first_entry;
     uint32_t entry_count;
     bool is_place_vague; /* a producer's duplicate: the record is at `where` or before it */
+    bool is_claim;       /* without a record: things are as wanted at `where` already */
     struct tide_position where;
 };
 
@@ -123,7 +126,12 @@ struct model_bounds {
     uint64_t low;
     uint64_t high;
 };
-/* What COUNT may say on a node whose applied position is between from and to. */
+/* Fails the history when a signal or undo that changed nothing was answered with a position at
+ * which things were otherwise. Of a type that counts users once, without a key. */
+void model_check_claims(const struct model *m);
+/* Where users count once, their signals and undos are replayed by the positions they were given:
+ * none of them comes from a producer, so that no position is vague. What COUNT may say on a node
+ * whose applied position is between from and to. */
 void model_count_bounds(const struct model *m, uint64_t from, uint64_t to,
                         struct model_bounds out[MODEL_TYPES][MODEL_ITEMS]);
 struct model_score {
