@@ -12,10 +12,7 @@
 #include "core/query/score.h"
 #include "core/state/inside.h"
 
-enum {
-    VOTES_KNOWN = 1024,
-    DAYS_APART_MAX = 64, /* entries of a block whose day is looked up one by one */
-};
+enum { VOTES_KNOWN = 1024 };
 
 int64_t scan_age_ms(const struct state *s, uint32_t item, int64_t now_ms)
 {
@@ -179,30 +176,39 @@ static bool has_trend(const struct signal_type *type)
     return type->polarity == POLARITY_POSITIVE && (type->windows & both) == both;
 }
 
-static void counters_sum(const struct block *counters, uint64_t *restrict totals)
+/* Both counters of an item in one load: the hour in its lower half, the day in its upper. */
+static void counters_sum(const struct block *counters, uint64_t *restrict hours,
+                         uint64_t *restrict days)
 {
-    const uint32_t *restrict low = counters_low(counters);
-    const uint32_t *restrict high = counters_high(counters);
+    const uint64_t *restrict both = (const uint64_t *)(const void *)counters_low(counters);
+    const uint64_t *restrict high = (const uint64_t *)(const void *)counters_high(counters);
     for (uint32_t i = 0; i < BLOCK_ENTRIES; i++) {
-        totals[i] += low[i];
+        hours[i] += both[i] & UINT32_MAX;
+        days[i] += both[i] >> 32;
     }
     for (uint32_t i = 0; high != NULL && i < BLOCK_ENTRIES; i++) {
-        totals[i] += (uint64_t)high[i] << 32;
+        hours[i] += high[i] << 32;
+        days[i] += high[i] & ~(uint64_t)UINT32_MAX;
     }
 }
 
-/* Add up a window of every entry; false when nothing of the block is in it. */
-static bool block_window(const struct state *s, uint32_t block, uint8_t window, uint64_t *totals)
+/* Add up the last hour and the last day of every entry; false when nothing of the block is there.
+ */
+static bool block_windows(struct scan *scan, uint32_t block)
 {
+    const struct state *s = scan->state;
     bool has_any = false;
     for (uint32_t t = 0; t < s->schema.count; t++) {
         const struct signal_type *type = &s->schema.types[t];
         if (!has_trend(type)) continue;
-        const struct block *counters = windows_counters(&s->windows, type->id, window, block);
+        const struct block *counters = windows_counters(&s->windows, type->id, block);
         if (counters == NULL) continue;
-        if (!has_any) memset(totals, 0, BLOCK_ENTRIES * sizeof(uint64_t));
+        if (!has_any) {
+            memset(scan->positive, 0, sizeof(scan->positive));
+            memset(scan->negative, 0, sizeof(scan->negative));
+        }
         has_any = true;
-        counters_sum(counters, totals);
+        counters_sum(counters, scan->positive, scan->negative);
     }
     return has_any;
 }
@@ -229,25 +235,15 @@ static uint64_t hour_needed(const struct pick *pick)
     return bar > (double)SCORE_TREND_EVENTS ? (uint64_t)bar : SCORE_TREND_EVENTS;
 }
 
-/* The last hour alone leaves few entries; the day is added up for a block in which it does not. */
 static void offer_trends(struct scan *scan, uint32_t first_item, uint32_t entry_count)
 {
-    uint32_t block = first_item / BLOCK_ENTRIES;
-    if (!block_window(scan->state, block, WINDOW_1H, scan->positive)) return;
+    if (!block_windows(scan, first_item / BLOCK_ENTRIES)) return;
     uint64_t needed = hour_needed(scan->pick);
-    uint32_t hopeful = 0;
-    for (uint32_t i = 0; i < entry_count; i++) {
-        hopeful += scan->positive[i] >= needed;
-    }
-    if (hopeful == 0) return;
-    bool has_days =
-        hopeful > DAYS_APART_MAX && block_window(scan->state, block, WINDOW_24H, scan->negative);
     for (uint32_t i = 0; i < entry_count; i++) {
         uint64_t hour = scan->positive[i];
         if (hour < needed || !field_mask_has(&scan->mask, i)) continue;
-        uint64_t day =
-            has_days ? scan->negative[i] : scan_window_of(scan->state, first_item + i, WINDOW_24H);
         const struct candidate *worst = pick_worst(scan->pick);
+        uint64_t day = scan->negative[i];
         if (worst != NULL && score_trending_is_below(hour, day, worst->net.value)) continue;
         offer_trend(scan, first_item + i, hour, day);
         needed = hour_needed(scan->pick);

@@ -23,33 +23,33 @@ static uint32_t *high_of(struct block *b)
     return (uint32_t *)(void *)b->extra;
 }
 
-bool counters_add(struct alloc *alloc, struct block **place, uint32_t entry, uint32_t count)
+bool counters_add(struct alloc *alloc, struct block **place, uint32_t counter, uint32_t count)
 {
-    ASSERT(entry < BLOCK_ENTRIES);
+    ASSERT(counter < COUNTERS);
     struct block *b = block_writable(alloc, place);
     if (b == NULL) return false;
-    uint32_t *low = low_of(b) + entry;
+    uint32_t *low = low_of(b) + counter;
     *low += count;
     if (*low >= count) return true;
     if (b->extra_size == 0) {
         if (!block_extra_reserve(alloc, b, COUNTERS_SIZE)) return false;
         b->extra_size = COUNTERS_SIZE; /* room that was reserved is zeroed */
     }
-    high_of(b)[entry]++;
+    high_of(b)[counter]++;
     return true;
 }
 
-bool counters_subtract(struct alloc *alloc, struct block **place, uint32_t entry, uint32_t count)
+bool counters_subtract(struct alloc *alloc, struct block **place, uint32_t counter, uint32_t count)
 {
-    ASSERT(entry < BLOCK_ENTRIES);
+    ASSERT(counter < COUNTERS);
     struct block *b = block_writable(alloc, place);
     if (b == NULL) return false;
-    uint32_t *low = low_of(b) + entry;
+    uint32_t *low = low_of(b) + counter;
     uint32_t before = *low;
     *low -= count;
     if (before >= count) return true;
     ASSERT(b->extra_size == COUNTERS_SIZE);
-    ASSERT(high_of(b)[entry] > 0);
-    high_of(b)[entry]--;
+    ASSERT(high_of(b)[counter] > 0);
+    high_of(b)[counter]--;
     return true;
 }

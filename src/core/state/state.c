@@ -250,6 +250,7 @@ uint64_t state_count_all(const struct state *s, uint32_t type_id, uint32_t item)
 uint64_t state_count_window(const struct state *s, uint32_t type_id, uint32_t item, uint8_t window)
 {
     if (window == WINDOW_ALL) return state_count_all(s, type_id, item);
+    ASSERT(s->life != STATE_FROZEN || (window & (WINDOW_1H | WINDOW_24H)) != 0);
     return windows_count(&s->windows, type_id, item, window);
 }
 

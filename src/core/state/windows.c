@@ -4,7 +4,7 @@
  * Holds between calls, for every ring with head = floor(leader_ms / bucket_ms):
  *   a bucket in it has head - span < index and begins at most an hour after leader_ms
  *   an item's counter of a window = the sum of its entries in buckets of head - n < index <= head
- *   places and counters exist where `held` says that a ring names an item of their block
+ *   rows and counter blocks exist where `held` says that a ring names an item of their block
  * Everything but the entries is derived: windows_load makes it again. */
 #include "core/state/windows.h"
 
@@ -35,6 +35,8 @@ static const struct window {
                            {WINDOW_30D, RING_DAYS, 30}};
 /* The windows of ring r are first_window[r] up to, but without, first_window[r + 1]. */
 static const uint32_t first_window[RINGS + 1] = {0, 1, 3, WINDOW_COUNT};
+/* The first COUNTERS_OF_ITEM windows have counter blocks, the others counters in rows. */
+#define WINDOWS_OF_BLOCKS (WINDOW_1H | WINDOW_24H)
 
 void windows_init(struct windows *w, struct alloc *alloc)
 {
@@ -46,9 +48,14 @@ static size_t places_bytes(const struct ring *ring)
     return ((size_t)ring->mask + 1) * sizeof(struct bucket *);
 }
 
-static size_t item_places_bytes(const struct type_windows *t)
+static size_t rows_bytes(const struct type_windows *t)
 {
-    return (size_t)BLOCK_ENTRIES * t->place_count * sizeof(uint32_t);
+    return (size_t)BLOCK_ENTRIES * t->stride * sizeof(uint32_t);
+}
+
+static size_t high_bytes(const struct type_windows *t)
+{
+    return (size_t)BLOCK_ENTRIES * t->counter_count * sizeof(uint32_t);
 }
 
 static void type_free(struct windows *w, struct type_windows *t)
@@ -63,12 +70,11 @@ static void type_free(struct windows *w, struct type_windows *t)
         alloc_put(w->alloc, ring->places, places_bytes(ring));
     }
     for (size_t i = 0; i < t->block_capacity; i++) {
-        alloc_put(w->alloc, t->blocks[i].places, item_places_bytes(t));
+        alloc_put(w->alloc, t->blocks[i].rows, rows_bytes(t));
+        alloc_put(w->alloc, t->blocks[i].high, high_bytes(t));
     }
-    alloc_put(w->alloc, t->blocks, t->block_capacity * sizeof(struct place_block));
-    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
-        block_list_fini(w->alloc, &t->counters[i]);
-    }
+    alloc_put(w->alloc, t->blocks, t->block_capacity * sizeof(struct row_block));
+    block_list_fini(w->alloc, &t->counters);
     alloc_put(w->alloc, t, sizeof(*t));
 }
 
@@ -81,7 +87,7 @@ void windows_fini(struct windows *w)
     *w = (struct windows){0};
 }
 
-/* Which rings a type needs, and what it keeps of an item. */
+/* Which rings a type needs, and what a row of it holds. */
 static void type_shape(struct type_windows *t, uint8_t bits)
 {
     t->windows = bits;
@@ -99,10 +105,12 @@ static void type_shape(struct type_windows *t, uint8_t bits)
             places *= 2;
         }
         ring->mask = places - 1;
-        t->place_at[r] = t->place_count++;
+        t->place_at[r] = t->stride++;
     }
-    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
-        if ((bits & windows[i].bit) != 0) t->counter_count++;
+    for (uint32_t i = COUNTERS_OF_ITEM; i < WINDOW_COUNT; i++) {
+        if ((bits & windows[i].bit) == 0) continue;
+        t->counter_at[i] = t->stride++;
+        t->counter_count++;
     }
 }
 
@@ -151,91 +159,146 @@ static bool is_within(uint64_t index, uint64_t head, uint32_t span)
     return index <= head && head - index < span;
 }
 
-/* Places and counters. */
+/* Rows. */
 
-static uint32_t *places_at(const struct type_windows *t, uint32_t item)
+static uint32_t *row_at(const struct type_windows *t, uint32_t item)
 {
     size_t block = item / BLOCK_ENTRIES;
-    if (block >= t->block_capacity || t->blocks[block].places == NULL) return NULL;
-    return t->blocks[block].places + (size_t)(item % BLOCK_ENTRIES) * t->place_count;
+    if (block >= t->block_capacity || t->blocks[block].rows == NULL) return NULL;
+    return t->blocks[block].rows + (size_t)(item % BLOCK_ENTRIES) * t->stride;
 }
 
-static bool counters_make(struct windows *w, struct block_list *list, size_t block)
+/* The counter block, made when it is not there and the type has one. */
+static bool counters_make(struct windows *w, struct type_windows *t, size_t block)
 {
-    if (!block_list_reserve(w->alloc, list, block)) return false;
-    if (list->items[block] != NULL) return true;
-    list->items[block] = counters_new(w->alloc);
-    if (list->items[block] == NULL) return false;
-    w->counter_bytes += block_memory(list->items[block]);
+    if ((t->windows & WINDOWS_OF_BLOCKS) == 0) return true;
+    if (!block_list_reserve(w->alloc, &t->counters, block)) return false;
+    if (t->counters.items[block] != NULL) return true;
+    t->counters.items[block] = counters_new(w->alloc);
+    if (t->counters.items[block] == NULL) return false;
+    w->counter_bytes += block_memory(t->counters.items[block]);
     return true;
 }
 
-/* The places of an item, made with the counters of its block when they are not there. NULL when
- * memory is refused. */
-static uint32_t *places_make(struct windows *w, struct type_windows *t, uint32_t item)
+/* The row of an item, made with its counter block when it is not there. NULL when memory is
+ * refused. */
+static uint32_t *row_make(struct windows *w, struct type_windows *t, uint32_t item)
 {
-    uint32_t *known = places_at(t, item);
-    if (known != NULL) return known;
+    uint32_t *row = row_at(t, item);
+    if (row != NULL) return row;
     size_t block = item / BLOCK_ENTRIES;
     void *blocks = t->blocks;
-    if (!alloc_grow(w->alloc, &blocks, &t->block_capacity, sizeof(struct place_block), block + 1)) {
+    if (!alloc_grow(w->alloc, &blocks, &t->block_capacity, sizeof(struct row_block), block + 1)) {
         return NULL;
     }
     t->blocks = blocks;
-    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
-        if ((t->windows & windows[i].bit) == 0) continue;
-        if (!counters_make(w, &t->counters[i], block)) return NULL;
-    }
-    t->blocks[block].places = alloc_get(w->alloc, item_places_bytes(t));
-    return places_at(t, item);
+    if (!counters_make(w, t, block)) return NULL;
+    t->blocks[block].rows = alloc_get(w->alloc, rows_bytes(t));
+    return row_at(t, item);
 }
 
-static void item_block_release(struct windows *w, struct type_windows *t, size_t block)
+static void rows_release(struct windows *w, struct type_windows *t, size_t block)
 {
-    ASSERT(t->blocks[block].held == 0);
-    alloc_put(w->alloc, t->blocks[block].places, item_places_bytes(t));
-    t->blocks[block] = (struct place_block){0};
-    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
-        struct block *counters = block_list_get(&t->counters[i], block);
-        if (counters == NULL) continue;
-        w->counter_bytes -= block_memory(counters);
-        block_release(w->alloc, counters);
-        t->counters[i].items[block] = NULL;
-    }
+    struct row_block *b = &t->blocks[block];
+    ASSERT(b->held == 0);
+    alloc_put(w->alloc, b->rows, rows_bytes(t));
+    alloc_put(w->alloc, b->high, high_bytes(t));
+    *b = (struct row_block){0};
+    struct block *counters = block_list_get(&t->counters, block);
+    if (counters == NULL) return;
+    w->counter_bytes -= block_memory(counters);
+    block_release(w->alloc, counters);
+    t->counters.items[block] = NULL;
+}
+
+/* The upper half of an item's counter; NULL where there is none. */
+static uint32_t *high_at(const struct type_windows *t, uint32_t item, uint32_t window)
+{
+    const struct row_block *b = &t->blocks[item / BLOCK_ENTRIES];
+    if (b->high == NULL) return NULL;
+    size_t first_counter = t->stride - t->counter_count;
+    return b->high + (size_t)(item % BLOCK_ENTRIES) * t->counter_count + t->counter_at[window] -
+           first_counter;
+}
+
+static uint32_t counter_of(uint32_t item, uint32_t window)
+{
+    return COUNTERS_OF_ITEM * (item % BLOCK_ENTRIES) + window;
+}
+
+static bool block_counter_add(struct windows *w, struct type_windows *t, uint32_t item,
+                              uint32_t window, uint32_t count)
+{
+    struct block **place = &t->counters.items[item / BLOCK_ENTRIES];
+    size_t before = block_memory(*place);
+    if (!counters_add(w->alloc, place, counter_of(item, window), count)) return false;
+    w->counter_bytes += block_memory(*place) - before; /* upper halves were made */
+    return true;
 }
 
 static bool counter_add(struct windows *w, struct type_windows *t, uint32_t item, uint32_t window,
                         uint32_t count)
 {
-    struct block **place = &t->counters[window].items[item / BLOCK_ENTRIES];
-    size_t before = block_memory(*place);
-    if (!counters_add(w->alloc, place, item % BLOCK_ENTRIES, count)) return false;
-    w->counter_bytes += block_memory(*place) - before; /* upper halves were made */
+    if (window < COUNTERS_OF_ITEM) return block_counter_add(w, t, item, window, count);
+    uint32_t *row = row_at(t, item);
+    ASSERT(row != NULL);
+    uint32_t *low = row + t->counter_at[window];
+    *low += count;
+    if (*low >= count) return true;
+    struct row_block *b = &t->blocks[item / BLOCK_ENTRIES];
+    if (b->high == NULL) b->high = alloc_get(w->alloc, high_bytes(t));
+    if (b->high == NULL) return false;
+    uint32_t *high = high_at(t, item, window);
+    ASSERT(high != NULL);
+    *high += 1;
     return true;
 }
 
 static bool counter_subtract(struct windows *w, struct type_windows *t, uint32_t item,
                              uint32_t window, uint32_t count)
 {
-    struct block **place = &t->counters[window].items[item / BLOCK_ENTRIES];
-    return counters_subtract(w->alloc, place, item % BLOCK_ENTRIES, count);
+    if (window < COUNTERS_OF_ITEM) {
+        struct block **place = &t->counters.items[item / BLOCK_ENTRIES];
+        return counters_subtract(w->alloc, place, counter_of(item, window), count);
+    }
+    uint32_t *row = row_at(t, item);
+    ASSERT(row != NULL);
+    uint32_t *low = row + t->counter_at[window];
+    uint32_t before = *low;
+    *low -= count;
+    if (before >= count) return true;
+    uint32_t *high = high_at(t, item, window);
+    ASSERT(high != NULL);
+    ASSERT(*high > 0);
+    *high -= 1;
+    return true;
 }
 
-const struct block *windows_counters(const struct windows *w, uint32_t type_id, uint8_t window,
-                                     uint32_t item_block)
+const struct block *windows_counters(const struct windows *w, uint32_t type_id, uint32_t item_block)
 {
     const struct type_windows *t = type_of(w, type_id);
-    if (t == NULL) return NULL;
-    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
-        if (windows[i].bit == window) return block_list_get(&t->counters[i], item_block);
-    }
-    return NULL;
+    return t == NULL ? NULL : block_list_get(&t->counters, item_block);
+}
+
+static uint64_t row_count(const struct type_windows *t, uint32_t item, uint32_t window)
+{
+    const uint32_t *row = row_at(t, item);
+    if (row == NULL) return 0;
+    const uint32_t *high = high_at(t, item, window);
+    return row[t->counter_at[window]] | (high == NULL ? 0 : (uint64_t)*high << 32);
 }
 
 uint64_t windows_count(const struct windows *w, uint32_t type_id, uint32_t item, uint8_t window)
 {
-    const struct block *counters = windows_counters(w, type_id, window, item / BLOCK_ENTRIES);
-    return counters == NULL ? 0 : counters_get(counters, item % BLOCK_ENTRIES);
+    const struct type_windows *t = type_of(w, type_id);
+    if (t == NULL) return 0;
+    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
+        if (windows[i].bit != window || (t->windows & window) == 0) continue;
+        if (i >= COUNTERS_OF_ITEM) return row_count(t, item, i);
+        const struct block *counters = block_list_get(&t->counters, item / BLOCK_ENTRIES);
+        return counters == NULL ? 0 : counters_get(counters, counter_of(item, i));
+    }
+    return 0;
 }
 
 bool windows_freeze(struct windows *to, const struct windows *from)
@@ -251,12 +314,8 @@ bool windows_freeze(struct windows *to, const struct windows *from)
         if (t == NULL) continue;
         to->types[i] = alloc_get(to->alloc, sizeof(*t));
         if (to->types[i] == NULL) return false;
-        to->types[i]->windows = t->windows;
-        for (uint32_t k = 0; k < WINDOW_COUNT; k++) {
-            if (!block_list_share(to->alloc, &to->types[i]->counters[k], &t->counters[k])) {
-                return false;
-            }
-        }
+        to->types[i]->windows = t->windows & WINDOWS_OF_BLOCKS;
+        if (!block_list_share(to->alloc, &to->types[i]->counters, &t->counters)) return false;
     }
     return true;
 }
@@ -362,11 +421,11 @@ static bool ring_add(struct windows *w, struct type_windows *t, uint32_t type_id
     uint64_t head = w->heads[r];
     uint64_t index = index_of(w, r, time_ms);
     if (index <= head && !is_within(index, head, ring->span)) return true;
-    uint32_t *places = places_make(w, t, item);
-    struct bucket *b = places == NULL ? NULL : bucket_make(w, t, type_id, r, index);
+    uint32_t *row = row_make(w, t, item);
+    struct bucket *b = row == NULL ? NULL : bucket_make(w, t, type_id, r, index);
     if (b == NULL) return false;
     bool is_on_time = index == head && !t->is_undoable;
-    if (!bucket_count_event(w, t, b, item, places + t->place_at[r], is_on_time)) return false;
+    if (!bucket_count_event(w, t, b, item, row + t->place_at[r], is_on_time)) return false;
     return ring_count(w, t, r, index, item, 1);
 }
 
@@ -409,29 +468,30 @@ bool windows_remove(struct windows *w, uint32_t type_id, uint32_t item, int64_t 
     return true;
 }
 
-static void counter_prefetch(const struct type_windows *t, uint32_t window, uint32_t item)
+/* Where the counters of an item lie; NULL: nowhere. (The hint itself stands where it is wanted: a
+ * static function that does nothing else is one whose calls a compiler may leave out.) */
+static const uint32_t *counters_at(const struct type_windows *t, uint32_t item)
 {
-    const struct block *counters = block_list_get(&t->counters[window], item / BLOCK_ENTRIES);
-    if (counters != NULL) __builtin_prefetch(counters_low(counters) + item % BLOCK_ENTRIES, 1);
+    const struct block *counters = block_list_get(&t->counters, item / BLOCK_ENTRIES);
+    return counters == NULL ? NULL : counters_low(counters) + counter_of(item, 0);
 }
 
 void windows_prefetch_item(const struct windows *w, uint32_t type_id, uint32_t item)
 {
     const struct type_windows *t = type_of(w, type_id);
-    const uint32_t *places = t == NULL ? NULL : places_at(t, item);
-    if (places == NULL) return;
-    __builtin_prefetch(places, 1);
-    for (uint32_t i = 0; i < WINDOW_COUNT; i++) {
-        counter_prefetch(t, i, item);
-    }
+    const uint32_t *row = t == NULL ? NULL : row_at(t, item);
+    if (row == NULL) return;
+    __builtin_prefetch(row, 1);
+    const uint32_t *counters = counters_at(t, item);
+    if (counters != NULL) __builtin_prefetch(counters, 1);
 }
 
 void windows_prefetch_entry(const struct windows *w, uint32_t type_id, uint32_t item,
                             int64_t time_ms)
 {
     const struct type_windows *t = type_of(w, type_id);
-    const uint32_t *places = t == NULL ? NULL : places_at(t, item);
-    if (places == NULL || time_ms < 0) return;
+    const uint32_t *row = t == NULL ? NULL : row_at(t, item);
+    if (row == NULL || time_ms < 0) return;
     for (uint32_t r = 0; r < RINGS; r++) {
         const struct ring *ring = &t->rings[r];
         if (ring->span == 0) continue;
@@ -439,7 +499,7 @@ void windows_prefetch_entry(const struct windows *w, uint32_t type_id, uint32_t 
         const struct bucket *b = bucket_at(ring, index);
         if (b == NULL) continue;
         if (index == w->heads[r] && !t->is_undoable) {
-            bucket_prefetch_entry(b, places[t->place_at[r]]);
+            bucket_prefetch_entry(b, row[t->place_at[r]]);
         } else {
             bucket_prefetch_late(b, item);
         }
@@ -480,7 +540,7 @@ static bool entry_pass(struct windows *w, struct type_windows *t, struct bucket_
     if (!p.is_gone) return true;
     size_t block = entry.item / BLOCK_ENTRIES;
     t->blocks[block].held--;
-    if (t->blocks[block].held == 0) item_block_release(w, t, block);
+    if (t->blocks[block].held == 0) rows_release(w, t, block);
     return true;
 }
 
@@ -492,9 +552,10 @@ static bool bucket_pass(struct windows *w, struct type_windows *t, struct bucket
     for (uint32_t i = 0; i < b->entries; i++) {
         if (i + PREFETCH_AHEAD < b->entries) {
             uint32_t ahead = bucket_entry_at(b, i + PREFETCH_AHEAD).item;
-            for (uint32_t k = 0; k < WINDOW_COUNT; k++) {
-                if (((p.enters | p.leaves) >> k & 1) != 0) counter_prefetch(t, k, ahead);
-            }
+            const uint32_t *row = row_at(t, ahead);
+            if (row != NULL) __builtin_prefetch(row, 1);
+            const uint32_t *counters = counters_at(t, ahead);
+            if (counters != NULL) __builtin_prefetch(counters, 1);
         }
         if (!entry_pass(w, t, bucket_entry_at(b, i), p)) return false;
     }
@@ -581,24 +642,24 @@ uint64_t windows_growth_max(const struct windows *w, uint64_t entries, uint64_t 
 {
     uint64_t types = 0;
     uint64_t places = 0;
-    uint64_t counters = 0;
+    uint64_t stride = 0;
     for (size_t i = 0; i < w->capacity; i++) {
         const struct type_windows *t = w->types[i];
         if (t == NULL) continue;
         types++;
-        if (t->counter_count > counters) counters = t->counter_count;
+        if (t->stride > stride) stride = t->stride;
         for (uint32_t r = 0; r < RINGS; r++) {
             places += t->rings[r].span == 0 ? 0 : (uint64_t)t->rings[r].mask + 1;
         }
     }
     if (types == 0) return 0;
     uint64_t touches = entries * RINGS;
-    /* Places and counters of new item blocks; and every counter block that there is may be copied
-     * once: entries that leave a window can touch them all. */
-    uint64_t made_size = RINGS * (uint64_t)COUNTERS_SIZE + counters * counters_memory_max();
+    /* Rows, with upper halves as if every one of them were asked for now, and counter blocks. Every
+     * counter block that there is may be copied: entries that leave a window can touch them all. */
+    uint64_t made_size =
+        2 * (uint64_t)BLOCK_ENTRIES * stride * sizeof(uint32_t) + counters_memory_max();
     uint64_t made = least(entries, types * item_blocks) * made_size +
-                    2 * types * item_blocks *
-                        (sizeof(struct place_block) + WINDOW_COUNT * sizeof(struct block *)) +
+                    2 * types * item_blocks * (sizeof(struct row_block) + sizeof(struct block *)) +
                     w->counter_bytes;
     uint64_t changed = least(touches, w->parts) * bucket_part_copy_max();
     uint64_t appended = least(touches, places) * bucket_new_max() + touches * bucket_entry_max();
@@ -612,16 +673,16 @@ uint64_t windows_growth_max(const struct windows *w, uint64_t entries, uint64_t 
 static bool entry_load(struct windows *w, struct type_windows *t, enum ring_kind r,
                        struct bucket *b, struct bucket_entry entry)
 {
-    uint32_t *places = places_make(w, t, entry.item);
+    uint32_t *row = row_make(w, t, entry.item);
     uint32_t full = entry.is_late ? bucket_find_late(b, entry.item) : PLACE_NONE;
-    uint32_t at = places == NULL ? PLACE_NONE : entry_append(w, t, b, entry, full);
+    uint32_t at = row == NULL ? PLACE_NONE : entry_append(w, t, b, entry, full);
     if (at == PLACE_NONE) return false;
-    if (!entry.is_late) places[t->place_at[r]] = at;
+    if (!entry.is_late) row[t->place_at[r]] = at;
     return ring_count(w, t, r, b->index, entry.item, entry.count);
 }
 
 /* NULL, or what is wrong with an entry that is to be the bucket's next. While a bucket is loaded
- * the places of items are used for it, whether leader time is in it or not. */
+ * the places in rows are used for it, whether leader time is in it or not. */
 static const char *entry_fault(const struct type_windows *t, enum ring_kind r,
                                const struct bucket *b, uint64_t head, struct bucket_entry entry)
 {
@@ -630,11 +691,11 @@ static const char *entry_fault(const struct type_windows *t, enum ring_kind r,
         return "an entry is on time where none can be";
     }
     uint32_t known = PLACE_NONE;
-    const uint32_t *places = places_at(t, entry.item);
+    const uint32_t *row = row_at(t, entry.item);
     if (entry.is_late) {
         known = bucket_find_late(b, entry.item);
-    } else if (places != NULL && bucket_is_on_time(b, places[t->place_at[r]], entry.item)) {
-        known = places[t->place_at[r]];
+    } else if (row != NULL && bucket_is_on_time(b, row[t->place_at[r]], entry.item)) {
+        known = row[t->place_at[r]];
     }
     if (known == PLACE_NONE || bucket_entry_at(b, known).count == BUCKET_COUNT_MAX) return NULL;
     return "an item has two entries where one would do";

@@ -11,13 +11,12 @@
  *   30d      day      30       days
  *
  * Time-major: per signal type and ring, the buckets of the ring's longest window, each with the
- * items that were signalled in it (buckets.h). Beside them, derived: for each window running
- * counters of 4,096 items in a block, so that a question costs one look-up and a scan reads them in
- * a row; and for each item the places of its entries, which only the owner uses. Counter blocks are
- * shared with frozen states and copied before the first change after that; they are in no digest
- * and no checkpoint. An event is added to its buckets and counters; when leader time passes the end
- * of a bucket, the entries of those that leave a window are taken off the counters: each event is
- * touched once per window. An event that
+ * items that were signalled in it (buckets.h). Beside them, derived: for each item with anything in
+ * a ring a row of places and running counters, so that a question costs one look-up. The counters
+ * that scans read, those of the last hour and the last day, are apart in blocks (counters.h), which
+ * are shared with frozen states; rows are the owner's alone. An event is added to its buckets and
+ * counters; when leader time passes the end of a bucket, the entries of those that leave a window
+ * are taken off the counters: each event is touched once per window. An event that
  * is older than its ring, before 1970, or more than an hour ahead of its batch's leader time is in
  * no window. An event that is ahead by less waits in its bucket until leader time gets there.
  *
@@ -43,23 +42,27 @@ struct ring {
     struct bucket **places; /* by index & mask; NULL before the first event */
 };
 
-/* Places of the newest on-time entries of 4,096 items: one per ring and item. */
-struct place_block {
-    uint32_t *places; /* NULL: no item of this block has anything in a ring */
-    uint64_t held;    /* entries in rings that name an item of this block */
+/* Rows of 4,096 items. Row: a place per ring, then the low half of a counter per window that is not
+ * in a counter block. */
+struct row_block {
+    uint32_t *rows; /* NULL: no item of this block has anything in a ring */
+    uint32_t *high; /* upper halves, counters only; NULL until one is needed */
+    uint64_t held;  /* entries in rings that name an item of this block */
 };
 
 struct type_windows {
     uint8_t windows;         /* WINDOW_* bits that end */
     bool is_undoable;        /* signals can be taken back: all entries are late ones */
-    uint8_t place_at[RINGS]; /* index among the places of an item */
-    uint8_t place_count;     /* of an item */
-    uint8_t counter_count;
+    uint8_t place_at[RINGS]; /* index in a row */
+    uint8_t counter_at[WINDOW_COUNT];
+    uint8_t counter_count; /* in a row */
+    uint8_t stride;        /* u32 of a row */
     struct ring rings[RINGS];
-    struct place_block *blocks; /* by item block; none in a frozen state */
+    struct row_block *blocks; /* by item block; none in a frozen state */
     size_t block_capacity;
-    /* Counters (counters.h) by window and item block; there where place_block has places. */
-    struct block_list counters[WINDOW_COUNT];
+    /* By item block: hour and day (counters.h), where the type declares one of them and row_block
+     * has rows. */
+    struct block_list counters;
 };
 
 struct windows {
@@ -96,9 +99,9 @@ void windows_prefetch_entry(const struct windows *w, uint32_t type_id, uint32_t 
 /* Events of the item in the window (one WINDOW_* bit that ends and that the type declares). */
 uint64_t windows_count(const struct windows *w, uint32_t type_id, uint32_t item, uint8_t window);
 
-/* Counters of an item block (counters.h); NULL when all are zero or the type does not declare
- * the window. Borrowed until the next change. */
-const struct block *windows_counters(const struct windows *w, uint32_t type_id, uint8_t window,
+/* Hour and day of an item block (counters.h); NULL when all are zero or the type declares neither.
+ * Borrowed until the next change. */
+const struct block *windows_counters(const struct windows *w, uint32_t type_id,
                                      uint32_t item_block);
 /* Into an empty `to`: what questions read, sharing the counter blocks (state_freeze). False when
  * memory is refused; `to` is to be ended in any case. */

@@ -245,7 +245,7 @@ static void what_falls_due_is_told(void **state)
     }
     assert_true(dues >= 5); /* one bucket comes, and each window is left */
     assert_int_equal(w->s->windows.parts, 0);
-    assert_null(w->s->windows.types[0]->blocks[0].places); /* idle items cost nothing */
+    assert_null(w->s->windows.types[0]->blocks[0].rows); /* idle items cost nothing */
 }
 
 /* Leader time far ahead in one step leaves nothing behind; events before 1970 and far ahead of
