@@ -66,5 +66,9 @@ struct meta state_meta(const struct state *s);
  * leader time of its batch. E_LIMIT, E_NOMEMORY: part of the record may have been applied. */
 MUST_CHECK enum code state_apply_entity(struct state *s, const struct record *r, int64_t now_ms,
                                         struct err *e);
+/* Put what is known of an item into the field index, where it is not yet. False: no memory. */
+MUST_CHECK bool state_index_item(struct state *s, uint32_t item);
+/* The same for one field of all items: it has just been declared. */
+MUST_CHECK bool state_index_declared(struct state *s, struct slice name);
 
 #endif

@@ -306,7 +306,8 @@ bool state_can_grow(const struct state *s, const struct state_growth *more)
     uint64_t entries = more->entries;
     uint64_t puts = more->puts;
     uint64_t key_bytes = more->key_bytes;
-    if (entries > limit || key_bytes > limit || puts > UINT32_MAX || more->put_bytes > limit) {
+    if (entries > limit || key_bytes > limit || puts > UINT32_MAX || more->put_bytes > limit ||
+        more->put_values > limit) {
         return false; /* keeps the sums below from wrapping */
     }
     if (more->edges > limit) return false;
@@ -314,6 +315,10 @@ bool state_can_grow(const struct state *s, const struct state_growth *more)
     uint64_t users = more->edges + puts;
     uint64_t items = s->items.count + entries + puts;
     uint64_t item_blocks = items / BLOCK_ENTRIES + 1;
+    /* A deletion clears every declared field; a value of tags is at most its bytes. */
+    struct field_growth fields = {.values = puts == 0 ? 0 : more->put_values + 2 * puts,
+                                  .value_bytes = more->put_bytes};
+    fields.values += puts * s->fields.count;
     uint64_t growth =
         keys_growth_max(&s->items, entries + puts, key_bytes) +
         keys_growth_max(&s->users, users, users > 0 ? key_bytes : 0) +
@@ -325,7 +330,8 @@ bool state_can_grow(const struct state *s, const struct state_growth *more)
         dedup_growth_max(&s->dedup, entries + puts) +
         columns_growth_max(&s->schema, changes, item_blocks) +
         windows_growth_max(&s->windows, changes, item_blocks) +
-        edges_growth_max(&s->edges, more->edges);
+        edges_growth_max(&s->edges, more->edges) +
+        field_index_growth_max(&s->fields, fields, item_blocks);
     uint64_t used = state_bytes(s);
     return used <= limit && growth <= limit - used;
 }

@@ -136,11 +136,12 @@ bool state_producer_find(const struct state *s, struct slice producer, uint64_t 
 
 /* What appended records may add to the state at most. */
 struct state_growth {
-    uint64_t entries;   /* signal entries */
-    uint64_t edges;     /* those of types that count a user once, and undos */
-    uint64_t puts;      /* changes of items, users and creators */
-    uint64_t key_bytes; /* of all keys that these name */
-    uint64_t put_bytes; /* of the fields of the puts */
+    uint64_t entries;    /* signal entries */
+    uint64_t edges;      /* those of types that count a user once, and undos */
+    uint64_t puts;       /* changes of items, users and creators */
+    uint64_t key_bytes;  /* of all keys that these name */
+    uint64_t put_values; /* values of the puts: a list of tags has several */
+    uint64_t put_bytes;  /* of these fields */
 };
 /* Would that surely fit memory_max? The gate asks before a group is appended, so that apply cannot
  * run out. */

@@ -168,8 +168,11 @@ static enum code apply_schema(struct apply *a, const struct record_schema *schem
     }
     struct state *s = a->state;
     uint32_t field = s->schema.field_count; /* the newest, or one that is indexed already */
-    if (field > 0 && !field_index_add_field(&s->fields, schema_field(&s->schema, field))) {
-        return no_memory(a);
+    if (field > s->fields.count) {
+        if (!field_index_add_field(&s->fields, schema_field(&s->schema, field))) {
+            return no_memory(a);
+        }
+        if (!state_index_declared(s, schema->name)) return no_memory(a);
     }
     uint32_t id = s->schema.count; /* likewise */
     if (id == 0) return OK;

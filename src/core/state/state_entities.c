@@ -6,7 +6,54 @@
  * are those of that put alone and its created_at is the put's. Its signals were never gone. */
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "core/state/field_fit.h"
 #include "core/state/inside.h"
+
+/* What WHERE finds is what the declarations make of the values, also of those that were there
+ * before; a value that does not fit counts as none. False: memory is refused. */
+static bool index_field(struct state *s, uint32_t item, const struct put_field *value)
+{
+    static const struct put_field none = {.tag = PUT_UNSET};
+    const struct schema_field *field = schema_field_find(&s->schema, value->name);
+    if (field == NULL) return true;
+    uint8_t room[2 * ENTITY_SIZE_MAX];
+    struct put_field fitting;
+    bool fits = field_fit(field->kind, value, room, sizeof(room), &fitting) == NULL;
+    return field_index_put(&s->fields, item, value->name, fits ? &fitting : &none);
+}
+
+static bool index_fields(struct state *s, uint32_t item, struct bytes_reader fields, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct put_field value;
+        if (!put_field_read(&fields, &value)) return true; /* cannot be: the list was checked */
+        if (!index_field(s, item, &value)) return false;
+    }
+    return true;
+}
+
+bool state_index_item(struct state *s, uint32_t item)
+{
+    struct entity entity = entities_get(&s->item_fields, item);
+    if ((entity.flags & ENTITY_DELETED) != 0) {
+        return field_index_set_deleted(&s->fields, item, true);
+    }
+    if (entity.creator != ENTITY_NONE &&
+        !field_index_set_creator(&s->fields, item, entity.creator)) {
+        return false;
+    }
+    return index_fields(s, item, entity.fields, entity.field_count);
+}
+
+bool state_index_declared(struct state *s, struct slice name)
+{
+    for (uint32_t item = 0; item < s->items.count; item++) {
+        struct put_field value;
+        if (!entities_field(&s->item_fields, item, name, &value)) continue;
+        if (!index_field(s, item, &value)) return false;
+    }
+    return true;
+}
 
 static enum code no_memory(struct err *e)
 {
@@ -47,7 +94,15 @@ static enum code put_item(struct state *s, const struct record_put *put, int64_t
         change.creator = intern(&s->creators, put->creator, now_ms, &is_new);
         if (change.creator == KEYS_NONE) return no_memory(e);
     }
-    return entities_change(&s->item_fields, item, &change, e);
+    TRY(entities_change(&s->item_fields, item, &change, e));
+    if (change.is_fresh && !field_index_set_deleted(&s->fields, item, false)) return no_memory(e);
+    if (change.creator != ENTITY_NONE &&
+        !field_index_set_creator(&s->fields, item, change.creator)) {
+        return no_memory(e);
+    }
+    struct bytes_reader fields = bytes_reader_of(put->fields);
+    uint32_t count = put_list_count(&fields);
+    return index_fields(s, item, fields, count) ? OK : no_memory(e);
 }
 
 static enum code put_other(struct keys *k, struct entities *fields, const struct record_put *put,
@@ -74,14 +129,21 @@ static enum code unset_item(struct state *s, const struct record_unset *unset, s
     if (item == KEYS_NONE) return OK;
     struct entity_change change = {
         .creator = ENTITY_NONE, .fields = unset->names, .is_names = true};
-    return entities_change(&s->item_fields, item, &change, e);
+    TRY(entities_change(&s->item_fields, item, &change, e));
+    struct bytes_reader names = bytes_reader_of(unset->names);
+    for (uint32_t left = put_list_count(&names); left > 0; left--) {
+        struct put_field none = {.name = bytes_read_slice8(&names), .tag = PUT_UNSET};
+        if (!index_field(s, item, &none)) return no_memory(e);
+    }
+    return OK;
 }
 
 static enum code delete_item(struct state *s, struct slice key, struct err *e)
 {
     uint32_t item = find_live_item(s, key);
     if (item == KEYS_NONE) return OK;
-    return entities_delete(&s->item_fields, item) ? OK : no_memory(e);
+    if (!entities_delete(&s->item_fields, item)) return no_memory(e);
+    return field_index_set_deleted(&s->fields, item, true) ? OK : no_memory(e);
 }
 
 enum code state_apply_entity(struct state *s, const struct record *r, int64_t now_ms, struct err *e)

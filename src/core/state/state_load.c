@@ -160,6 +160,15 @@ static enum code check_edges(const struct state *s, struct err *e)
     return OK;
 }
 
+/* The index of fields is derived: it is filled from what was loaded. */
+static bool fill_index(struct state *s)
+{
+    for (uint32_t item = 0; item < s->items.count; item++) {
+        if (!state_index_item(s, item)) return false;
+    }
+    return true;
+}
+
 enum code state_load_end(struct state *s, const struct position *position, uint64_t leader_time,
                          struct err *e)
 {
@@ -179,6 +188,7 @@ enum code state_load_end(struct state *s, const struct position *position, uint6
             s->schema.count, s->items.count, s->users.count, s->creators.count, s->producers.count);
     }
     TRY(check_edges(s, e));
+    if (!fill_index(s)) return ERR(e, E_NOMEMORY, "no memory for the index of fields");
     s->position = *position;
     s->leader_time = leader_time;
     s->life = STATE_LIVE;

@@ -88,6 +88,7 @@ static void growth_that_is_promised_fits(void **state)
     const struct state_growth absurd[] = {{.entries = UINT64_MAX},
                                           {.puts = UINT64_MAX},
                                           {.key_bytes = UINT64_MAX},
+                                          {.put_values = UINT64_MAX},
                                           {.put_bytes = UINT64_MAX}};
     for (size_t i = 0; i < COUNT_OF(absurd); i++) {
         assert_false(state_can_grow(s, &absurd[i]));
