@@ -248,6 +248,51 @@ struct tide_retrieve {
     struct tide_bytes cursor;
 };
 
+/* Values of the fields of items, users and creators. */
+enum tide_value_kind {
+    TIDE_VALUE_NONE = 0, /* in a put: remove the field; in an answer: there is none */
+    TIDE_VALUE_TEXT = 1,
+    TIDE_VALUE_INTEGER = 2,
+    TIDE_VALUE_REAL = 3, /* finite */
+    TIDE_VALUE_BOOL = 4,
+    TIDE_VALUE_TAGS = 5,
+};
+struct tide_field {
+    struct tide_bytes name; /* 1..255 bytes; not "created_at", and of an item not "creator" */
+    enum tide_value_kind kind;
+    struct tide_bytes text;
+    int64_t integer; /* also of a bool: 0 or 1 */
+    double real;
+    const struct tide_bytes *tags; /* each 1..255 bytes without a comma */
+    uint32_t tag_count;
+};
+
+/* A partial change: fields that it does not name stay. An unknown item, user or creator is created
+ * by it, and a deleted item comes back as a new one under its old key: with the fields, creator and
+ * created_at of this put alone; its signals were never gone. A field that was declared takes what
+ * fits its kind: of num a number, of time an integer (milliseconds), of tag tags, of text text;
+ * text is taken for all of them when it reads as one (tags: with commas between them). Any other
+ * keeps what it was given. TIDE_LIMIT: the entity would have over 256 fields or 32 KiB with their
+ * names. TIDE_SCHEMA: a value does not fit. */
+struct tide_put {
+    struct tide_bytes key;     /* 1..255 bytes */
+    struct tide_bytes creator; /* items only; size 0: as it is */
+    int64_t at_ms;             /* items only: created_at; 0: as it is, of a new one now */
+    const struct tide_field *fields;
+    uint32_t field_count;
+};
+
+/* What is known of an item, user or creator. */
+struct tide_entity {
+    bool is_known;             /* false: never named, or a deleted item; then there are no values */
+    int64_t created_ms;        /* of an item: the put's AT, else when it was first named */
+    struct tide_bytes creator; /* of an item; size 0: none */
+    /* All, names ascending by their bytes; or those asked for, in the order of the question, with
+     * "creator" as text and "created_at" as integer among them if they were. */
+    const struct tide_field *fields;
+    uint32_t field_count;
+};
+
 /* Adding to a run returns the operation's index, or -1 when memory or the limit of 65,536
  * operations is reached. Nothing is judged before submit. */
 tide_run *tide_run_new(void); /* NULL: no memory */
@@ -263,9 +308,27 @@ int32_t tide_run_signal(tide_run *run, const struct tide_signal *signal,
 int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_t n,
                          const struct tide_write_options *options);
 /* Writes added between begin and end become one atomic record; each has its own result, all with
- * the same position. Only tide_run_signal and tide_run_signals may stand in between. */
+ * the same position. Signals, puts and deletions may stand in between. */
 int32_t tide_run_begin(tide_run *run, const struct tide_write_options *options);
 int32_t tide_run_end(tide_run *run);
+/* Set fields. The arrays are copied, their bytes and the arrays of tags are borrowed. */
+int32_t tide_run_item_put(tide_run *run, const struct tide_put *put,
+                          const struct tide_write_options *options);
+int32_t tide_run_user_put(tide_run *run, const struct tide_put *put,
+                          const struct tide_write_options *options);
+int32_t tide_run_creator_put(tide_run *run, const struct tide_put *put,
+                             const struct tide_write_options *options);
+/* Delete an item: no listing shows it and its fields are gone; its signals stay and are still
+ * counted. Also a success where there is no such item. */
+int32_t tide_run_item_delete(tide_run *run, struct tide_bytes key,
+                             const struct tide_write_options *options);
+/* -> entity. name_count 0: all fields. names are copied, their bytes are borrowed. */
+int32_t tide_run_item_get(tide_run *run, struct tide_bytes key, const struct tide_bytes *names,
+                          uint32_t name_count);
+int32_t tide_run_user_get(tide_run *run, struct tide_bytes key, const struct tide_bytes *names,
+                          uint32_t name_count);
+int32_t tide_run_creator_get(tide_run *run, struct tide_bytes key, const struct tide_bytes *names,
+                             uint32_t name_count);
 /* Take back the signal of a user for an item, of a type of mode once or latest (TIDE_SCHEMA of
  * others): it counts no more, in no window and no score. Where none stands this is a success that
  * writes nothing (is_duplicate). options may be NULL. */
@@ -325,6 +388,7 @@ enum tide_result_kind {
     TIDE_RESULT_DIGEST = 6,
     TIDE_RESULT_STATUS = 7,
     TIDE_RESULT_CLOCK = 8,
+    TIDE_RESULT_ENTITY = 9,
 };
 
 /* A part of a score. Added in their order, from the first on, they give the score bit for bit. */
@@ -447,6 +511,7 @@ struct tide_result {
         struct tide_bytes text;
         struct tide_items items;
         struct tide_digest digest;
+        struct tide_entity entity;
         const struct tide_status *status;
         struct tide_clock clock;
     } as;
@@ -584,6 +649,21 @@ enum tide_code tide_signals(tide_db *db, const struct tide_signal *signals, size
 /* As tide_run_unsignal. out may be NULL. */
 enum tide_code tide_unsignal(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                              struct tide_bytes user, struct tide_position *out, struct tide_err *e);
+enum tide_code tide_item_put(tide_db *db, const struct tide_put *put, struct tide_position *out,
+                             struct tide_err *e);
+enum tide_code tide_user_put(tide_db *db, const struct tide_put *put, struct tide_position *out,
+                             struct tide_err *e);
+enum tide_code tide_creator_put(tide_db *db, const struct tide_put *put, struct tide_position *out,
+                                struct tide_err *e);
+enum tide_code tide_item_delete(tide_db *db, struct tide_bytes key, struct tide_position *out,
+                                struct tide_err *e);
+/* run: an empty one of the caller's, in whose memory *out lies until it is reset or freed. */
+enum tide_code tide_item_get(tide_db *db, tide_run *run, struct tide_bytes key,
+                             struct tide_entity *out, struct tide_err *e);
+enum tide_code tide_user_get(tide_db *db, tide_run *run, struct tide_bytes key,
+                             struct tide_entity *out, struct tide_err *e);
+enum tide_code tide_creator_get(tide_db *db, tide_run *run, struct tide_bytes key,
+                                struct tide_entity *out, struct tide_err *e);
 enum tide_code tide_schema_signal(tide_db *db, const struct tide_schema_signal *schema,
                                   struct tide_position *out, struct tide_err *e);
 enum tide_code tide_schema_field(tide_db *db, struct tide_bytes name, enum tide_field_kind kind,

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "engine/api_error.h"
+#include "engine/api_run.h"
 #include "engine/db_internal.h"
 #include "env/thread.h"
 #include "format/limits.h"
@@ -323,8 +324,8 @@ enum tide_code tide_execute(tide_db *db, tide_run *run)
 
 /* Execute a run of one operation and give its outcome; *out_result is valid until the run is freed.
  */
-static enum tide_code execute_one(tide_db *db, tide_run *run, int32_t index,
-                                  const struct tide_result **out_result, struct tide_err *e)
+enum tide_code api_execute_one(tide_db *db, tide_run *run, int32_t index,
+                               const struct tide_result **out_result, struct tide_err *e)
 {
     struct err err = {.code = OK};
     if (index < 0) return api_error(ERR(&err, E_NOMEMORY, "no memory for an operation"), &err, e);
@@ -341,7 +342,7 @@ static enum tide_code execute_one(tide_db *db, tide_run *run, int32_t index,
     return TIDE_OK;
 }
 
-static tide_run *new_run(struct tide_err *e)
+tide_run *api_run_new(struct tide_err *e)
 {
     tide_run *run = tide_run_new();
     struct err err = {.code = OK};
@@ -358,12 +359,12 @@ enum tide_code tide_signal(tide_db *db, const struct tide_signal *signal, struct
 enum tide_code tide_signals(tide_db *db, const struct tide_signal *signals, size_t n,
                             struct tide_position *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
     int32_t index =
         n == 1 ? tide_run_signal(run, signals, NULL) : tide_run_signals(run, signals, n, NULL);
-    enum tide_code code = execute_one(db, run, index, &result, e);
+    enum tide_code code = api_execute_one(db, run, index, &result, e);
     if (code == TIDE_OK && out) *out = result->as.position;
     tide_run_free(run);
     return code;
@@ -372,11 +373,11 @@ enum tide_code tide_signals(tide_db *db, const struct tide_signal *signals, size
 enum tide_code tide_unsignal(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                              struct tide_bytes user, struct tide_position *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
     enum tide_code code =
-        execute_one(db, run, tide_run_unsignal(run, type, item, user, NULL), &result, e);
+        api_execute_one(db, run, tide_run_unsignal(run, type, item, user, NULL), &result, e);
     if (code == TIDE_OK && out) *out = result->as.position;
     tide_run_free(run);
     return code;
@@ -385,10 +386,10 @@ enum tide_code tide_unsignal(tide_db *db, struct tide_bytes type, struct tide_by
 enum tide_code tide_schema_signal(tide_db *db, const struct tide_schema_signal *schema,
                                   struct tide_position *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
-    enum tide_code code = execute_one(db, run, tide_run_schema_signal(run, schema), &result, e);
+    enum tide_code code = api_execute_one(db, run, tide_run_schema_signal(run, schema), &result, e);
     if (code == TIDE_OK && out) *out = result->as.position;
     tide_run_free(run);
     return code;
@@ -397,10 +398,11 @@ enum tide_code tide_schema_signal(tide_db *db, const struct tide_schema_signal *
 enum tide_code tide_schema_field(tide_db *db, struct tide_bytes name, enum tide_field_kind kind,
                                  struct tide_position *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
-    enum tide_code code = execute_one(db, run, tide_run_schema_field(run, name, kind), &result, e);
+    enum tide_code code =
+        api_execute_one(db, run, tide_run_schema_field(run, name, kind), &result, e);
     if (code == TIDE_OK && out) *out = result->as.position;
     tide_run_free(run);
     return code;
@@ -409,10 +411,11 @@ enum tide_code tide_schema_field(tide_db *db, struct tide_bytes name, enum tide_
 enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                           int64_t at_ms, double *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
-    enum tide_code code = execute_one(db, run, tide_run_score(run, type, item, at_ms), &result, e);
+    enum tide_code code =
+        api_execute_one(db, run, tide_run_score(run, type, item, at_ms), &result, e);
     if (code == TIDE_OK) *out = result->as.number;
     tide_run_free(run);
     return code;
@@ -421,11 +424,11 @@ enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes
 enum tide_code tide_count(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                           struct tide_bytes window, uint64_t *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
     enum tide_code code =
-        execute_one(db, run, tide_run_count_of(run, type, item, window), &result, e);
+        api_execute_one(db, run, tide_run_count_of(run, type, item, window), &result, e);
     if (code == TIDE_OK) *out = result->as.integer;
     tide_run_free(run);
     return code;
@@ -434,10 +437,11 @@ enum tide_code tide_count(tide_db *db, struct tide_bytes type, struct tide_bytes
 enum tide_code tide_rate(tide_db *db, struct tide_bytes type, struct tide_bytes item, int64_t at_ms,
                          double *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
-    enum tide_code code = execute_one(db, run, tide_run_rate(run, type, item, at_ms), &result, e);
+    enum tide_code code =
+        api_execute_one(db, run, tide_run_rate(run, type, item, at_ms), &result, e);
     if (code == TIDE_OK) *out = result->as.number;
     tide_run_free(run);
     return code;
@@ -446,10 +450,11 @@ enum tide_code tide_rate(tide_db *db, struct tide_bytes type, struct tide_bytes 
 enum tide_code tide_trend(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                           int64_t at_ms, double *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
-    enum tide_code code = execute_one(db, run, tide_run_trend(run, type, item, at_ms), &result, e);
+    enum tide_code code =
+        api_execute_one(db, run, tide_run_trend(run, type, item, at_ms), &result, e);
     if (code == TIDE_OK) *out = result->as.number;
     tide_run_free(run);
     return code;
@@ -457,10 +462,10 @@ enum tide_code tide_trend(tide_db *db, struct tide_bytes type, struct tide_bytes
 
 enum tide_code tide_position_now(tide_db *db, struct tide_position *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
-    enum tide_code code = execute_one(db, run, tide_run_position(run), &result, e);
+    enum tide_code code = api_execute_one(db, run, tide_run_position(run), &result, e);
     if (code == TIDE_OK) *out = result->as.position;
     tide_run_free(run);
     return code;
@@ -468,10 +473,10 @@ enum tide_code tide_position_now(tide_db *db, struct tide_position *out, struct 
 
 enum tide_code tide_digest_now(tide_db *db, struct tide_digest *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
-    enum tide_code code = execute_one(db, run, tide_run_digest(run, 0), &result, e);
+    enum tide_code code = api_execute_one(db, run, tide_run_digest(run, 0), &result, e);
     if (code == TIDE_OK) *out = result->as.digest;
     tide_run_free(run);
     return code;
@@ -481,7 +486,7 @@ enum tide_code tide_digest_now(tide_db *db, struct tide_digest *out, struct tide
 static enum tide_code execute_plain(tide_db *db, tide_run *run, int32_t index, struct tide_err *e)
 {
     const struct tide_result *result = NULL;
-    enum tide_code code = execute_one(db, run, index, &result, e);
+    enum tide_code code = api_execute_one(db, run, index, &result, e);
     tide_run_free(run);
     return code;
 }
@@ -489,7 +494,7 @@ static enum tide_code execute_plain(tide_db *db, tide_run *run, int32_t index, s
 enum tide_code tide_replicate(tide_db *db, const struct tide_transport *transport, const char *peer,
                               struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     return execute_plain(db, run, tide_run_replicate(run, transport, peer), e);
 }
@@ -497,7 +502,7 @@ enum tide_code tide_replicate(tide_db *db, const struct tide_transport *transpor
 enum tide_code tide_listen(tide_db *db, const struct tide_transport *transport, const char *address,
                            struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     return execute_plain(db, run, tide_run_listen(run, transport, address), e);
 }
@@ -505,11 +510,11 @@ enum tide_code tide_listen(tide_db *db, const struct tide_transport *transport, 
 static enum tide_code execute_clock(tide_db *db, bool is_accept, struct tide_clock *out,
                                     struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
     int32_t index = is_accept ? tide_run_clock_accept(run) : tide_run_clock(run);
-    enum tide_code code = execute_one(db, run, index, &result, e);
+    enum tide_code code = api_execute_one(db, run, index, &result, e);
     if (code == TIDE_OK && out) *out = result->as.clock;
     tide_run_free(run);
     return code;
@@ -527,10 +532,10 @@ enum tide_code tide_clock_accept(tide_db *db, struct tide_clock *out, struct tid
 
 enum tide_code tide_checkpoint(tide_db *db, struct tide_position *out, struct tide_err *e)
 {
-    tide_run *run = new_run(e);
+    tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
     const struct tide_result *result = NULL;
-    enum tide_code code = execute_one(db, run, tide_run_checkpoint(run), &result, e);
+    enum tide_code code = api_execute_one(db, run, tide_run_checkpoint(run), &result, e);
     if (code == TIDE_OK && out) *out = result->as.position;
     tide_run_free(run);
     return code;

@@ -9,6 +9,7 @@
 #include "core/state/schema.h"
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
+#include "engine/read_entity.h"
 #include "engine/read_items.h"
 #include "engine/status.h"
 #include "engine/transport.h"
@@ -249,6 +250,7 @@ static enum code do_short(struct db *db, struct tide_run *run, struct op *op, st
     case OP_COUNT: return do_count(db, op, e);
     case OP_RATE: return do_rate(db, op, e);
     case OP_TREND: return do_trend(db, op, e);
+    case OP_ENTITY_GET: return read_entity(db, run, op, e);
     case OP_SCHEMA_SHOW: return do_schema_show(db, run, op, e);
     case OP_PRODUCER: do_producer(db, op); return OK;
     case OP_POSITION:

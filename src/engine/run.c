@@ -81,7 +81,7 @@ const struct tide_result *tide_run_result(const tide_run *run, size_t index)
     return &run->ops[index].result;
 }
 
-static struct op *run_add(tide_run *run, enum op_kind kind, int32_t *out_index)
+struct op *run_add(tide_run *run, enum op_kind kind, int32_t *out_index)
 {
     ASSERT(!run->is_submitted);
     *out_index = -1;
@@ -105,7 +105,7 @@ static struct slice slice_from(struct tide_bytes b)
     return slice_of(b.data, b.size);
 }
 
-static void take_options(struct op *op, const struct tide_write_options *options)
+void run_take_options(struct op *op, const struct tide_write_options *options)
 {
     if (!options) return;
     op->record_key = slice_from(options->key);
@@ -132,7 +132,7 @@ int32_t tide_run_signal(tide_run *run, const struct tide_signal *signal,
     struct op *op = run_add(run, OP_SIGNAL, &index);
     if (!op) return -1;
     take_signal(&op->entry, signal);
-    take_options(op, options);
+    run_take_options(op, options);
     return index;
 }
 
@@ -153,7 +153,7 @@ int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_
     }
     op->more = entries;
     op->count = (uint32_t)n;
-    take_options(op, options);
+    run_take_options(op, options);
     return index;
 }
 
@@ -161,7 +161,7 @@ int32_t tide_run_begin(tide_run *run, const struct tide_write_options *options)
 {
     int32_t index;
     struct op *op = run_add(run, OP_GROUP_BEGIN, &index);
-    if (op) take_options(op, options);
+    if (op) run_take_options(op, options);
     return index;
 }
 
@@ -194,7 +194,7 @@ int32_t tide_run_unsignal(tide_run *run, struct tide_bytes type, struct tide_byt
     int32_t index = add_plain(run, OP_UNSIGNAL, type, item, 0, 0);
     if (index < 0) return index;
     run->ops[index].entry.user = slice_from(user);
-    take_options(&run->ops[index], options);
+    run_take_options(&run->ops[index], options);
     return index;
 }
 

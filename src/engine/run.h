@@ -17,6 +17,8 @@ enum op_kind {
     OP_UNSIGNAL,
     OP_SCHEMA_SIGNAL,
     OP_SCHEMA_FIELD,
+    OP_ENTITY_PUT,
+    OP_ENTITY_DELETE,
     OP_PRODUCER_SKIP,
     OP_PRODUCER,
     OP_SCORE,
@@ -24,6 +26,7 @@ enum op_kind {
     OP_RATE,
     OP_TREND,
     OP_RETRIEVE,
+    OP_ENTITY_GET,
     OP_SCHEMA_SHOW,
     OP_POSITION,
     OP_DIGEST,
@@ -49,6 +52,13 @@ struct op_entry {
     struct slice key;  /* idempotency key of this entry */
     double weight;
     int64_t at_ms; /* event time; also: at, now, timeout */
+};
+
+/* `more` of the entity operations. Of a get only the names of the fields count. */
+struct op_entity {
+    uint8_t kind; /* enum entity_kind */
+    uint32_t count;
+    struct tide_field fields[];
 };
 
 struct op {
@@ -82,6 +92,10 @@ struct tide_run {
     struct run_text *texts;
     bool is_submitted;
 };
+
+/* The next operation, zeroed but for its kind. NULL and index -1: no memory, or the run is full. */
+struct op *run_add(struct tide_run *run, enum op_kind kind, int32_t *out_index);
+void run_take_options(struct op *op, const struct tide_write_options *options); /* NULL allowed */
 
 /* Memory for a result, freed with the run's reset. NULL: no memory. */
 void *run_take(struct tide_run *run, size_t size);

@@ -16,7 +16,7 @@ struct write *write_new(struct db *db)
     w->db = db;
     w->assigned = log_written(db->log).seqno;
     pending_edges_init(&w->edges);
-    if (overlay_init(&w->overlay)) return w;
+    if (overlay_init(&w->overlay) && pending_puts_init(&w->puts)) return w;
     write_free(w);
     return NULL;
 }
@@ -27,8 +27,11 @@ void write_free(struct write *w)
     w->db->env->v->timer_close(w->db->env, &w->delay_timer);
     overlay_fini(&w->overlay);
     pending_edges_fini(&w->edges);
+    pending_puts_fini(&w->puts);
     free(w->group.buffer);
     free(w->scratch);
+    free(w->members);
+    free(w->list);
     free(w);
 }
 
@@ -39,7 +42,7 @@ seqno write_assigned(const struct write *w)
 
 /* --- results --- */
 
-static void refuse(struct tide_run *run, struct op *op, const struct err *e)
+void write_refuse_op(struct tide_run *run, struct op *op, const struct err *e)
 {
     size_t size = strlen(e->text);
     char *message = run_take(run, size + 1);
@@ -50,7 +53,7 @@ static void refuse(struct tide_run *run, struct op *op, const struct err *e)
     };
 }
 
-static void accept(struct tide_run *run, struct op *op, seqno s)
+void write_accept(struct tide_run *run, struct op *op, seqno s)
 {
     op->result = (struct tide_result){
         .code = TIDE_OK, .kind = TIDE_RESULT_POSITION, .as.position = {.seqno = s.v}};
@@ -59,7 +62,7 @@ static void accept(struct tide_run *run, struct op *op, seqno s)
 }
 
 /* A duplicate answers with the first write's position, and waits for it if it is pending. */
-static void accept_duplicate(struct tide_run *run, struct op *op, bool waits)
+void write_accept_duplicate(struct tide_run *run, struct op *op, bool waits)
 {
     op->is_waiting = waits;
     if (waits) run->pending = seqno_max(run->pending, seqno_of(op->result.as.position.seqno));
@@ -67,7 +70,7 @@ static void accept_duplicate(struct tide_run *run, struct op *op, bool waits)
 
 /* --- one signal record --- */
 
-static bool take_scratch(struct write *w, uint32_t count)
+bool write_take_scratch(struct write *w, uint32_t count)
 {
     if (count <= w->scratch_capacity) return true;
     uint32_t capacity = w->scratch_capacity ? w->scratch_capacity : 64;
@@ -83,7 +86,7 @@ static bool take_scratch(struct write *w, uint32_t count)
 
 /* Keys of a record that is being judged: envelope key and entry keys must also differ among
  * themselves. */
-static bool is_key_in_scratch(const struct write *w, uint32_t count, const struct id128 *key)
+bool write_is_key_in_scratch(const struct write *w, uint32_t count, const struct id128 *key)
 {
     for (uint32_t i = 0; i < count; i++) {
         if ((w->scratch[i].flags & SIGNAL_HAS_KEY) && id128_equal(&w->scratch[i].key, key)) {
@@ -93,7 +96,7 @@ static bool is_key_in_scratch(const struct write *w, uint32_t count, const struc
     return false;
 }
 
-static struct state_growth growth_of(const struct write *w, uint32_t count)
+struct state_growth write_growth_of(const struct write *w, uint32_t count)
 {
     struct state_growth growth = {.entries = count, .edges = edges_judged(w)};
     for (uint32_t i = 0; i < count; i++) {
@@ -126,11 +129,34 @@ static enum code note_in_overlay(struct write *w, const struct record_envelope *
     return ERR(e, E_BUSY, "too many writes with keys or producers are in flight; try again");
 }
 
-/* Encode scratch[0..count-1] as one record and remember it. E_BUSY with an empty text: stalled. */
-static enum code append_signals(struct write *w, const struct record_envelope *envelope,
-                                uint32_t count, struct err *e)
+/* Append a record and remember what its envelope and the first entries of the scratch say. E_BUSY
+ * with an empty text: stalled. */
+static enum code append_record(struct write *w, const struct record *r, uint32_t key_count,
+                               struct err *e)
 {
-    struct state_growth growth = growth_of(w, count);
+    e->text[0] = '\0';
+    (void)group_base_ms(w);
+    size_t before = w->group.record_count > 0 ? bytes_written(&w->group.writer) : 0;
+    TRY(group_add(w, r, false, e));
+    enum code code = note_in_overlay(w, &r->envelope, key_count, e);
+    if (code != OK) group_drop_newest(w, before);
+    return code;
+}
+
+enum code write_append(struct write *w, const struct record *r, uint32_t key_count,
+                       const struct state_growth *growth, struct err *e)
+{
+    TRY(gate_room(w, growth, e));
+    TRY(append_record(w, r, key_count, e));
+    growth_add(&w->open_growth, growth);
+    return OK;
+}
+
+/* Encode scratch[0..count-1] as one record and remember it. E_BUSY with an empty text: stalled. */
+enum code write_append_signals(struct write *w, const struct record_envelope *envelope,
+                               uint32_t count, struct err *e)
+{
+    struct state_growth growth = write_growth_of(w, count);
     TRY(gate_room(w, &growth, e));
     e->text[0] = '\0';
     (void)group_base_ms(w);
@@ -147,20 +173,13 @@ static enum code append_signals(struct write *w, const struct record_envelope *e
     return OK;
 }
 
-static bool is_stalled(enum code code, const struct err *e)
+bool write_is_stalled(enum code code, const struct err *e)
 {
     return code == E_BUSY && e->text[0] == '\0';
 }
 
-/* What the options of a whole record say. */
-struct judgement {
-    struct record_envelope envelope;
-    struct gate_answer duplicate;
-};
-
 /* Key before producer: a duplicate key answers with its own first write. */
-static enum code judge_envelope(struct write *w, struct op *op, struct judgement *out,
-                                struct err *e)
+enum code write_judge_envelope(struct write *w, struct op *op, struct judgement *out, struct err *e)
 {
     struct record_envelope *envelope = &out->envelope;
     out->envelope = (struct record_envelope){0};
@@ -185,8 +204,8 @@ static enum code judge_envelope(struct write *w, struct op *op, struct judgement
 
 /* Judge one entry into scratch[*count]; an entry that is a duplicate, or one that would change
  * nothing, is left out and answered in *duplicate. */
-static enum code judge_entry(struct write *w, const struct op_entry *entry, uint32_t *count,
-                             struct gate_answer *duplicate, struct err *e)
+enum code write_judge_entry(struct write *w, const struct op_entry *entry, uint32_t *count,
+                            struct gate_answer *duplicate, struct err *e)
 {
     duplicate->is_duplicate = false;
     struct signal_entry *out = &w->scratch[*count];
@@ -196,7 +215,7 @@ static enum code judge_entry(struct write *w, const struct op_entry *entry, uint
         struct id128 key;
         TRY(gate_key(w, entry->key, &key, duplicate, e));
         if (duplicate->is_duplicate) return OK;
-        if (is_key_in_scratch(w, *count, &key)) {
+        if (write_is_key_in_scratch(w, *count, &key)) {
             return ERR(e, E_INVALID, "one record names the same idempotency key twice");
         }
         out->key = key;
@@ -207,39 +226,27 @@ static enum code judge_entry(struct write *w, const struct op_entry *entry, uint
     return OK;
 }
 
-/* Append a record and remember what its envelope says. E_BUSY with an empty text: stalled. */
-static enum code append_record(struct write *w, const struct record *r, struct err *e)
-{
-    e->text[0] = '\0';
-    (void)group_base_ms(w);
-    size_t before = w->group.record_count > 0 ? bytes_written(&w->group.writer) : 0;
-    TRY(group_add(w, r, false, e));
-    enum code code = note_in_overlay(w, &r->envelope, 0, e);
-    if (code != OK) group_drop_newest(w, before);
-    return code;
-}
-
 /* A record without an effect of its own: it moves the producer on. Without a producer in the
  * envelope nothing is appended. */
-static enum code append_producer(struct write *w, const struct record_envelope *envelope,
-                                 struct err *e)
+enum code write_append_producer(struct write *w, const struct record_envelope *envelope,
+                                struct err *e)
 {
     if (!(envelope->flags & ENVELOPE_PRODUCER)) return OK;
     struct record r = {.kind = RECORD_PRODUCER,
                        .envelope = {.flags = ENVELOPE_PRODUCER,
                                     .producer = envelope->producer,
                                     .producer_number = envelope->producer_number}};
-    return append_record(w, &r, e);
+    return append_record(w, &r, 0, e);
 }
 
 /* Answer with the first write. The producer's number is used up all the same: it goes on behind a
  * write that was there already. */
-static enum code finish_duplicate(struct write *w, struct tide_run *run, struct op *op,
-                                  const struct judgement *j, struct err *e)
+enum code write_finish_duplicate(struct write *w, struct tide_run *run, struct op *op,
+                                 const struct judgement *j, struct err *e)
 {
-    TRY(append_producer(w, &j->envelope, e));
+    TRY(write_append_producer(w, &j->envelope, e));
     op->result = j->duplicate.result;
-    accept_duplicate(run, op, j->duplicate.waits);
+    write_accept_duplicate(run, op, j->duplicate.waits);
     if (j->envelope.flags & ENVELOPE_PRODUCER) run->pending = seqno_max(run->pending, w->assigned);
     return OK;
 }
@@ -249,14 +256,14 @@ static enum code do_signal(struct write *w, struct tide_run *run, struct op *op,
 {
     struct judgement j;
     uint32_t count = 0;
-    if (!take_scratch(w, 1)) return ERR(e, E_NOMEMORY, "no memory for a signal");
-    TRY(judge_envelope(w, op, &j, e));
+    if (!write_take_scratch(w, 1)) return ERR(e, E_NOMEMORY, "no memory for a signal");
+    TRY(write_judge_envelope(w, op, &j, e));
     if (!j.duplicate.is_duplicate) {
-        TRY(judge_entry(w, &op->entry, &count, &j.duplicate, e));
+        TRY(write_judge_entry(w, &op->entry, &count, &j.duplicate, e));
     }
-    if (j.duplicate.is_duplicate) return finish_duplicate(w, run, op, &j, e);
-    TRY(append_signals(w, &j.envelope, count, e));
-    accept(run, op, w->assigned);
+    if (j.duplicate.is_duplicate) return write_finish_duplicate(w, run, op, &j, e);
+    TRY(write_append_signals(w, &j.envelope, count, e));
+    write_accept(run, op, w->assigned);
     return OK;
 }
 
@@ -267,183 +274,20 @@ static enum code do_signals(struct write *w, struct tide_run *run, struct op *op
     uint32_t count = 0;
     const struct op_entry *entries = op->more;
     if (op->count == 0) return ERR(e, E_INVALID, "a record needs at least one signal");
-    if (!take_scratch(w, op->count)) {
+    if (!write_take_scratch(w, op->count)) {
         return ERR(e, E_NOMEMORY, "no memory for %u signals", op->count);
     }
-    TRY(judge_envelope(w, op, &j, e));
-    if (j.duplicate.is_duplicate) return finish_duplicate(w, run, op, &j, e);
+    TRY(write_judge_envelope(w, op, &j, e));
+    if (j.duplicate.is_duplicate) return write_finish_duplicate(w, run, op, &j, e);
     for (uint32_t i = 0; i < op->count; i++) {
-        TRY(judge_entry(w, &entries[i], &count, &j.duplicate, e));
+        TRY(write_judge_entry(w, &entries[i], &count, &j.duplicate, e));
         if (j.duplicate.is_duplicate && entries[i].key.size > 0) {
             return ERR(e, E_INVALID, "give the idempotency key of the whole record");
         }
     }
-    if (count == 0) return finish_duplicate(w, run, op, &j, e);
-    TRY(append_signals(w, &j.envelope, count, e));
-    accept(run, op, w->assigned);
-    return OK;
-}
-
-/* --- a group: everything between begin and end is one record --- */
-
-static uint32_t group_end(const struct tide_run *run, uint32_t begin)
-{
-    uint32_t i = begin + 1;
-    while (i < run->count && run->ops[i].kind != OP_GROUP_END) {
-        i++;
-    }
-    return i;
-}
-
-static enum code count_group(const struct tide_run *run, uint32_t begin, uint32_t end,
-                             uint32_t *out_entries, struct err *e)
-{
-    uint64_t entries = 0;
-    if (end == run->count) return ERR(e, E_INVALID, "a group was begun and not ended");
-    for (uint32_t i = begin + 1; i < end; i++) {
-        const struct op *op = &run->ops[i];
-        if (op->kind != OP_SIGNAL && op->kind != OP_SIGNALS) {
-            return ERR(e, E_UNSUPPORTED,
-                       "only signals can be written inside MULTI in this version");
-        }
-        entries += op->kind == OP_SIGNAL ? 1 : op->count;
-    }
-    if (entries > SIGNAL_ENTRIES_MAX) {
-        return ERR(e, E_LIMIT, "%llu signals in one record; the limit is %u",
-                   (unsigned long long)entries, SIGNAL_ENTRIES_MAX);
-    }
-    *out_entries = (uint32_t)entries;
-    return OK;
-}
-
-/* Judge one operation of a group; duplicates are answered at once and left out of the record. */
-static enum code judge_member(struct write *w, struct op *op, uint32_t *count, struct err *e)
-{
-    struct gate_answer duplicate = {0};
-    if (op->producer.size > 0) {
-        return ERR(e, E_UNSUPPORTED,
-                   "PRODUCER inside MULTI belongs to the whole record, not to one entry");
-    }
-    if (op->kind == OP_SIGNAL) {
-        struct op_entry entry = op->entry;
-        if (entry.key.size == 0) entry.key = op->record_key;
-        TRY(judge_entry(w, &entry, count, &duplicate, e));
-        if (!duplicate.is_duplicate) return OK;
-        op->result = duplicate.result;
-        op->is_waiting = duplicate.waits;
-        return OK;
-    }
-    if (op->record_key.size > 0) {
-        return ERR(e, E_UNSUPPORTED, "KEY on SIGNALS inside MULTI is not in this version");
-    }
-    const struct op_entry *entries = op->more;
-    uint32_t before = *count;
-    for (uint32_t i = 0; i < op->count; i++) {
-        TRY(judge_entry(w, &entries[i], count, &duplicate, e));
-        if (duplicate.is_duplicate && entries[i].key.size > 0) {
-            return ERR(e, E_INVALID, "keys of single entries are not offered in SIGNALS");
-        }
-    }
-    if (*count > before || op->count == 0) return OK;
-    op->result = duplicate.result;
-    op->is_waiting = duplicate.waits;
-    return OK;
-}
-
-static void abort_group(struct tide_run *run, uint32_t begin, uint32_t end, uint32_t guilty,
-                        const struct err *e)
-{
-    struct err other = *e;
-    if (guilty != begin) {
-        /* Some clients show only the first error of a transaction: it says what was wrong. */
-        (void)ERR(&other, E_INVALID, "nothing was written: command %u of this MULTI: %s",
-                  (unsigned)(guilty - begin), e->text);
-    }
-    for (uint32_t i = begin; i <= end && i < run->count; i++) {
-        run->ops[i].is_waiting = false;
-        refuse(run, &run->ops[i], i == guilty ? e : &other);
-    }
-}
-
-/* Duplicates answer with their first write, the rest with the record just appended, if any. */
-static void accept_group(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
-                         bool is_appended)
-{
-    for (uint32_t i = begin; i <= end; i++) {
-        struct op *op = &run->ops[i];
-        if (op->result.is_duplicate) {
-            accept_duplicate(run, op, op->is_waiting);
-        } else if (is_appended) {
-            accept(run, op, w->assigned);
-        }
-    }
-}
-
-/* The whole group was written before: each of its operations answers with that. */
-static enum code repeat_group(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
-                              const struct judgement *j, struct err *e)
-{
-    TRY(finish_duplicate(w, run, &run->ops[begin], j, e));
-    for (uint32_t i = begin + 1; i <= end; i++) {
-        run->ops[i].result = j->duplicate.result;
-        accept_duplicate(run, &run->ops[i], j->duplicate.waits);
-    }
-    return OK;
-}
-
-/* A group in a run: its begin and end, and the operation that was refused. */
-struct group_span {
-    uint32_t begin;
-    uint32_t end;
-    uint32_t guilty;
-};
-
-/* Judge every operation between begin and end into scratch. */
-static enum code judge_members(struct write *w, struct tide_run *run, struct group_span *span,
-                               uint32_t *out_count, struct err *e)
-{
-    *out_count = 0;
-    for (uint32_t i = span->begin + 1; i < span->end; i++) {
-        span->guilty = i;
-        run->ops[i].result = (struct tide_result){0};
-        TRY(judge_member(w, &run->ops[i], out_count, e));
-    }
-    span->guilty = span->begin;
-    return OK;
-}
-
-static enum code write_group_record(struct write *w, struct tide_run *run, struct group_span *span,
-                                    struct err *e)
-{
-    struct judgement j;
-    uint32_t entries = 0;
-    uint32_t count = 0;
-    TRY(count_group(run, span->begin, span->end, &entries, e));
-    if (!take_scratch(w, entries ? entries : 1)) {
-        return ERR(e, E_NOMEMORY, "no memory for %u signals", entries);
-    }
-    TRY(judge_envelope(w, &run->ops[span->begin], &j, e));
-    if (j.duplicate.is_duplicate) return repeat_group(w, run, span->begin, span->end, &j, e);
-    TRY(judge_members(w, run, span, &count, e));
-    if (count > 0) {
-        TRY(append_signals(w, &j.envelope, count, e));
-    } else {
-        TRY(append_producer(w, &j.envelope, e));
-    }
-    bool is_written = count > 0 || (j.envelope.flags & ENVELOPE_PRODUCER);
-    accept_group(w, run, span->begin, span->end, is_written);
-    return OK;
-}
-
-/* The whole group at the cursor. E_BUSY with an empty text: stalled, nothing changed. */
-static enum code do_group(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
-                          struct err *e)
-{
-    struct group_span span = {.begin = begin, .end = end, .guilty = begin};
-    enum code code = write_group_record(w, run, &span, e);
-    if (code != OK) pending_edges_drop(&w->edges, w->edges_mark);
-    if (code == OK || is_stalled(code, e)) return code;
-    abort_group(run, begin, end, span.guilty, e);
+    if (count == 0) return write_finish_duplicate(w, run, op, &j, e);
+    TRY(write_append_signals(w, &j.envelope, count, e));
+    write_accept(run, op, w->assigned);
     return OK;
 }
 
@@ -458,7 +302,7 @@ static enum code do_schema(struct write *w, struct tide_run *run, struct op *op,
         /* The same definition again: answer with what is known now; a pending one waits. */
         seqno pending = state_position(w->db->state).seqno;
         (void)overlay_find_type(&w->overlay, slice_of_text(type.name), &pending);
-        accept(run, op, pending);
+        write_accept(run, op, pending);
         op->result.is_duplicate = true;
         return OK;
     }
@@ -480,7 +324,7 @@ static enum code do_schema(struct write *w, struct tide_run *run, struct op *op,
     TRY(group_add(w, &r, false, e));
     bool is_added = overlay_add_type(&w->overlay, &type, w->assigned);
     ASSERT(is_added);
-    accept(run, op, w->assigned);
+    write_accept(run, op, w->assigned);
     return OK;
 }
 
@@ -492,7 +336,7 @@ static enum code do_field(struct write *w, struct tide_run *run, struct op *op, 
     if (exists) {
         seqno pending = state_position(w->db->state).seqno;
         (void)overlay_find_field(&w->overlay, slice_of_text(field.name), &pending);
-        accept(run, op, pending);
+        write_accept(run, op, pending);
         op->result.is_duplicate = true;
         return OK;
     }
@@ -506,7 +350,7 @@ static enum code do_field(struct write *w, struct tide_run *run, struct op *op, 
     e->text[0] = '\0';
     TRY(group_add(w, &r, false, e));
     overlay_add_field(&w->overlay, &field, w->assigned);
-    accept(run, op, w->assigned);
+    write_accept(run, op, w->assigned);
     return OK;
 }
 
@@ -517,10 +361,10 @@ static enum code do_producer_skip(struct write *w, struct tide_run *run, struct 
     if (op->producer.size == 0) {
         return ERR(e, E_LIMIT, "the producer id has 0 bytes; 1 to 255 are allowed");
     }
-    TRY(judge_envelope(w, op, &j, e));
-    if (j.duplicate.is_duplicate) return finish_duplicate(w, run, op, &j, e);
-    TRY(append_producer(w, &j.envelope, e));
-    accept(run, op, w->assigned);
+    TRY(write_judge_envelope(w, op, &j, e));
+    if (j.duplicate.is_duplicate) return write_finish_duplicate(w, run, op, &j, e);
+    TRY(write_append_producer(w, &j.envelope, e));
+    write_accept(run, op, w->assigned);
     return OK;
 }
 
@@ -528,17 +372,15 @@ static enum code do_unsignal(struct write *w, struct tide_run *run, struct op *o
 {
     struct judgement j;
     struct record r;
-    TRY(judge_envelope(w, op, &j, e));
+    TRY(write_judge_envelope(w, op, &j, e));
     if (!j.duplicate.is_duplicate) {
         TRY(edges_judge_undo(w, &op->entry, false, &r, &j.duplicate, e));
     }
-    if (j.duplicate.is_duplicate) return finish_duplicate(w, run, op, &j, e);
+    if (j.duplicate.is_duplicate) return write_finish_duplicate(w, run, op, &j, e);
     struct state_growth growth = {.edges = edges_judged(w)};
-    TRY(gate_room(w, &growth, e));
     r.envelope = j.envelope;
-    TRY(append_record(w, &r, e));
-    growth_add(&w->open_growth, &growth);
-    accept(run, op, w->assigned);
+    TRY(write_append(w, &r, 0, &growth, e));
+    write_accept(run, op, w->assigned);
     return OK;
 }
 
@@ -550,6 +392,8 @@ static enum code do_op(struct write *w, struct tide_run *run, struct op *op, str
     case OP_UNSIGNAL: return do_unsignal(w, run, op, e);
     case OP_SCHEMA_SIGNAL: return do_schema(w, run, op, e);
     case OP_SCHEMA_FIELD: return do_field(w, run, op, e);
+    case OP_ENTITY_PUT:
+    case OP_ENTITY_DELETE: return entity_write(w, run, op, e);
     case OP_PRODUCER_SKIP: return do_producer_skip(w, run, op, e);
     case OP_GROUP_END: return ERR(e, E_INVALID, "a group was ended that was not begun");
     default: break;
@@ -565,11 +409,11 @@ void write_refuse(struct tide_run *run, enum code code, const char *message)
     memcpy(e.text, message, size);
     uint32_t end = run->cursor;
     if (run->ops[end].kind == OP_GROUP_BEGIN) {
-        end = group_end(run, end);
+        end = multi_end(run, end);
         if (end == run->count) end--;
     }
     for (; run->cursor <= end; run->cursor++) {
-        refuse(run, &run->ops[run->cursor], &e);
+        write_refuse_op(run, &run->ops[run->cursor], &e);
     }
 }
 
@@ -581,18 +425,18 @@ bool write_op(struct write *w, struct tide_run *run)
     enum code code;
     w->edges_mark = w->edges.tail;
     if (op->kind == OP_GROUP_BEGIN) {
-        end = group_end(run, run->cursor);
-        code = do_group(w, run, run->cursor, end, &e);
+        end = multi_end(run, run->cursor);
+        code = multi_write(w, run, run->cursor, end, &e);
         if (end == run->count) end--;
     } else {
         code = do_op(w, run, op, &e);
         if (code != OK) pending_edges_drop(&w->edges, w->edges_mark);
     }
-    if (is_stalled(code, &e)) {
+    if (write_is_stalled(code, &e)) {
         w->is_anyone_waiting = true;
         return false;
     }
-    if (code != OK) refuse(run, op, &e);
+    if (code != OK) write_refuse_op(run, op, &e);
     run->cursor = end + 1;
     return true;
 }

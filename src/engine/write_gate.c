@@ -11,7 +11,7 @@
 #define AT_SECONDS_BELOW      100000000000LL    /* 10^11 ms = 1973 */
 #define AT_MICROSECONDS_ABOVE 100000000000000LL /* 10^14 ms = year 5138 */
 
-static enum code gate_time(struct write *w, int64_t at_ms, int64_t *out_ms, struct err *e)
+enum code gate_time(struct write *w, int64_t at_ms, int64_t *out_ms, struct err *e)
 {
     int64_t now_ms = group_base_ms(w);
     *out_ms = now_ms;
@@ -170,6 +170,7 @@ void growth_add(struct state_growth *sum, const struct state_growth *more)
     sum->edges += more->edges;
     sum->puts += more->puts;
     sum->key_bytes += more->key_bytes;
+    sum->put_values += more->put_values;
     sum->put_bytes += more->put_bytes;
 }
 

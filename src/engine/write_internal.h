@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "engine/overlay.h"
 #include "engine/pending_edges.h"
+#include "engine/pending_puts.h"
 #include "engine/write.h"
 
 /* The batch under construction. buffer starts with room for the header; the payload follows. */
@@ -43,6 +44,10 @@ struct write {
     uint32_t closed_growth_count;
     struct signal_entry *scratch;
     uint32_t scratch_capacity;
+    struct pending_puts puts;
+    uint8_t *members; /* records of a group: RECORD_SIZE_MAX bytes, from the first such group on */
+    uint8_t *list;    /* fields of the put being judged */
+    size_t list_capacity;
     struct env_timer delay_timer;
     bool is_delay_running;
     bool is_anyone_waiting;
@@ -84,6 +89,64 @@ enum code edges_judge_undo(struct write *w, const struct op_entry *entry, bool i
                            struct record *out, struct gate_answer *answer, struct err *e);
 /* How many words the operation at hand has noted. */
 uint64_t edges_judged(const struct write *w);
+
+/* Times as every write may have them. at_ms 0: now. */
+enum code gate_time(struct write *w, int64_t at_ms, int64_t *out_ms, struct err *e);
+
+/* --- write: what the operations share --- */
+/* What the options of a whole record say. */
+struct judgement {
+    struct record_envelope envelope;
+    struct gate_answer duplicate;
+};
+/* Key before producer: a duplicate key answers with its own first write. */
+enum code write_judge_envelope(struct write *w, struct op *op, struct judgement *out,
+                               struct err *e);
+/* Judge one entry into scratch[*count]; an entry that is a duplicate, or one that would change
+ * nothing, is left out and answered in *duplicate. */
+enum code write_judge_entry(struct write *w, const struct op_entry *entry, uint32_t *count,
+                            struct gate_answer *duplicate, struct err *e);
+/* Room for so many entries in the scratch. False: no memory. */
+bool write_take_scratch(struct write *w, uint32_t count);
+bool write_is_key_in_scratch(const struct write *w, uint32_t count, const struct id128 *key);
+struct state_growth write_growth_of(const struct write *w, uint32_t count); /* of the scratch */
+/* Append a record and remember the keys of scratch[0..key_count-1], its envelope and its growth.
+ * E_BUSY with an empty text: stalled, nothing changed. */
+enum code write_append(struct write *w, const struct record *r, uint32_t key_count,
+                       const struct state_growth *growth, struct err *e);
+/* The same for scratch[0..count-1] as one signal record. */
+enum code write_append_signals(struct write *w, const struct record_envelope *envelope,
+                               uint32_t count, struct err *e);
+/* A record without an effect of its own: it moves the producer on. Without a producer in the
+ * envelope nothing is appended. */
+enum code write_append_producer(struct write *w, const struct record_envelope *envelope,
+                                struct err *e);
+bool write_is_stalled(enum code code, const struct err *e);
+/* The results: refused, appended as s, or there before. */
+void write_refuse_op(struct tide_run *run, struct op *op, const struct err *e);
+void write_accept(struct tide_run *run, struct op *op, seqno s);
+void write_accept_duplicate(struct tide_run *run, struct op *op, bool waits);
+enum code write_finish_duplicate(struct write *w, struct tide_run *run, struct op *op,
+                                 const struct judgement *j, struct err *e);
+
+/* --- write_multi --- */
+/* Index of the group's end, or the run's count. */
+uint32_t multi_end(const struct tide_run *run, uint32_t begin);
+/* The whole group. E_BUSY with an empty text: stalled, nothing changed. */
+enum code multi_write(struct write *w, struct tide_run *run, uint32_t begin, uint32_t end,
+                      struct err *e);
+
+/* --- write_entities --- */
+/* What a put or deletion becomes. The record borrows the operation's bytes and w->list. */
+struct entity_write {
+    struct record record;
+    struct state_growth growth;
+};
+/* Judge an OP_ENTITY_PUT or OP_ENTITY_DELETE and note it as tried in w->puts. E_BUSY with an empty
+ * text: it can be judged only when what is pending for the same entity was applied. */
+enum code entity_judge_op(struct write *w, struct op *op, struct entity_write *out, struct err *e);
+/* One such operation, outside of a group. */
+enum code entity_write(struct write *w, struct tide_run *run, struct op *op, struct err *e);
 
 /* --- group: encoding --- */
 /* Encode one record as the next of the group. E_BUSY: the group has no room, close it first;

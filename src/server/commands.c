@@ -47,6 +47,29 @@ static const struct command table[] = {
      "The best items of a profile: new, top, hot, best, controversial, trending, rising, "
      "most_viewed, "
      "decayed:<type>; CURSOR goes on where a page ended, EXPLAIN adds the terms of each score."},
+    /* items, users, creators */
+    {"ITEM.PUT", NULL, -2, WRITE, handle_item_put, "Items",
+     "key [CREATOR c] [AT ms] [UNSET n field ...] [KEY bytes] [PRODUCER id n] [LEVEL local] "
+     "[WITHLEVEL] [[FIELDS] field value ...]",
+     "Set fields of an item, which is created if it is not known; the others stay."},
+    {"ITEM.GET", NULL, -2, READ, handle_item_get, "Items", "key [[FIELDS] field ...]",
+     "Creator, created_at and all fields of an item, none of an unknown or deleted one; or the "
+     "values of the named fields."},
+    {"ITEM.DEL", NULL, -2, WRITE, handle_item_del, "Items",
+     "key [KEY bytes] [PRODUCER id n] [LEVEL local] [WITHLEVEL]",
+     "Delete an item: no listing shows it, its fields are gone, its signals stay."},
+    {"USER.PUT", NULL, -2, WRITE, handle_user_put, "Items",
+     "key [UNSET n field ...] [KEY bytes] [PRODUCER id n] [LEVEL local] [WITHLEVEL] "
+     "[[FIELDS] field value ...]",
+     "Set fields of a user."},
+    {"USER.GET", NULL, -2, READ, handle_user_get, "Items", "key [[FIELDS] field ...]",
+     "created_at and all fields of a user, or the values of the named ones."},
+    {"CREATOR.PUT", NULL, -2, WRITE, handle_creator_put, "Items",
+     "key [UNSET n field ...] [KEY bytes] [PRODUCER id n] [LEVEL local] [WITHLEVEL] "
+     "[[FIELDS] field value ...]",
+     "Set fields of a creator."},
+    {"CREATOR.GET", NULL, -2, READ, handle_creator_get, "Items", "key [[FIELDS] field ...]",
+     "created_at and all fields of a creator, or the values of the named ones."},
     /* schema and producers */
     {"SCHEMA.SIGNAL", NULL, -2, WRITE | COMMAND_NOT_IN_MULTI, handle_schema_signal, "Schema",
      "name [HALFLIFE d[,d]] [WINDOWS 1h,24h,7d,30d,all] [MODE count|once|latest] "
@@ -97,7 +120,8 @@ static const struct command table[] = {
     {"BGSAVE", NULL, -1, NODE | ALONE, handle_checkpoint, "Node", "", "The same as CHECKPOINT."},
     {"LASTSAVE", NULL, 1, NODE, handle_lastsave, "Node", "",
      "When the newest checkpoint was written, in seconds since 1970; 0 if never."},
-    {"DBSIZE", NULL, 1, NODE, handle_dbsize, "Node", "", "How many items are known."},
+    {"DBSIZE", NULL, 1, NODE, handle_dbsize, "Node", "",
+     "How many items there are, without the deleted ones."},
     {"INFO", NULL, -1, COMMAND_ADMIN, handle_info, "Node", "[section ...]",
      "Facts about the node in the form that Redis has."},
     {"SHUTDOWN", NULL, -1, COMMAND_ADMIN | COMMAND_NOT_IN_MULTI, handle_shutdown, "Node",
@@ -349,11 +373,10 @@ bool commands_is_alone(const struct conn *c, const struct command *command)
 static bool is_of_later_version(struct slice name)
 {
     static const char *const later[] = {
-        "ITEM.PUT",      "ITEM.GET",       "ITEM.DEL",     "ITEM.EMBED",    "USER.PUT", "USER.GET",
-        "USER.EMBED",    "CREATOR.PUT",    "CREATOR.GET",  "CREATOR.EMBED", "REL.ADD",  "REL.DEL",
-        "REL.LIST",      "SESSION.OPEN",   "SESSION.INFO", "SESSION.CLOSE", "SEARCH",   "SIMILAR",
-        "SCHEMA.VECTOR", "SCHEMA.PROFILE", "TAIL",         "SLOT.DROP",     "PLAN",     "PROMOTE",
-        "HANDOVER",      "TOPOLOGY",
+        "ITEM.EMBED", "USER.EMBED",    "CREATOR.EMBED",  "REL.ADD",       "REL.DEL",
+        "REL.LIST",   "SESSION.OPEN",  "SESSION.INFO",   "SESSION.CLOSE", "SEARCH",
+        "SIMILAR",    "SCHEMA.VECTOR", "SCHEMA.PROFILE", "TAIL",          "SLOT.DROP",
+        "PLAN",       "PROMOTE",       "HANDOVER",       "TOPOLOGY",
     };
     for (size_t i = 0; i < COUNT_OF(later); i++) {
         if (text_equal_nocase(name, later[i])) return true;

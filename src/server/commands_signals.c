@@ -15,20 +15,6 @@ static const uint32_t signal_options = OPTIONS_OF_WRITES | OPTION_BIT(OPTION_W) 
                                        OPTION_BIT(OPTION_AT) | OPTION_BIT(OPTION_USER) |
                                        OPTION_BIT(OPTION_SESSION);
 
-static const struct tide_write_options *given_write(const struct options *o)
-{
-    uint32_t wanted = OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_PRODUCER);
-    return (o->given & wanted) != 0 ? &o->write : NULL;
-}
-
-/* A producer's number belongs to a whole record, and inside MULTI the record is everybody's. */
-static bool refuses_producer(struct call *call, const struct options *o)
-{
-    if (!call->is_dry || !options_have(o, OPTION_PRODUCER)) return false;
-    call_fail(call, TIDE_INVALID, "option PRODUCER is not allowed inside MULTI: use SIGNALS");
-    return true;
-}
-
 static void answer_write(struct call *call, int32_t op, const struct options *o)
 {
     call_slot(call)->has_level = o->has_level;
@@ -39,7 +25,7 @@ void handle_signal(struct call *call)
 {
     struct options o;
     if (!options_parse(call, 3, signal_options, &o)) return;
-    if (refuses_producer(call, &o) || call->is_dry) return;
+    if (options_refuse_producer(call, &o) || call->is_dry) return;
     struct tide_signal signal = {
         .type = bytes_of(call->words[1]),
         .item = bytes_of(call->words[2]),
@@ -86,11 +72,11 @@ void handle_signals(struct call *call)
     }
     struct options o;
     if (!options_parse(call, 2 + 3 * (size_t)count, OPTIONS_OF_WRITES, &o)) return;
-    if (refuses_producer(call, &o)) return;
+    if (options_refuse_producer(call, &o)) return;
     struct tide_signal *signals = parse_triples(call, (size_t)count);
     if (signals == NULL || call->is_dry) return;
     call->cost += count / ITEMS_PER_COST;
-    answer_write(call, tide_run_signals(call->turn->run, signals, (size_t)count, given_write(&o)),
+    answer_write(call, tide_run_signals(call->turn->run, signals, (size_t)count, options_write(&o)),
                  &o);
 }
 
@@ -103,7 +89,7 @@ void handle_unsignal(struct call *call)
         return;
     }
     int32_t op = tide_run_unsignal(call->turn->run, bytes_of(call->words[1]),
-                                   bytes_of(call->words[2]), bytes_of(o.user), given_write(&o));
+                                   bytes_of(call->words[2]), bytes_of(o.user), options_write(&o));
     answer_write(call, op, &o);
 }
 

@@ -20,6 +20,15 @@ void handle_rate(struct call *call);
 void handle_trend(struct call *call);
 void handle_retrieve(struct call *call);
 
+/* commands_entities.c */
+void handle_item_put(struct call *call);
+void handle_item_get(struct call *call);
+void handle_item_del(struct call *call);
+void handle_user_put(struct call *call);
+void handle_user_get(struct call *call);
+void handle_creator_put(struct call *call);
+void handle_creator_get(struct call *call);
+
 /* commands_log.c */
 void handle_position(struct call *call);
 void handle_digest(struct call *call);

@@ -30,7 +30,7 @@ static const struct option_row rows[OPTION_COUNT] = {
     ROW(AFTER, 1),    ROW(MAXSTALE, 1), ROW(READ, 1),      ROW(LIMIT, 1),    ROW(NOW, 1),
     ROW(EXCLUDE, 1),  ROW(WHERE, 1),    ROW(MAXPER, 2),    ROW(MMR, 1),      ROW(EXPLORE, 1),
     ROW(SEED, 1),     ROW(CURSOR, 1),   ROW(EXPLAIN, 0),   ROW(HALFLIFE, 1), ROW(WINDOWS, 1),
-    ROW(MODE, 1),     ROW(POLARITY, 1),
+    ROW(MODE, 1),     ROW(POLARITY, 1), ROW(CREATOR, 1),   ROW(UNSET, 1),
 };
 
 /* The option called word; OPTION_COUNT: none. */
@@ -308,19 +308,35 @@ static bool parse_where(struct call *call, struct slice where, struct options *o
     return true;
 }
 
-/* EXCLUDE n key ...: the only option with as many words as it says. */
-static bool parse_exclude(struct call *call, size_t word, struct options *o, size_t *used)
+/* EXCLUDE n key ... and UNSET n field ...: the options with as many words as they say. */
+static bool parse_list(struct call *call, enum option option, size_t word, const struct slice **out,
+                       size_t *out_count, size_t *used)
 {
+    char what[24];
+    struct text t = text_of(what, sizeof(what));
+    text_add(&t, "%s count", rows[option].name);
     uint64_t count = 0;
-    if (!call_u64(call, word, "EXCLUDE count", UINT32_MAX, &count)) return false;
+    if (!call_u64(call, word, what, UINT32_MAX, &count)) return false;
     if (count > call->count - word - 1) {
-        call_fail(call, TIDE_INVALID, "EXCLUDE %llu is followed by %zu words",
+        call_fail(call, TIDE_INVALID, "%s %llu is followed by %zu words", rows[option].name,
                   (unsigned long long)count, call->count - word - 1);
         return false;
     }
-    o->excludes = call->words + word + 1;
-    o->exclude_count = (size_t)count;
+    *out = call->words + word + 1;
+    *out_count = (size_t)count;
     *used += (size_t)count;
+    return true;
+}
+
+static bool parse_creator(struct call *call, struct slice creator, struct options *o)
+{
+    if (creator.size == 0) {
+        call_fail(call, TIDE_LIMIT,
+                  "CREATOR is empty: an item keeps its creator until it gets "
+                  "another");
+        return false;
+    }
+    o->creator = creator;
     return true;
 }
 
@@ -340,7 +356,10 @@ static bool parse_value(struct call *call, enum option option, size_t word, stru
     case OPTION_WITHLEVEL: o->has_level = true; return true;
     case OPTION_READ: return parse_read(call, value);
     case OPTION_LIMIT: return parse_limit(call, word, o);
-    case OPTION_EXCLUDE: return parse_exclude(call, word, o, used);
+    case OPTION_EXCLUDE:
+        return parse_list(call, option, word, &o->excludes, &o->exclude_count, used);
+    case OPTION_UNSET: return parse_list(call, option, word, &o->unsets, &o->unset_count, used);
+    case OPTION_CREATOR: return parse_creator(call, value, o);
     case OPTION_CURSOR: return parse_cursor(call, value, o);
     case OPTION_WHERE: return parse_where(call, value, o);
     case OPTION_EXPLAIN: o->is_explain = true; return true;
@@ -362,29 +381,66 @@ static bool parse_value(struct call *call, enum option option, size_t word, stru
     UNREACHABLE();
 }
 
+/* The option at this word with its values; *used: how many words that takes. */
+static bool take_option(struct call *call, enum option option, size_t word, struct options *o,
+                        size_t *used)
+{
+    if (options_have(o, option)) {
+        call_fail(call, TIDE_INVALID, "option %s is given twice", rows[option].name);
+        return false;
+    }
+    *used = 1u + rows[option].value_count;
+    if (call->count - word < *used) {
+        call_fail(call, TIDE_INVALID, "option %s needs %s", rows[option].name,
+                  rows[option].value_count == 1 ? "a value" : "two values");
+        return false;
+    }
+    if (!parse_value(call, option, word + 1, o, used)) return false;
+    o->given |= OPTION_BIT(option);
+    return true;
+}
+
 bool options_parse(struct call *call, size_t first, uint32_t allowed, struct options *out)
 {
     *out = (struct options){.given = 0};
-    size_t word = first;
-    while (word < call->count) {
+    size_t used = 0;
+    for (size_t word = first; word < call->count; word += used) {
         enum option option = find_option(call->words[word]);
         if (option == OPTION_COUNT || (allowed & OPTION_BIT(option)) == 0) {
             fail_unknown(call, call->words[word], allowed);
             return false;
         }
-        if (options_have(out, option)) {
-            call_fail(call, TIDE_INVALID, "option %s is given twice", rows[option].name);
-            return false;
-        }
-        size_t used = 1u + rows[option].value_count;
-        if (call->count - word < used) {
-            call_fail(call, TIDE_INVALID, "option %s needs %s", rows[option].name,
-                      rows[option].value_count == 1 ? "a value" : "two values");
-            return false;
-        }
-        if (!parse_value(call, option, word + 1, out, &used)) return false;
-        out->given |= OPTION_BIT(option);
-        word += used;
+        if (!take_option(call, option, word, out, &used)) return false;
     }
+    return true;
+}
+
+bool options_parse_first(struct call *call, size_t first, uint32_t allowed, struct options *out,
+                         size_t *out_next)
+{
+    *out = (struct options){.given = 0};
+    size_t used = 0;
+    size_t word = first;
+    for (; word < call->count; word += used) {
+        enum option option = find_option(call->words[word]);
+        if (option == OPTION_COUNT || (allowed & OPTION_BIT(option)) == 0) break;
+        if (!take_option(call, option, word, out, &used)) return false;
+    }
+    bool is_marked = word < call->count && text_equal_nocase(call->words[word], "FIELDS");
+    *out_next = is_marked ? word + 1 : word;
+    return true;
+}
+
+const struct tide_write_options *options_write(const struct options *o)
+{
+    uint32_t wanted = OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_PRODUCER);
+    return (o->given & wanted) != 0 ? &o->write : NULL;
+}
+
+bool options_refuse_producer(struct call *call, const struct options *o)
+{
+    if (!call->is_dry || !options_have(o, OPTION_PRODUCER)) return false;
+    call_fail(call, TIDE_INVALID,
+              "option PRODUCER is not allowed inside MULTI: its number belongs to a whole record");
     return true;
 }

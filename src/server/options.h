@@ -37,6 +37,8 @@ enum option {
     OPTION_WINDOWS,
     OPTION_MODE,
     OPTION_POLARITY,
+    OPTION_CREATOR,
+    OPTION_UNSET,
     OPTION_COUNT,
 };
 
@@ -63,6 +65,9 @@ struct options {
     struct slice user;
     const struct slice *excludes;
     size_t exclude_count;
+    struct slice creator;
+    const struct slice *unsets; /* names of fields */
+    size_t unset_count;
     struct tide_write_options write;  /* KEY, PRODUCER */
     struct tide_schema_signal schema; /* HALFLIFE, WINDOWS, MODE, POLARITY */
 };
@@ -76,6 +81,17 @@ static inline bool options_have(const struct options *o, enum option option)
  * False: the error was answered. */
 MUST_CHECK bool options_parse(struct call *call, size_t first, uint32_t allowed,
                               struct options *out);
+
+/* The same for words that are followed by others: stops at the first word that is no option of the
+ * command, or behind the word FIELDS. *out_next: index of the first word after the options. */
+MUST_CHECK bool options_parse_first(struct call *call, size_t first, uint32_t allowed,
+                                    struct options *out, size_t *out_next);
+
+/* KEY and PRODUCER as the database takes them; NULL: neither was given. */
+const struct tide_write_options *options_write(const struct options *o);
+/* A producer's number belongs to a whole record, and inside MULTI the record is everybody's. True:
+ * the error was answered. */
+MUST_CHECK bool options_refuse_producer(struct call *call, const struct options *o);
 
 /* A weight: finite and within 2^53 either way. False: the error was answered. */
 MUST_CHECK bool options_weight(struct call *call, struct slice text, double *out);

@@ -109,6 +109,10 @@ void render_lines(struct turn *turn, const struct slot *slot, const struct tide_
                   struct out *out);
 void render_digest(struct turn *turn, const struct slot *slot, const struct tide_result *result,
                    struct out *out);
+/* What is known of an item, user or creator: a map; of named fields (slot->argument 1) an array of
+ * values. */
+void render_entity(struct turn *turn, const struct slot *slot, const struct tide_result *result,
+                   struct out *out);
 /* slot->argument: offset of the profile's name in turn->ready, slot->size its size. */
 void render_items(struct turn *turn, const struct slot *slot, const struct tide_result *result,
                   struct out *out);

@@ -37,6 +37,8 @@ enum fake_kind {
     FAKE_METRICS,
     FAKE_CLOCK,
     FAKE_CONFIGURE,
+    FAKE_PUT, /* also a deletion */
+    FAKE_GET,
 };
 
 struct fake_op {
@@ -98,6 +100,7 @@ static enum tide_code write_code;
 static const char *write_message;
 static uint32_t stored_by;
 static const char *item_name;
+static struct tide_entity entity;
 static struct tide_status status;
 static uint64_t open_delay_ms;
 static enum tide_code open_code;
@@ -178,6 +181,11 @@ void fake_set_item_name(const char *name)
     item_name = name;
 }
 
+void fake_set_entity(const struct tide_entity *known)
+{
+    entity = known != NULL ? *known : (struct tide_entity){0};
+}
+
 struct tide_status *fake_status(void)
 {
     return &status;
@@ -222,6 +230,7 @@ void fake_reset(void)
     write_code = TIDE_OK;
     stored_by = 0;
     item_name = NULL;
+    entity = (struct tide_entity){0};
     open_delay_ms = 0;
     open_code = TIDE_OK;
     close_code = TIDE_OK;
@@ -323,6 +332,7 @@ static bool refuses_write(struct fake_op *op)
 
 static bool is_good(const struct fake_op *op)
 {
+    if (op->kind == FAKE_PUT) return true;
     if (op->kind == FAKE_SIGNAL) return is_type(op->type);
     for (uint64_t i = 0; i < op->number; i++) {
         if (!is_type(op->signals[i].type)) return false;
@@ -334,7 +344,7 @@ static void apply_signals(struct fake_op *op)
 {
     if (op->kind == FAKE_SIGNAL) {
         count_one(op->type, op->item, op->weight);
-    } else {
+    } else if (op->kind == FAKE_SIGNALS) {
         for (uint64_t i = 0; i < op->number; i++) {
             count_one(op->signals[i].type, op->signals[i].item, op->signals[i].weight);
         }
@@ -493,6 +503,10 @@ static void do_other(struct fake_op *op)
         op->result.as.status = &status;
         break;
     case FAKE_CLOCK: do_clock(op); break;
+    case FAKE_GET:
+        op->result.kind = TIDE_RESULT_ENTITY;
+        op->result.as.entity = entity;
+        break;
     case FAKE_METRICS:
         answer_text(op, "# HELP tidemark_epoch The leadership this node is in.\n"
                         "# TYPE tidemark_epoch gauge\ntidemark_epoch 1\n");
@@ -500,6 +514,7 @@ static void do_other(struct fake_op *op)
     case FAKE_CONFIGURE: op->result.kind = TIDE_RESULT_NONE; break;
     case FAKE_SIGNAL:
     case FAKE_SIGNALS:
+    case FAKE_PUT:
     case FAKE_BEGIN:
     case FAKE_END: abort(); /* done elsewhere */
     }
@@ -512,7 +527,7 @@ static void execute(struct tide_run *run)
         struct fake_op *op = &run->ops[i];
         if (op->kind == FAKE_BEGIN) {
             i = do_group(run, i);
-        } else if (op->kind == FAKE_SIGNAL || op->kind == FAKE_SIGNALS) {
+        } else if (op->kind == FAKE_SIGNAL || op->kind == FAKE_SIGNALS || op->kind == FAKE_PUT) {
             do_signals(op);
         } else {
             do_other(op);
@@ -717,6 +732,91 @@ int32_t tide_run_signal(tide_run *run, const struct tide_signal *signal,
         op->line = line_of("%s", room);
     }
     return index_of(run);
+}
+
+static int32_t add_put(tide_run *run, const char *kind, const struct tide_put *put,
+                       const struct tide_write_options *options)
+{
+    struct fake_op *op = add(run, FAKE_PUT);
+    char room[1024];
+    snprintf(room, sizeof(room), "%s put %.*s", kind, (int)put->key.size,
+             (const char *)put->key.data);
+    tell_bytes(room, sizeof(room), "creator", put->creator);
+    size_t at = strlen(room);
+    if (put->at_ms != 0) snprintf(room + at, sizeof(room) - at, " at=%" PRId64, put->at_ms);
+    for (uint32_t i = 0; i < put->field_count; i++) {
+        const struct tide_field *field = &put->fields[i];
+        at = strlen(room);
+        bool is_unset = field->kind == TIDE_VALUE_NONE;
+        snprintf(room + at, sizeof(room) - at, is_unset ? " -%.*s" : " [%.*s=%.*s]",
+                 (int)field->name.size, (const char *)field->name.data, (int)field->text.size,
+                 (const char *)field->text.data);
+    }
+    tell_options(room, sizeof(room), options);
+    op->line = line_of("%s", room);
+    return index_of(run);
+}
+
+static int32_t add_get(tide_run *run, const char *kind, struct tide_bytes key,
+                       const struct tide_bytes *names, uint32_t count)
+{
+    struct fake_op *op = add(run, FAKE_GET);
+    char room[1024];
+    snprintf(room, sizeof(room), "%s get %.*s", kind, (int)key.size, (const char *)key.data);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t at = strlen(room);
+        snprintf(room + at, sizeof(room) - at, " %.*s", (int)names[i].size,
+                 (const char *)names[i].data);
+    }
+    op->line = line_of("%s", room);
+    return index_of(run);
+}
+
+int32_t tide_run_item_put(tide_run *run, const struct tide_put *put,
+                          const struct tide_write_options *options)
+{
+    return add_put(run, "item", put, options);
+}
+
+int32_t tide_run_user_put(tide_run *run, const struct tide_put *put,
+                          const struct tide_write_options *options)
+{
+    return add_put(run, "user", put, options);
+}
+
+int32_t tide_run_creator_put(tide_run *run, const struct tide_put *put,
+                             const struct tide_write_options *options)
+{
+    return add_put(run, "creator", put, options);
+}
+
+int32_t tide_run_item_delete(tide_run *run, struct tide_bytes key,
+                             const struct tide_write_options *options)
+{
+    struct fake_op *op = add(run, FAKE_PUT);
+    char room[1024];
+    snprintf(room, sizeof(room), "item delete %.*s", (int)key.size, (const char *)key.data);
+    tell_options(room, sizeof(room), options);
+    op->line = line_of("%s", room);
+    return index_of(run);
+}
+
+int32_t tide_run_item_get(tide_run *run, struct tide_bytes key, const struct tide_bytes *names,
+                          uint32_t name_count)
+{
+    return add_get(run, "item", key, names, name_count);
+}
+
+int32_t tide_run_user_get(tide_run *run, struct tide_bytes key, const struct tide_bytes *names,
+                          uint32_t name_count)
+{
+    return add_get(run, "user", key, names, name_count);
+}
+
+int32_t tide_run_creator_get(tide_run *run, struct tide_bytes key, const struct tide_bytes *names,
+                             uint32_t name_count)
+{
+    return add_get(run, "creator", key, names, name_count);
 }
 
 int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_t n,

@@ -33,6 +33,9 @@ void fake_set_stored_by(uint32_t followers);
 /* Every item in the answer of RETRIEVE has this name (static); NULL: what was signalled. */
 void fake_set_item_name(const char *name);
 
+/* What every get answers (its arrays static); NULL: an entity that is not known. */
+void fake_set_entity(const struct tide_entity *known);
+
 /* The status answered from now on; all strings must be static. */
 struct tide_status *fake_status(void);
 

@@ -92,6 +92,29 @@ static int32_t add_field(tide_run *run)
 {
     return tide_run_schema_field(run, name, TIDE_FIELD_TAG);
 }
+static int32_t add_item_put(tide_run *run)
+{
+    struct tide_put put = {.key = name};
+    return tide_run_item_put(run, &put, NULL);
+}
+static int32_t add_user_put(tide_run *run)
+{
+    struct tide_put put = {.key = name};
+    return tide_run_user_put(run, &put, NULL);
+}
+static int32_t add_creator_put(tide_run *run)
+{
+    struct tide_put put = {.key = name};
+    return tide_run_creator_put(run, &put, NULL);
+}
+static int32_t add_item_delete(tide_run *run)
+{
+    return tide_run_item_delete(run, name, NULL);
+}
+static int32_t add_item_get(tide_run *run)
+{
+    return tide_run_item_get(run, name, NULL, 0);
+}
 static int32_t add_skip(tide_run *run)
 {
     return tide_run_producer_skip(run, name, 1);
@@ -123,11 +146,13 @@ static void a_follower_without_its_leader_refuses_writes_and_has_nothing_to_read
     for (int life = 0; life < 2; life++) {
         assert_int_equal(open_with(&options, &db, &report, &e), TIDE_OK);
         assert_int_equal(report.role, TIDE_ROLE_FOLLOWER);
-        int32_t (*const writes[])(tide_run *) = {add_signal, add_signals, add_group, add_unsignal,
-                                                 add_schema, add_field,   add_skip};
+        int32_t (*const writes[])(tide_run *) = {
+            add_signal, add_signals,  add_group,    add_unsignal,    add_schema,     add_field,
+            add_skip,   add_item_put, add_user_put, add_creator_put, add_item_delete};
         int32_t (*const reads[])(tide_run *) = {
-            add_score,      add_retrieve,         add_digest,          tide_run_position,
-            tide_run_items, tide_run_schema_show, tide_run_checkpoint, tide_run_log_seal};
+            add_item_get,         add_score,           add_retrieve,
+            add_digest,           tide_run_position,   tide_run_items,
+            tide_run_schema_show, tide_run_checkpoint, tide_run_log_seal};
         for (size_t i = 0; i < COUNT_OF(writes); i++)
             assert_int_equal(code_of(db, writes[i]), TIDE_READONLY);
         for (size_t i = 0; i < COUNT_OF(reads); i++)

@@ -174,7 +174,7 @@ static void what_is_not_built_is_refused_by_name(void **state)
         {"RETRIEVE top MMR 0.5\r\n", "-ERR option MMR is not in this version\r\n", ""},
         {"RETRIEVE top EXPLORE 0.1\r\n", "-ERR option EXPLORE is not in this version\r\n", ""},
         {"RETRIEVE top SEED 1\r\n", "-ERR option SEED is not in this version\r\n", ""},
-        {"ITEM.PUT a\r\n", "-ERR ITEM.PUT is not in this version\r\n", ""},
+        {"ITEM.EMBED a\r\n", "-ERR ITEM.EMBED is not in this version\r\n", ""},
         {"session.open u\r\n", "-ERR session.open is not in this version\r\n", ""},
         {"WATCH a\r\n",
          "-ERR WATCH is refused: keys are not watched; MULTI makes one atomic record of its "
@@ -695,10 +695,101 @@ static void the_docs_are_what_the_table_says(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void puts_take_options_first_and_then_fields(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"ITEM.PUT a\r\n", "$12\r\n1-1-9f3a21bc\r\n", "run\nitem put a\n"},
+        {"item.put a creator bob AT 1700000000000 title Hello lang en\r\n",
+         "$12\r\n1-2-9f3a21bc\r\n",
+         "run\nitem put a creator=bob at=1700000000000 [title=Hello] [lang=en]\n"},
+        {"ITEM.PUT a KEY k WITHLEVEL UNSET 2 x y title T KEY inside\r\n",
+         "*2\r\n$12\r\n1-3-9f3a21bc\r\n$5\r\nlocal\r\n",
+         "run\nitem put a [title=T] [KEY=inside] -x -y record_key=k\n"},
+        {"ITEM.PUT a FIELDS key v\r\n", "$12\r\n1-4-9f3a21bc\r\n", "run\nitem put a [key=v]\n"},
+        {"ITEM.PUT a PRODUCER p 3 FIELDS\r\n", "$12\r\n1-5-9f3a21bc\r\n",
+         "run\nitem put a producer=p n=3\n"},
+        {"USER.PUT u CREATOR x\r\n", "$12\r\n1-6-9f3a21bc\r\n", "run\nuser put u [CREATOR=x]\n"},
+        {"CREATOR.PUT c name Bob\r\n", "$12\r\n1-7-9f3a21bc\r\n",
+         "run\ncreator put c [name=Bob]\n"},
+        {"ITEM.DEL a KEY k\r\n", "$12\r\n1-8-9f3a21bc\r\n", "run\nitem delete a record_key=k\n"},
+        {"ITEM.PUT a title\r\n", "-ERR field 'title' has no value\r\n", ""},
+        {"ITEM.PUT a CREATOR ''\r\n",
+         "-LIMIT CREATOR is empty: an item keeps its creator until it gets another\r\n", ""},
+        {"ITEM.PUT a UNSET 3 x\r\n", "-ERR UNSET 3 is followed by 1 words\r\n", ""},
+        {"ITEM.PUT a DEADLINE 5 x y\r\n", "-ERR option DEADLINE is not in this version\r\n", ""},
+        {"ITEM.DEL a b\r\n", "-ERR ITEM.DEL has no option 'b'\r\n", ""},
+    };
+    CHECK(rows);
+}
+
+static void gets_answer_maps_or_the_named_values(void **state)
+{
+    (void)state;
+    static const struct tide_bytes tags[] = {{"red", 3}, {"light blue", 10}};
+    static const struct tide_field fields[] = {
+        {.name = {"a", 1}, .kind = TIDE_VALUE_TEXT, .text = {"hi", 2}},
+        {.name = {"b", 1}, .kind = TIDE_VALUE_INTEGER, .integer = -5},
+        {.name = {"c", 1}, .kind = TIDE_VALUE_REAL, .real = 0.1},
+        {.name = {"d", 1}, .kind = TIDE_VALUE_BOOL, .integer = 1},
+        {.name = {"e", 1}, .kind = TIDE_VALUE_TAGS, .tags = tags, .tag_count = 2},
+        {.name = {"f", 1}, .kind = TIDE_VALUE_TAGS},
+        {.name = {"g", 1}, .kind = TIDE_VALUE_NONE},
+    };
+    static const struct row unknown[] = {
+        {"ITEM.GET a\r\n", "*0\r\n", "run\nitem get a\n"},
+        {"USER.GET a\r\n", "*0\r\n", "run\nuser get a\n"},
+        {"CREATOR.GET a\r\n", "*0\r\n", "run\ncreator get a\n"},
+        {"ITEM.GET a MAXSTALE 5\r\n", "-ERR option MAXSTALE is not in this version\r\n", ""},
+    };
+    CHECK(unknown);
+    struct tide_entity known = {.is_known = true,
+                                .created_ms = 1700000000000,
+                                .creator = {"bob", 3},
+                                .fields = fields,
+                                .field_count = 2};
+    fake_set_entity(&known);
+    static const struct row resp2[] = {
+        {"ITEM.GET a\r\n",
+         "*8\r\n$7\r\ncreator\r\n$3\r\nbob\r\n$10\r\ncreated_at\r\n$13\r\n1700000000000\r\n"
+         "$1\r\na\r\n$2\r\nhi\r\n$1\r\nb\r\n$2\r\n-5\r\n",
+         NULL},
+    };
+    CHECK(resp2);
+    known.fields = fields + 1;
+    known.field_count = 6;
+    fake_set_entity(&known);
+    static const struct row named[] = {
+        {"ITEM.GET a FIELDS b c d e f g\r\n",
+         "*6\r\n$2\r\n-5\r\n$3\r\n0.1\r\n$4\r\ntrue\r\n$14\r\nred,light blue\r\n$0\r\n\r\n$-1\r\n",
+         "run\nitem get a b c d e f g\n"},
+        {"ITEM.GET a b c d e f g\r\n",
+         "*6\r\n$2\r\n-5\r\n$3\r\n0.1\r\n$4\r\ntrue\r\n$14\r\nred,light blue\r\n$0\r\n\r\n$-1\r\n",
+         "run\nitem get a b c d e f g\n"},
+    };
+    CHECK(named);
+    (void)client_ask(&client, "HELLO 3\r\n");
+    known.field_count = 1;
+    fake_set_entity(&known);
+    static const struct row resp3[] = {
+        {"ITEM.GET a\r\n",
+         "%3\r\n$7\r\ncreator\r\n$3\r\nbob\r\n$10\r\ncreated_at\r\n$13\r\n1700000000000\r\n"
+         "$1\r\nb\r\n$2\r\n-5\r\n",
+         NULL},
+    };
+    CHECK(resp3);
+    known.is_known = false;
+    fake_set_entity(&known);
+    static const struct row none[] = {{"ITEM.GET a\r\n", "%0\r\n", NULL}};
+    CHECK(none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(signal_logs_one_signal),
+        TEST(puts_take_options_first_and_then_fields),
+        TEST(gets_answer_maps_or_the_named_values),
         TEST(bad_words_are_named),
         TEST(what_is_not_built_is_refused_by_name),
         TEST(config_set_asks_and_tells_the_database),
