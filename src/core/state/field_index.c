@@ -260,22 +260,38 @@ const struct field_mask *field_index_deleted(const struct field_index *ix, uint3
     return b == NULL ? NULL : (const struct field_mask *)(const void *)b->payload;
 }
 
-uint64_t field_index_growth_max(const struct field_index *ix, struct field_growth more,
-                                uint64_t item_blocks)
+/* Without what tags are kept in. */
+static uint64_t columns_growth(const struct field_index *ix, struct field_growth more,
+                               uint64_t item_blocks)
 {
-    uint64_t lists = (uint64_t)ix->count + 2; /* creators and deletions, too */
+    uint64_t lists = (uint64_t)ix->count + 3; /* one more field, creators, deletions */
     uint64_t every_block = lists * item_blocks;
     uint64_t touched = more.values < every_block ? more.values : every_block;
     /* A block is made, or copied after a pin; its pairs with it, and grown by doubling. */
     uint64_t block = sizeof(struct block) + sizeof(struct field_numbers);
     uint64_t pairs = 4 * (more.values * sizeof(struct field_pair) + touched * BLOCK_EXTRA_MIN) +
                      3 * touched * (uint64_t)ix->pair_size_max;
-    uint64_t growth = touched * block + pairs + 2 * every_block * sizeof(struct block *);
+    return touched * block + pairs + 2 * every_block * sizeof(struct block *);
+}
+
+uint64_t field_index_growth_max(const struct field_index *ix, struct field_growth more,
+                                uint64_t item_blocks)
+{
+    if (more.values == 0) return 0;
+    uint64_t growth = columns_growth(ix, more, item_blocks);
     for (uint32_t i = 0; i < ix->count; i++) {
         if (ix->columns[i].kind != SCHEMA_FIELD_TAG) continue;
         growth += tag_values_growth_max(&ix->columns[i].values, more.values, more.value_bytes);
     }
     return growth;
+}
+
+uint64_t field_index_declare_growth_max(const struct field_index *ix, struct field_growth more,
+                                        uint64_t item_blocks)
+{
+    const struct tag_values fresh = {0};
+    return columns_growth(ix, more, item_blocks) + FIELDS_MAX * sizeof(struct field_column) +
+           tag_values_growth_max(&fresh, more.values, more.value_bytes);
 }
 
 uint64_t field_index_map_bytes(const struct field_index *ix)

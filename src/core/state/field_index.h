@@ -118,6 +118,9 @@ struct field_growth {
 };
 uint64_t field_index_growth_max(const struct field_index *ix, struct field_growth more,
                                 uint64_t item_blocks);
+/* The same for one more field that is declared, which then takes so many values. */
+uint64_t field_index_declare_growth_max(const struct field_index *ix, struct field_growth more,
+                                        uint64_t item_blocks);
 /* Memory in maps, which is outside the alloc. */
 uint64_t field_index_map_bytes(const struct field_index *ix);
 

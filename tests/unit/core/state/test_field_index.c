@@ -259,6 +259,25 @@ static void growth_stays_within_its_bound(void **state)
     }
 }
 
+/* A field that is declared late takes the values that are there. */
+static void a_late_declaration_stays_within_its_bound(void **state)
+{
+    (void)state;
+    enum { ITEMS = 3000 };
+    struct field_growth more = {.values = 13 * ITEMS, .value_bytes = 24 * ITEMS};
+    uint64_t bound = field_index_declare_growth_max(&ix, more, 1);
+    uint64_t before = atomic_load(&alloc.used_bytes) + field_index_map_bytes(&ix);
+    declare("late", SCHEMA_FIELD_TAG);
+    for (uint32_t item = 0; item < ITEMS; item++) {
+        uint8_t room[64];
+        struct put_field tags = tags_of("abcdefghijkl", room);
+        put(item, "late", &tags);
+        uint64_t now = atomic_load(&alloc.used_bytes) + field_index_map_bytes(&ix);
+        assert_true(now <= before + bound);
+    }
+    assert_int_equal(field_index_growth_max(&ix, (struct field_growth){0}, 100), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +287,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_held_block_stays_as_it_was, begin, end),
         cmocka_unit_test_setup_teardown(columns_equal_a_plain_table, begin, end),
         cmocka_unit_test_setup_teardown(growth_stays_within_its_bound, begin, end),
+        cmocka_unit_test_setup_teardown(a_late_declaration_stays_within_its_bound, begin, end),
     };
     return cmocka_run_group_tests_name("core/state/field_index", tests, NULL, NULL);
 }
