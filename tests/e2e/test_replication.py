@@ -115,6 +115,7 @@ WRITES = {
     "signal": ["SIGNAL view x", "SIGNAL view x W 2 KEY k", "signal like x USER u"],
     "signals": ["SIGNALS 2 view x 1 click y 2"],
     "unsignal": ["UNSIGNAL like x USER u"],
+    "schema.field": ["SCHEMA.FIELD brandnew num"],
     "schema.signal": ["SCHEMA.SIGNAL brandnew"],
     "producer.skip": ["PRODUCER.SKIP p 7"],
 }
