@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "engine/run.h"
 #include "sim/client_run.h"
+#include "sim/docs.h"
 
 #define CLIENTS_MAX 8u
 /* Event times lie before anything that a wall clock set back by a day shows. */
@@ -139,8 +140,12 @@ static void add_group(struct client_run *r)
     uint32_t count = (uint32_t)draw(c, 1, 5);
     uint32_t first = c->model.write_count;
     for (uint32_t i = 0; i < count; i++) {
-        (void)model_write_new(&c->model, true, 0, 0, group);
-        model_entry_add(&c->model, chance(c, 25) ? draw_edge(c, false) : draw_entry(c));
+        uint32_t write = model_write_new(&c->model, true, 0, 0, group);
+        if (chance(c, 25)) {
+            docs_draw(c, write);
+        } else {
+            model_entry_add(&c->model, chance(c, 25) ? draw_edge(c, false) : draw_entry(c));
+        }
     }
     client_run_group(r, first);
 }
@@ -148,6 +153,12 @@ static void add_group(struct client_run *r)
 static void add_write(struct client_run *r)
 {
     struct cluster *c = r->cluster;
+    if (chance(c, 15)) {
+        uint32_t change = model_write_new(&c->model, chance(c, 90), 0, 0, 0);
+        docs_draw(c, change);
+        client_run_write(r, change);
+        return;
+    }
     uint32_t entries = chance(c, 25) ? (uint32_t)draw(c, 2, CLIENT_ENTRIES_MAX) : 1;
     if (world_draw_chance(&c->world, STREAM_CLIENT, 500)) {
         entries = (uint32_t)draw(c, 500, CLIENT_BULK_MAX);
@@ -173,6 +184,7 @@ static void add_reads(struct client_run *r, uint32_t count)
 {
     struct cluster *c = r->cluster;
     client_run_position(r);
+    docs_read(r, (uint8_t)draw(c, 0, MODEL_DOCS - 1));
     for (uint32_t i = 0; i < count; i++) {
         client_run_count(r, (uint8_t)draw(c, 0, MODEL_TYPES - 1),
                          (uint8_t)draw(c, 0, chance(c, 50) ? 3 : MODEL_ITEMS - 1));
@@ -322,6 +334,9 @@ void client_audit(struct cluster *c, uint32_t node)
 {
     struct client_run *counts = client_run_new(c, NULL, node);
     client_run_position(counts);
+    for (uint8_t doc = 0; doc < MODEL_DOCS; doc++) {
+        docs_read(counts, doc);
+    }
     for (uint8_t type = 0; type < MODEL_TYPES; type++) {
         for (uint8_t item = 0; item < MODEL_ITEMS; item++) {
             client_run_count(counts, type, item);

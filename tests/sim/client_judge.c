@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "sim/client_run.h"
+#include "sim/docs.h"
 
 #define SCORE_TOLERANCE 1e-9
 
@@ -305,6 +306,7 @@ static void judge_answer(struct client_run *r, uint32_t index, bool had_refusal)
                    result->as.integer);
         break;
     case SLOT_COUNT:
+    case SLOT_DOC:
     case SLOT_SCORE:
     case SLOT_OTHER:
     case SLOT_WRITE:
@@ -330,7 +332,10 @@ void client_judge(struct client_run *r)
     }
     uint64_t from = 0;
     uint64_t to = 0;
-    if (find_positions(r, &from, &to)) judge_counts(r, from, to);
+    if (find_positions(r, &from, &to)) {
+        judge_counts(r, from, to);
+        docs_judge(r, from, to);
+    }
     if (r->client == NULL) {
         judge_scores(r);
         model_check_claims(&r->cluster->model);

@@ -1,6 +1,8 @@
 /* client_run: building runs. */
 #include "sim/client_run.h"
 
+#include "sim/docs.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,7 +32,7 @@ void client_run_free(struct client_run *r)
     free(r);
 }
 
-static char *take_piece(struct client_run *r, size_t size)
+char *client_run_piece(struct client_run *r, size_t size)
 {
     struct client_piece *piece = malloc(sizeof(*piece) + size);
     ASSERT(piece != NULL);
@@ -51,37 +53,37 @@ static struct tide_bytes type_bytes(uint8_t type)
 
 static struct tide_bytes take_item(struct client_run *r, uint32_t item)
 {
-    char *bytes = take_piece(r, MODEL_KEY_SIZE);
+    char *bytes = client_run_piece(r, MODEL_KEY_SIZE);
     return (struct tide_bytes){.data = bytes, .size = model_item(item, bytes)};
 }
 
 static struct tide_bytes take_user(struct client_run *r, uint32_t user)
 {
     if (user == MODEL_NO_USER) return (struct tide_bytes){0};
-    char *bytes = take_piece(r, MODEL_KEY_SIZE);
+    char *bytes = client_run_piece(r, MODEL_KEY_SIZE);
     return (struct tide_bytes){.data = bytes, .size = model_user(user, bytes)};
 }
 
 static struct tide_bytes take_key(struct client_run *r, uint32_t write)
 {
-    char *bytes = take_piece(r, MODEL_KEY_SIZE);
+    char *bytes = client_run_piece(r, MODEL_KEY_SIZE);
     return (struct tide_bytes){.data = bytes, .size = model_key(write, bytes)};
 }
 
 static struct tide_bytes take_producer(struct client_run *r, uint32_t producer)
 {
-    char *bytes = take_piece(r, MODEL_KEY_SIZE);
+    char *bytes = client_run_piece(r, MODEL_KEY_SIZE);
     int size = snprintf(bytes, MODEL_KEY_SIZE, "producer-%u", producer);
     return (struct tide_bytes){.data = bytes, .size = (size_t)size};
 }
 
-static bool is_full(const struct client_run *r)
+bool client_run_is_full(const struct client_run *r)
 {
     return r->slot_count + CLIENT_ENTRIES_MAX + 2 > CLIENT_SLOTS_MAX;
 }
 
 /* Every operation has the slot of its index. */
-static struct client_slot *take_slot(struct client_run *r, enum slot_kind kind, int32_t index)
+struct client_slot *client_run_slot(struct client_run *r, enum slot_kind kind, int32_t index)
 {
     ASSERT(index == (int32_t)r->slot_count && r->slot_count < CLIENT_SLOTS_MAX);
     struct client_slot *slot = &r->slots[r->slot_count++];
@@ -126,7 +128,7 @@ static void write_nothing(struct client_run *r, uint32_t write)
     const struct model_write *w = &r->cluster->model.writes[write];
     int32_t index =
         tide_run_producer_skip(r->run, take_producer(r, w->producer), w->producer_number);
-    take_slot(r, SLOT_WRITE, index)->write = write;
+    client_run_slot(r, SLOT_WRITE, index)->write = write;
     model_sent(&r->cluster->model, write);
 }
 
@@ -134,7 +136,13 @@ void client_run_write(struct client_run *r, uint32_t write)
 {
     struct model *m = &r->cluster->model;
     const struct model_write *w = &m->writes[write];
-    if (is_full(r)) return;
+    if (client_run_is_full(r)) return;
+    if (w->change.kind != CHANGE_NONE) {
+        struct tide_bytes key = w->is_keyed ? take_key(r, write) : (struct tide_bytes){0};
+        client_run_slot(r, SLOT_WRITE, docs_add(r, write, key))->write = write;
+        model_sent(m, write);
+        return;
+    }
     if (w->entry_count == 0) {
         write_nothing(r, write);
         return;
@@ -158,8 +166,17 @@ void client_run_write(struct client_run *r, uint32_t write)
         index = tide_run_signal(r->run, &signals[0], &options);
     }
     free(signals);
-    take_slot(r, SLOT_WRITE, index)->write = write;
+    client_run_slot(r, SLOT_WRITE, index)->write = write;
     model_sent(m, write);
+}
+
+static int32_t add_member(struct client_run *r, uint32_t write, struct tide_bytes key)
+{
+    struct model *m = &r->cluster->model;
+    if (m->writes[write].change.kind != CHANGE_NONE) return docs_add(r, write, key);
+    struct tide_signal signal = take_signal(r, &m->entries[m->writes[write].first_entry]);
+    signal.key = key;
+    return tide_run_signal(r->run, &signal, NULL);
 }
 
 void client_run_group(struct client_run *r, uint32_t first)
@@ -168,42 +185,42 @@ void client_run_group(struct client_run *r, uint32_t first)
     uint32_t group = m->writes[first].group;
     bool is_key_of_record = (group & 1) != 0;
     struct tide_write_options options = {0};
-    if (is_full(r)) return;
+    if (client_run_is_full(r)) return;
     if (is_key_of_record) options.key = take_key(r, first);
-    take_slot(r, SLOT_FRAME, tide_run_begin(r->run, &options));
+    client_run_slot(r, SLOT_FRAME, tide_run_begin(r->run, &options));
     for (uint32_t i = first; i < m->write_count && m->writes[i].group == group; i++) {
-        struct tide_signal signal = take_signal(r, &m->entries[m->writes[i].first_entry]);
-        if (!is_key_of_record) signal.key = take_key(r, i);
-        take_slot(r, SLOT_MEMBER, tide_run_signal(r->run, &signal, NULL))->write = i;
+        struct tide_bytes key = {0};
+        if (!is_key_of_record) key = take_key(r, i);
+        client_run_slot(r, SLOT_MEMBER, add_member(r, i, key))->write = i;
         model_sent(m, i);
     }
-    take_slot(r, SLOT_FRAME, tide_run_end(r->run));
+    client_run_slot(r, SLOT_FRAME, tide_run_end(r->run));
 }
 
 void client_run_position(struct client_run *r)
 {
-    if (!is_full(r)) take_slot(r, SLOT_POSITION, tide_run_position(r->run));
+    if (!client_run_is_full(r)) client_run_slot(r, SLOT_POSITION, tide_run_position(r->run));
 }
 
 void client_run_count(struct client_run *r, uint8_t type, uint8_t item)
 {
-    if (is_full(r)) return;
+    if (client_run_is_full(r)) return;
     /* Within half an hour everything that got its time at arrival is in the last hour, too, unless
      * a wall clock moved the window. */
     bool is_recent =
         !model_types[type].has_times && item % 2 == 1 && r->cluster->world.now_ns < 1800 * NS_PER_S;
     int32_t index = tide_run_count_of(r->run, type_bytes(type), take_item(r, item),
                                       text_bytes(is_recent ? "1h" : "all"));
-    struct client_slot *slot = take_slot(r, SLOT_COUNT, index);
+    struct client_slot *slot = client_run_slot(r, SLOT_COUNT, index);
     slot->type = type;
     slot->item = item;
 }
 
 void client_run_score(struct client_run *r, uint8_t type, uint8_t item, int64_t at_ms)
 {
-    if (is_full(r)) return;
+    if (client_run_is_full(r)) return;
     int32_t index = tide_run_score(r->run, type_bytes(type), take_item(r, item), at_ms);
-    struct client_slot *slot = take_slot(r, SLOT_SCORE, index);
+    struct client_slot *slot = client_run_slot(r, SLOT_SCORE, index);
     slot->type = type;
     slot->item = item;
     slot->at_ms = at_ms;
@@ -211,48 +228,50 @@ void client_run_score(struct client_run *r, uint8_t type, uint8_t item, int64_t 
 
 void client_run_producer(struct client_run *r, uint32_t producer)
 {
-    if (is_full(r)) return;
+    if (client_run_is_full(r)) return;
     int32_t index = tide_run_producer(r->run, take_producer(r, producer));
-    take_slot(r, SLOT_PRODUCER, index)->number = producer;
+    client_run_slot(r, SLOT_PRODUCER, index)->number = producer;
 }
 
 void client_run_retrieve(struct client_run *r, uint8_t type, uint32_t limit, int64_t now_ms)
 {
-    if (is_full(r)) return;
-    char *profile = take_piece(r, 32);
+    if (client_run_is_full(r)) return;
+    char *profile = client_run_piece(r, 32);
     int size = snprintf(profile, 32, "decayed:%s", model_types[type].name);
     struct tide_retrieve request = {
         .profile = {.data = profile, .size = (size_t)size},
         .limit = limit,
         .now_ms = now_ms,
     };
-    struct client_slot *slot = take_slot(r, SLOT_RETRIEVE, tide_run_retrieve(r->run, &request));
+    struct client_slot *slot =
+        client_run_slot(r, SLOT_RETRIEVE, tide_run_retrieve(r->run, &request));
     slot->type = type;
     slot->at_ms = now_ms;
 }
 
 void client_run_digest(struct client_run *r, uint64_t mark)
 {
-    if (!is_full(r)) take_slot(r, SLOT_DIGEST, tide_run_digest(r->run, mark))->number = mark;
+    if (!client_run_is_full(r))
+        client_run_slot(r, SLOT_DIGEST, tide_run_digest(r->run, mark))->number = mark;
 }
 
 void client_run_status(struct client_run *r)
 {
-    if (!is_full(r)) take_slot(r, SLOT_STATUS, tide_run_status(r->run));
+    if (!client_run_is_full(r)) client_run_slot(r, SLOT_STATUS, tide_run_status(r->run));
 }
 
 void client_run_wait(struct client_run *r, uint64_t at_least, uint32_t followers,
                      uint64_t timeout_ms)
 {
-    if (is_full(r)) return;
+    if (client_run_is_full(r)) return;
     int32_t index = tide_run_wait(r->run, at_least, followers, timeout_ms);
-    take_slot(r, SLOT_WAIT, index)->number = at_least;
+    client_run_slot(r, SLOT_WAIT, index)->number = at_least;
 }
 
 void client_run_other(struct client_run *r, enum client_other what)
 {
     int32_t index = -1;
-    if (is_full(r)) return;
+    if (client_run_is_full(r)) return;
     switch (what) {
     case OTHER_CHECKPOINT: index = tide_run_checkpoint(r->run); break;
     case OTHER_SEAL: index = tide_run_log_seal(r->run); break;
@@ -260,14 +279,14 @@ void client_run_other(struct client_run *r, enum client_other what)
     case OTHER_METRICS: index = tide_run_metrics(r->run); break;
     case OTHER_SCHEMA: index = tide_run_schema_show(r->run); break;
     }
-    take_slot(r, SLOT_OTHER, index);
+    client_run_slot(r, SLOT_OTHER, index);
 }
 
 void client_run_forbidden(struct client_run *r)
 {
-    if (is_full(r)) return;
+    if (client_run_is_full(r)) return;
     struct tide_signal signal = {.type = type_bytes(0), .item = take_item(r, 0)};
-    take_slot(r, SLOT_FORBIDDEN, tide_run_signal(r->run, &signal, NULL));
+    client_run_slot(r, SLOT_FORBIDDEN, tide_run_signal(r->run, &signal, NULL));
 }
 
 /* --- handing over --- */

@@ -17,6 +17,7 @@ enum slot_kind {
     SLOT_FRAME,  /* begin and end of a group */
     SLOT_POSITION,
     SLOT_COUNT,
+    SLOT_DOC,
     SLOT_SCORE,
     SLOT_PRODUCER,
     SLOT_RETRIEVE,
@@ -73,6 +74,10 @@ void client_run_free(struct client_run *r);
 void client_run_write(struct client_run *r, uint32_t write);
 /* All writes of a group, which are next to each other in the model, in one frame. */
 void client_run_group(struct client_run *r, uint32_t first);
+/* For docs.c: memory that lives as long as the run, and the slot of the operation just added. */
+char *client_run_piece(struct client_run *r, size_t size);
+struct client_slot *client_run_slot(struct client_run *r, enum slot_kind kind, int32_t index);
+bool client_run_is_full(const struct client_run *r);
 void client_run_position(struct client_run *r);
 void client_run_count(struct client_run *r, uint8_t type, uint8_t item);
 void client_run_score(struct client_run *r, uint8_t type, uint8_t item, int64_t at_ms);

@@ -48,6 +48,7 @@
     X(retries, "writes tried again")                     \
     X(recognised, "retries recognised")                  \
     X(refusals, "writes refused")                        \
+    X(changes, "changes of docs")                        \
     X(reads, "reads checked")                            \
     X(digests, "digests compared")                       \
     X(gauges, "gauges checked")                          \

@@ -203,7 +203,7 @@ uint64_t model_staleness_ns(const struct model *m, uint64_t applied, uint64_t le
     return since == 0 ? 0 : m->world->now_ns - since;
 }
 
-static bool may_show(const struct model_write *w, uint64_t to)
+bool model_may_show(const struct model_write *w, uint64_t to)
 {
     if (w->state == WRITE_ACKED) return w->is_place_vague || w->where.seqno <= to;
     return w->state == WRITE_SENT || w->was_unknown;
@@ -345,7 +345,7 @@ void model_count_bounds(const struct model *m, uint64_t from, uint64_t to,
     for (uint32_t i = 0; i < m->write_count; i++) {
         const struct model_write *w = &m->writes[i];
         bool must = w->state == WRITE_ACKED && w->where.seqno <= from;
-        if (!must && !may_show(w, to)) continue;
+        if (!must && !model_may_show(w, to)) continue;
         for (uint32_t k = 0; k < w->entry_count; k++) {
             const struct model_entry *entry = &m->entries[w->first_entry + k];
             if (is_once(entry)) continue;
@@ -363,7 +363,7 @@ void model_scores(const struct model *m, int64_t at_ms,
     for (uint32_t i = 0; i < m->write_count; i++) {
         const struct model_write *w = &m->writes[i];
         bool is_acked = w->state == WRITE_ACKED;
-        if (!is_acked && !may_show(w, UINT64_MAX)) continue;
+        if (!is_acked && !model_may_show(w, UINT64_MAX)) continue;
         for (uint32_t k = 0; k < w->entry_count; k++) {
             const struct model_entry *entry = &m->entries[w->first_entry + k];
             struct model_score *score = &out[entry->type][entry->item];

@@ -21,6 +21,8 @@
 #define MODEL_PLAIN      5u /* the types before this one count every signal, the others a user once */
 #define MODEL_USERS      12u
 #define MODEL_NO_USER    UINT8_MAX
+#define MODEL_DOCS       6u /* items with fields, which have no signals */
+#define MODEL_DOC_FIELDS 3u
 #define MODEL_SEQNOS_MAX 65536u /* positions beyond this are not remembered */
 
 struct model_type {
@@ -37,6 +39,14 @@ struct model_entry {
     bool is_undo; /* takes back what the user signalled; of types that count a user once */
     double weight;
     int64_t at_ms; /* 0: when it arrives */
+};
+
+/* What a write that is no signal changes of a doc. */
+enum change_kind { CHANGE_NONE, CHANGE_PUT, CHANGE_UNSET, CHANGE_DELETE };
+struct model_change {
+    enum change_kind kind;
+    uint8_t doc;
+    uint8_t field; /* not of a deletion */
 };
 
 enum write_state {
@@ -57,8 +67,9 @@ struct model_write {
     uint32_t attempts;
     uint32_t first_entry;
     uint32_t entry_count;
-    bool is_place_vague; /* a producer's duplicate: the record is at `where` or before it */
-    bool is_claim;       /* without a record: things are as wanted at `where` already */
+    struct model_change change; /* then there are no entries */
+    bool is_place_vague;        /* a producer's duplicate: the record is at `where` or before it */
+    bool is_claim;              /* without a record: things are as wanted at `where` already */
     struct tide_position where;
 };
 
@@ -121,6 +132,9 @@ void model_saw_durable(struct model *m, uint64_t to, uint64_t now_ns);
 /* How long ago, in ns of true time, the first record after `applied` became durable; 0 when the
  * leader has none. */
 uint64_t model_staleness_ns(const struct model *m, uint64_t applied, uint64_t leader_durable);
+
+/* May a node whose applied position is at most `to` show the write? */
+bool model_may_show(const struct model_write *w, uint64_t to);
 
 struct model_bounds {
     uint64_t low;
