@@ -61,6 +61,41 @@ def declared_fields_are_judged_and_found(world):
 
 
 @test
+def where_finds_what_was_put(world):
+    leader = world.start("leader")
+    follower = world.start("f1", follow=leader)
+    leader.call("ITEM.PUT", "before", "CREATOR", "carol", "year", "1999", "topic", "sea,tide")
+    leader.call("SCHEMA.FIELD", "year", "num")
+    leader.call("SCHEMA.FIELD", "topic", "tag")
+    leader.call("ITEM.PUT", "a", "year", "2020", "topic", "sea,light blue")
+    leader.call("ITEM.PUT", "b", "CREATOR", "carol", "year", "1.5")
+    leader.call("ITEM.PUT", "gone", "year", "2021", "topic", "sea")
+    leader.call("ITEM.DEL", "gone")
+    tm.wait_equal(leader, follower)
+
+    def keys(node, where):
+        return sorted(row[0] for row in tm.pairs(node.call("RETRIEVE", "new", "WHERE", where))["items"])
+
+    def judge(node):
+        equal(keys(node, 'topic = "sea"'), ["a", "before"])
+        equal(keys(node, "year >= 1999"), ["a", "before"])
+        equal(keys(node, "year < 1999"), ["b"])
+        equal(keys(node, 'creator = "carol"'), ["b", "before"])
+        equal(keys(node, 'topic = "light blue" and year = 2020'), ["a"])
+
+    judge(leader)
+    judge(follower)
+    leader.call("CHECKPOINT")
+    leader.stop()
+    leader.start()
+    judge(leader)
+    leader.call("ITEM.PUT", "a", "UNSET", "1", "topic")
+    leader.call("ITEM.PUT", "gone")
+    equal(keys(leader, 'topic = "sea"'), ["before"])
+    equal(keys(leader, "year >= 1999"), ["a", "before"])
+
+
+@test
 def deleted_items_are_in_no_listing_and_come_back_as_new_ones(world):
     leader = world.start("leader")
     follower = world.start("f1", follow=leader)

@@ -252,7 +252,7 @@ static void views_fill(const struct model *m, uint64_t from, uint64_t to, struct
     for (uint32_t i = 0; i < m->write_count; i++) {
         const struct model_write *w = &m->writes[i];
         bool must = w->state == WRITE_ACKED && w->where.seqno <= from;
-        if (w->is_claim || (!must && !may_show(w, to))) continue;
+        if (w->is_claim || (!must && !model_may_show(w, to))) continue;
         for (uint32_t k = w->first_entry; k < w->first_entry + w->entry_count; k++) {
             const struct model_entry *entry = &m->entries[k];
             if (!is_once(entry)) continue;
