@@ -142,6 +142,12 @@ static void one_operation_calls_give_answers_and_reasons(void **state)
     double score = -1;
     assert_int_equal(tide_score(db, bytes_of("wink"), bytes_of("a"), 0, &score, &e), TIDE_OK);
     assert_true(score > 0.99 && score <= 1.0);
+    struct tide_clock clock = {0};
+    assert_int_equal(tide_clock_now(db, &clock, &e), TIDE_OK);
+    assert_string_equal(clock.state, "following");
+    assert_true(clock.leader_ms > INT64_C(1600000000000) && !clock.is_step_pending);
+    assert_int_equal(tide_clock_accept(db, NULL, &e), TIDE_INVALID);
+    assert_non_null(strstr(e.message, "no step"));
     struct tide_position now = {0};
     assert_int_equal(tide_position_now(db, &now, &e), TIDE_OK);
     assert_same_position(&now, &at);
