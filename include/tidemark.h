@@ -240,7 +240,8 @@ struct tide_retrieve {
      * unknown field, or a value that does not fit its kind; TIDE_LIMIT: too long, deep or many. */
     struct tide_bytes where;
     bool is_explain; /* items come with the terms of their scores */
-    /* What the page before answered; size 0: the first page. No item comes twice; none is missed
+    /* What the page before answered; size 0: the first page. No item comes twice (but one
+     * whose created_at a put moves back between two pages); none is missed
      * but those whose place in the order changed since the first page. TIDE_INVALID: damaged or of
      * another profile or where; TIDE_STALE: this node has not applied what the page before showed;
      * TIDE_LOST: what it showed was given up in a change of epoch; TIDE_LIMIT: in an order where

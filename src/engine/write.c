@@ -347,6 +347,10 @@ static enum code do_field(struct write *w, struct tide_run *run, struct op *op, 
                       .name = slice_of_text(field.name),
                       .field_kind = field.kind},
     };
+    if (!state_can_declare(w->db->state, &field)) {
+        return ERR(e, E_NOMEMORY, "memory_max is %llu bytes and indexing the field could exceed it",
+                   (unsigned long long)w->db->config.memory_max);
+    }
     e->text[0] = '\0';
     TRY(group_add(w, &r, false, e));
     overlay_add_field(&w->overlay, &field, w->assigned);

@@ -146,6 +146,8 @@ struct state_growth {
 /* Would that surely fit memory_max? The gate asks before a group is appended, so that apply cannot
  * run out. */
 bool state_can_grow(const struct state *s, const struct state_growth *more);
+/* Would a declaration surely fit, with the values that items have already? Goes over all items. */
+bool state_can_declare(const struct state *s, const struct schema_field *field);
 /* Bytes out of the alloc and in maps; exact when the alloc is this state's own. */
 uint64_t state_bytes(const struct state *s);
 

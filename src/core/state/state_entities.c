@@ -55,6 +55,33 @@ bool state_index_declared(struct state *s, struct slice name)
     return true;
 }
 
+/* Tags that a value makes at most. */
+static uint64_t tags_max(const struct put_field *value)
+{
+    if (value->tag != PUT_TEXT) return 1 + (uint64_t)value->tag_count;
+    uint64_t tags = 1;
+    for (size_t i = 0; i < value->text.size; i++) {
+        tags += value->text.data[i] == ',';
+    }
+    return tags;
+}
+
+bool state_can_declare(const struct state *s, const struct schema_field *field)
+{
+    uint64_t limit = s->alloc->limit_bytes;
+    if (limit == 0 || field->kind == SCHEMA_FIELD_TEXT) return true;
+    struct field_growth more = {0};
+    for (uint32_t item = 0; item < s->items.count; item++) {
+        struct put_field value;
+        if (!entities_field(&s->item_fields, item, slice_of_text(field->name), &value)) continue;
+        more.values += field->kind == SCHEMA_FIELD_TAG ? tags_max(&value) : 1;
+        more.value_bytes += value.text.size + bytes_left(&value.tags);
+    }
+    uint64_t growth = field_index_declare_growth_max(&s->fields, more, keys_block_count(&s->items));
+    uint64_t used = state_bytes(s);
+    return used <= limit && growth <= limit - used;
+}
+
 static enum code no_memory(struct err *e)
 {
     return ERR(e, E_NOMEMORY, "no memory for an item, user or creator");

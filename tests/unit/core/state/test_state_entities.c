@@ -328,6 +328,48 @@ static void checkpoints_do_not_show(void **state)
     state_free(hopping);
 }
 
+/* A declaration is promised only where indexing what items have surely fits; then it does. */
+static void a_declaration_that_could_exceed_the_limit_is_told_before(void **state)
+{
+    struct world *w = *state;
+    char key[32];
+    char value[64];
+    for (uint32_t i = 0; i < 9000; i++) {
+        snprintf(key, sizeof(key), "item-%u", i);
+        snprintf(value, sizeof(value), "a%u,b%u,c", i, i / 7);
+        put(w, RECORD_ITEM_PUT, key, "topic", value);
+        if (state_log_size(&w->log) > 500000) apply_all(w);
+    }
+    apply_all(w);
+    struct schema_field topic = {.id = 1, .name = "topic", .kind = SCHEMA_FIELD_TAG};
+    struct schema_field body = {.id = 1, .name = "topic", .kind = SCHEMA_FIELD_TEXT};
+    struct schema_field other = {.id = 1, .name = "other", .kind = SCHEMA_FIELD_NUM};
+    uint64_t before = state_bytes(w->s);
+    uint64_t room = 0; /* the least with which it is promised */
+    for (uint64_t step = 16 * MIB; step > 0; step /= 2) {
+        w->alloc.limit_bytes = before + room + step;
+        if (!state_can_declare(w->s, &topic)) room += step;
+    }
+    room++;
+    w->alloc.limit_bytes = before + room - 1;
+    assert_false(state_can_declare(w->s, &topic));
+    assert_true(state_can_declare(w->s, &body)); /* WHERE does not look into it */
+    w->alloc.limit_bytes = before + 1;
+    assert_false(state_can_declare(w->s, &other));
+    w->alloc.limit_bytes = before + room;
+    assert_true(state_can_declare(w->s, &topic));
+    struct record r = {.kind = RECORD_SCHEMA,
+                       .as.schema = {.subject = SCHEMA_FIELD,
+                                     .id = 1,
+                                     .name = slice_of_text("topic"),
+                                     .field_kind = SCHEMA_FIELD_TAG}};
+    state_log_record(&w->log, &r);
+    apply_all(w); /* ends the program when memory is refused */
+    assert_true(state_bytes(w->s) <= before + room);
+    w->alloc.limit_bytes = 0;
+    assert_true(state_can_declare(w->s, &other));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +383,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(groups_apply_their_records_in_order, begin, end),
         cmocka_unit_test_setup_teardown(what_the_gate_would_have_refused_stops_apply, begin, end),
         cmocka_unit_test_setup_teardown(checkpoints_do_not_show, begin, end),
+        cmocka_unit_test_setup_teardown(a_declaration_that_could_exceed_the_limit_is_told_before,
+                                        begin, end),
     };
     return cmocka_run_group_tests_name("core/state/state_entities", tests, NULL, NULL);
 }
