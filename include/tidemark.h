@@ -12,6 +12,17 @@
  * 1970 (UTC); durations are milliseconds. A write is successful when the level asked for was
  * reached (in this version: local, fsynced in this node's own log) and its effect is visible.
  * Options structs start with `size`: set it to sizeof; zero in any other field means the default.
+ *
+ * Threads and blocking. Unless its comment says otherwise a call may be made from any thread, at
+ * the same time as any other; no object is used after it was freed or closed. Every open database
+ * has a thread of its own; callbacks run on it and must neither block nor make a call that waits.
+ * Calls that only look at their arguments (texts, codes, building a run, reading a result) never
+ * block. Errors that every call on a database can give are not repeated: TIDE_BUSY (too many runs
+ * are in flight), TIDE_CLOSED (it is closing), TIDE_NOMEMORY, and from a node in that state
+ * TIDE_LOADING (a follower that holds nothing yet), TIDE_HALTED, TIDE_DIVERGED; writes also
+ * TIDE_READONLY (a follower), TIDE_POISONED, TIDE_DISKFULL, TIDE_LIMIT, and TIDE_UNKNOWN, where the
+ * outcome is not known and the result holds the position to ask about. The library prints nothing,
+ * never exits because of what it is given, and leaves signals and locale alone.
  */
 #ifndef TIDEMARK_H
 #define TIDEMARK_H
@@ -26,7 +37,8 @@ extern "C" {
 
 #define TIDE_VERSION "0.1.0"
 
-/* Outcomes. Numbers are stable. tide_code_word gives the word an error line starts with. */
+/* Outcomes. Numbers are stable; new ones may be added. tide_code_word gives the word an error line
+ * starts with. */
 enum tide_code {
     TIDE_OK = 0,
     TIDE_INVALID = 1, /* malformed request or argument */
@@ -75,6 +87,7 @@ enum tide_class {
     TIDE_CLASS_CORRUPTION = 5,
 };
 
+/* Why a call failed: memory of the caller, filled by the call; nothing in it is to be freed. */
 struct tide_err {
     enum tide_code code;
     enum tide_class class_;
@@ -82,13 +95,15 @@ struct tide_err {
     const char *origin; /* "file:line", static */
 };
 
-/* Borrowed bytes. */
+/* Bytes of somebody else: given to a run or a twin, borrowed until completion; in a result, alive
+ * as long as the result. Any values; NUL is a byte like others. data may be NULL when size is 0. */
 struct tide_bytes {
     const void *data;
     size_t size;
 };
 
-/* A place in the log. Text form (the write token): "epoch-seqno-chain4 in hex". */
+/* A place in the log: the leadership, the number of the record, and the first 4 bytes of the hash
+ * over everything up to there. Text form (the write token): "epoch-seqno-chain4 in hex". */
 struct tide_position {
     uint64_t epoch;
     uint64_t seqno;
@@ -97,6 +112,7 @@ struct tide_position {
 #define TIDE_TOKEN_SIZE 52
 /* Write the token without a NUL; returns its size. */
 size_t tide_token_format(const struct tide_position *p, char out[TIDE_TOKEN_SIZE]);
+/* TIDE_INVALID: not the whole text is a token. */
 enum tide_code tide_token_parse(struct tide_bytes text, struct tide_position *out);
 
 const char *tide_version(void);               /* "0.1.0" */
@@ -294,14 +310,19 @@ struct tide_entity {
     uint32_t field_count;
 };
 
-/* Adding to a run returns the operation's index, or -1 when memory or the limit of 65,536
- * operations is reached. Nothing is judged before submit. */
-tide_run *tide_run_new(void); /* NULL: no memory */
-void tide_run_free(tide_run *run);
+/* A run belongs to one thread at a time, and to the database from submit until its callback is
+ * called. Adding to it returns the operation's index, or -1 when memory or the limit of 65,536
+ * operations is reached. Nothing is judged before submit; then each operation has its own result,
+ * and one that fails does not stop those behind it. After "->" stands what `as` of the result
+ * holds; writes: the position. */
+tide_run *tide_run_new(void);      /* given; NULL: no memory */
+void tide_run_free(tide_run *run); /* with its results. NULL allowed. Not while it is submitted. */
 /* Empty it for the next use; frees results. Not while it is submitted. */
 void tide_run_reset(tide_run *run);
 size_t tide_run_count(const tide_run *run);
 
+/* Errors of signals: TIDE_SCHEMA (unknown type), TIDE_LIMIT (sizes, weight), TIDE_INVALID (a time
+ * that cannot be milliseconds), TIDE_GAP (the producer's number skips ahead). */
 int32_t tide_run_signal(tide_run *run, const struct tide_signal *signal,
                         const struct tide_write_options *options); /* options may be NULL */
 /* One atomic record with n entries: one operation, one result. Entries are copied, their bytes are
@@ -343,8 +364,12 @@ int32_t tide_run_schema_field(tide_run *run, struct tide_bytes name, enum tide_f
 /* Move a producer on to `number` without an effect (a line that was skipped). */
 int32_t tide_run_producer_skip(tide_run *run, struct tide_bytes producer, uint64_t number);
 int32_t tide_run_producer(tide_run *run, struct tide_bytes producer); /* -> integer, 0 unknown */
+/* -> double: the decayed sum of weights by the type's first half-life; 0 for an item that is not
+ * there. at_ms 0: this node's clock. TIDE_SCHEMA: unknown type. */
 int32_t tide_run_score(tide_run *run, struct tide_bytes type, struct tide_bytes item,
                        int64_t at_ms);
+/* -> integer: how many signals, whatever their weight; 0 for an item that is not there.
+ * TIDE_SCHEMA: unknown type, or one that does not count this window. */
 int32_t tide_run_count_of(tide_run *run, struct tide_bytes type, struct tide_bytes item,
                           struct tide_bytes window); /* "1h" "24h" "7d" "30d" "all" */
 /* -> double. Rate: weight per second, by the type's first half-life. Trend: by how many standard
@@ -356,13 +381,19 @@ int32_t tide_run_trend(tide_run *run, struct tide_bytes type, struct tide_bytes 
 int32_t tide_run_retrieve(tide_run *run, const struct tide_retrieve *request); /* -> items */
 int32_t tide_run_schema_show(tide_run *run); /* -> text, a line a type, then a line a field */
 int32_t tide_run_position(tide_run *run);    /* -> position (applied) */
-/* at_seqno 0: the applied position of the moment; else a recent mark. -> digest */
+/* A hash over the whole state: equal on two nodes at one position, or one of them is wrong.
+ * at_seqno 0: the applied position of the moment; else a recent mark. -> digest */
 int32_t tide_run_digest(tide_run *run, uint64_t at_seqno);
 int32_t tide_run_checkpoint(tide_run *run); /* -> position of the cut */
 int32_t tide_run_log_seal(tide_run *run);   /* -> position sealed at */
 /* Wait until `followers` followers stored everything up to seqno `at_least` (0: everything
  * durable now), or the timeout (0: none). -> integer, how many did. */
 int32_t tide_run_wait(tide_run *run, uint64_t at_least, uint32_t followers, uint64_t timeout_ms);
+/* Wait until this node has applied the position, at most timeout_ms (0: only look). epoch 0: only
+ * the number counts. -> position (applied). TIDE_STALE: not in time; TIDE_LOST: given up in a
+ * change of epoch; TIDE_INVALID: no write ever had it. */
+int32_t tide_run_wait_position(tide_run *run, const struct tide_position *position,
+                               uint64_t timeout_ms);
 /* See tide_replicate and tide_listen; transport and text are borrowed until completion. -> none */
 int32_t tide_run_replicate(tide_run *run, const struct tide_transport *transport, const char *peer);
 int32_t tide_run_listen(tide_run *run, const struct tide_transport *transport, const char *address);
@@ -518,12 +549,12 @@ struct tide_result {
     } as;
     const char *message; /* one sentence when code is not OK; NULL else */
 };
-/* Valid after completion until reset or free. */
+/* Valid after completion until reset or free. index < tide_run_count. */
 const struct tide_result *tide_run_result(const tide_run *run, size_t index);
 
 /* Hand a run over; callback(run, arg) is called once on the database's thread when every operation
- * has its result: it must be short and must not block. Returns TIDE_BUSY / TIDE_CLOSED without
- * taking the run. Any thread. */
+ * has its result: it must be short and must not block, and may reset, submit or free the run.
+ * Returns TIDE_BUSY / TIDE_CLOSED without taking the run. Any thread; does not block. */
 typedef void (*tide_callback)(tide_run *run, void *arg);
 enum tide_code tide_submit(tide_db *db, tide_run *run, tide_callback callback, void *arg);
 /* Hand over and wait for completion. Any thread but the database's own. */
@@ -544,7 +575,9 @@ enum tide_code tide_execute(tide_db *db, tide_run *run);
  * from inside the calls below and with the transport's own locks held, for it takes none and only
  * posts a task. Too often is allowed, too seldom is not. It must not be called any more after close
  * or unlisten of that connection or listener has returned, or when connect, listen or accept did
- * not give one. Flow control: send takes as much as there is credit for, which bounds the memory of
+ * not give one.
+ *
+ * Flow control: send takes as much as there is credit for, which bounds the memory of
  * both sides: what it does not take stays in the database's queue, bounded by tide_options.credit;
  * a database that is busy does not call receive, and a transport that is full then takes nothing.
  * Errors: TIDE_OK, or any other code when the connection is over; the follower comes back by itself
@@ -643,6 +676,9 @@ enum tide_code tide_log_import(const char *dir, const char *in_dir, const char *
 
 /* --- one operation, waiting --- */
 
+/* Each executes a run of one operation and waits for its outcome; the operation's errors are said
+ * at tide_run_<name>. Where *out is a position it may be NULL. Any thread but the database's own.
+ */
 enum tide_code tide_signal(tide_db *db, const struct tide_signal *signal, struct tide_position *out,
                            struct tide_err *e);
 enum tide_code tide_signals(tide_db *db, const struct tide_signal *signals, size_t n,
@@ -677,6 +713,8 @@ enum tide_code tide_rate(tide_db *db, struct tide_bytes type, struct tide_bytes 
                          double *out, struct tide_err *e);
 enum tide_code tide_trend(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                           int64_t at_ms, double *out, struct tide_err *e);
+/* The applied position of the moment, its digest, and a checkpoint cut at once (it blocks until
+ * that is durable). */
 enum tide_code tide_position_now(tide_db *db, struct tide_position *out, struct tide_err *e);
 enum tide_code tide_digest_now(tide_db *db, struct tide_digest *out, struct tide_err *e);
 enum tide_code tide_checkpoint(tide_db *db, struct tide_position *out, struct tide_err *e);
@@ -684,6 +722,79 @@ enum tide_code tide_clock_now(tide_db *db, struct tide_clock *out, struct tide_e
 /* Accept a pending step of the wall clock: leader time becomes wall time if that is ahead (what has
  * fallen due expires), else it stands still until wall time has come up. out may be NULL. */
 enum tide_code tide_clock_accept(tide_db *db, struct tide_clock *out, struct tide_err *e);
+
+/* Wait until this node shows the write whose position is given, for timeout_ms at most (0: only
+ * look; UINT64_MAX: for as long as it takes). Errors as tide_run_wait_position's. */
+enum tide_code tide_wait_position(tide_db *db, const struct tide_position *position,
+                                  uint64_t timeout_ms, struct tide_err *e);
+
+/* Answers with more than a number: *out and everything it points to belong to the caller until
+ * tide_result_free. as.items, as.text, as.status: by the operation of the same name. */
+void tide_result_free(const struct tide_result *result); /* NULL allowed */
+enum tide_code tide_retrieve(tide_db *db, const struct tide_retrieve *request,
+                             const struct tide_result **out, struct tide_err *e);
+enum tide_code tide_schema_show(tide_db *db, const struct tide_result **out, struct tide_err *e);
+enum tide_code tide_metrics(tide_db *db, const struct tide_result **out, struct tide_err *e);
+enum tide_code tide_status(tide_db *db, const struct tide_result **out, struct tide_err *e);
+/* The status of a moment for the sake of its followers: every slot that this leader keeps, or only
+ * those with a link. A follower has none. */
+enum tide_code tide_slots(tide_db *db, const struct tide_result **out, struct tide_err *e);
+enum tide_code tide_replicas(tide_db *db, const struct tide_result **out, struct tide_err *e);
+
+/* --- one operation, with a callback --- */
+
+/* Twins of the waiting calls. TIDE_OK: done(result, arg) will be called once, on the database's own
+ * thread, with the outcome in result->code; it must be short and must not block or wait. *result is
+ * valid until it returns. Anything else (TIDE_BUSY, TIDE_CLOSED, TIDE_NOMEMORY): it will not be
+ * called. Bytes that are given stay borrowed until then. Any thread; none of these blocks. */
+typedef void (*tide_done)(const struct tide_result *result, void *arg);
+
+enum tide_code tide_signal_async(tide_db *db, const struct tide_signal *signal, tide_done done,
+                                 void *arg);
+enum tide_code tide_signals_async(tide_db *db, const struct tide_signal *signals, size_t n,
+                                  tide_done done, void *arg);
+enum tide_code tide_unsignal_async(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                                   struct tide_bytes user, tide_done done, void *arg);
+enum tide_code tide_item_put_async(tide_db *db, const struct tide_put *put, tide_done done,
+                                   void *arg);
+enum tide_code tide_user_put_async(tide_db *db, const struct tide_put *put, tide_done done,
+                                   void *arg);
+enum tide_code tide_creator_put_async(tide_db *db, const struct tide_put *put, tide_done done,
+                                      void *arg);
+enum tide_code tide_item_delete_async(tide_db *db, struct tide_bytes key, tide_done done,
+                                      void *arg);
+enum tide_code tide_item_get_async(tide_db *db, struct tide_bytes key, tide_done done, void *arg);
+enum tide_code tide_user_get_async(tide_db *db, struct tide_bytes key, tide_done done, void *arg);
+enum tide_code tide_creator_get_async(tide_db *db, struct tide_bytes key, tide_done done,
+                                      void *arg);
+enum tide_code tide_schema_signal_async(tide_db *db, const struct tide_schema_signal *schema,
+                                        tide_done done, void *arg);
+enum tide_code tide_schema_field_async(tide_db *db, struct tide_bytes name,
+                                       enum tide_field_kind kind, tide_done done, void *arg);
+enum tide_code tide_score_async(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                                int64_t at_ms, tide_done done, void *arg);
+enum tide_code tide_count_async(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                                struct tide_bytes window, tide_done done, void *arg);
+enum tide_code tide_rate_async(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                               int64_t at_ms, tide_done done, void *arg);
+enum tide_code tide_trend_async(tide_db *db, struct tide_bytes type, struct tide_bytes item,
+                                int64_t at_ms, tide_done done, void *arg);
+enum tide_code tide_retrieve_async(tide_db *db, const struct tide_retrieve *request, tide_done done,
+                                   void *arg);
+enum tide_code tide_schema_show_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_position_now_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_wait_position_async(tide_db *db, const struct tide_position *position,
+                                        uint64_t timeout_ms, tide_done done, void *arg);
+enum tide_code tide_digest_now_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_checkpoint_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_clock_now_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_clock_accept_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_status_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_metrics_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_replicate_async(tide_db *db, const struct tide_transport *transport,
+                                    const char *peer, tide_done done, void *arg);
+enum tide_code tide_listen_async(tide_db *db, const struct tide_transport *transport,
+                                 const char *address, tide_done done, void *arg);
 
 #ifdef __cplusplus
 }

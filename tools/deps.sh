@@ -1,8 +1,9 @@
 #!/bin/bash
-# Make sure that the Debian packages needed for building (and with `test`, for testing) are there.
+# Make sure that the Debian packages needed for building (with `test` for testing, with `deep` for
+# everything) are there.
 # Says nothing and touches no network when they are. Otherwise installs them as root or through
 # sudo, or prints the one line to run and fails.
-#   tools/deps.sh [build|test|list]
+#   tools/deps.sh [build|test|deep|list]
 set -euo pipefail
 
 what=${1:-build}
@@ -12,12 +13,15 @@ command -v cc >/dev/null || build+=(gcc libc6-dev)
 test=(libcmocka-dev clang-14 clang-tidy-14 clang-format-14 redis-tools redis-server prometheus
       python3 python3-redis nodejs node-redis curl)
 
+deep=(valgrind)
+
 wanted=("${build[@]}")
 case $what in
 build) ;;
 test) wanted+=("${test[@]}") ;;
-list) printf '%s\n' "${build[@]}" "${test[@]}"; exit 0 ;;
-*) echo "usage: tools/deps.sh [build|test|list]" >&2; exit 2 ;;
+deep) wanted+=("${test[@]}" "${deep[@]}") ;;
+list) printf '%s\n' "${build[@]}" "${test[@]}" "${deep[@]}"; exit 0 ;;
+*) echo "usage: tools/deps.sh [build|test|deep|list]" >&2; exit 2 ;;
 esac
 
 command -v dpkg-query >/dev/null || exit 0 # not Debian: cmake names what is missing

@@ -66,7 +66,9 @@ cases() {
     fi
 }
 
-step "packages" tools/deps.sh test || exit 1
+packages=test
+[[ $mode == deep ]] && packages=deep
+step "packages" tools/deps.sh $packages || exit 1
 if step "build: dev (gcc, warnings are errors)" build dev; then
     cases "lint, unit, scenario, golden, fault, simulation" build-dev -j"$jobs" -LE 'e2e|deep'
     if [[ -d tests/e2e ]]; then

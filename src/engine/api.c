@@ -491,6 +491,14 @@ static enum tide_code execute_plain(tide_db *db, tide_run *run, int32_t index, s
     return code;
 }
 
+enum tide_code tide_wait_position(tide_db *db, const struct tide_position *position,
+                                  uint64_t timeout_ms, struct tide_err *e)
+{
+    tide_run *run = api_run_new(e);
+    if (!run) return TIDE_NOMEMORY;
+    return execute_plain(db, run, tide_run_wait_position(run, position, timeout_ms), e);
+}
+
 enum tide_code tide_replicate(tide_db *db, const struct tide_transport *transport, const char *peer,
                               struct tide_err *e)
 {

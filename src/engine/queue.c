@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "engine/read.h"
+#include "engine/read_position.h"
 #include "engine/shipper.h"
 #include "engine/write.h"
 
@@ -28,12 +29,13 @@ struct run_list {
     struct tide_run **tail;
 };
 
-/* One WAIT operation. */
+/* One operation that waits for followers, or for this node to apply a position. */
 struct waiter {
     struct waiter *next;
     struct tide_run *run;
     seqno at_least;
     uint32_t followers;
+    bool is_position;     /* the operation's position is to be applied here */
     uint64_t deadline_ns; /* 0: none */
 };
 
@@ -193,6 +195,8 @@ static bool advance_write(struct run_queue *q, struct tide_run *run)
 }
 
 static bool start_wait(struct run_queue *q, struct tide_run *run, struct op *op);
+static bool start_wait_position(struct run_queue *q, struct tide_run *run, struct op *op);
+static void look_at_waiters(struct run_queue *q);
 
 /* One other operation. False: the run was parked. */
 static bool advance_read(struct run_queue *q, struct tide_run *run)
@@ -205,6 +209,8 @@ static bool advance_read(struct run_queue *q, struct tide_run *run)
     if (q->db->state) fill_positions(q, run);
     if (op->kind == OP_WAIT) {
         if (!start_wait(q, run, op)) return false;
+    } else if (op->kind == OP_WAIT_POSITION) {
+        if (!start_wait_position(q, run, op)) return false;
     } else if (!read_op(q->db, run, op)) {
         q->own_count++;
         return false;
@@ -268,6 +274,7 @@ void queue_on_applied(struct run_queue *q)
         queue_advance(q, list_take(&q->applied));
     }
     retry_stalled(q);
+    if (q->waiters) look_at_waiters(q);
     q->is_releasing = false;
 }
 
@@ -284,12 +291,10 @@ static void answer_wait(struct tide_run *run, uint32_t followers)
         (struct tide_result){.kind = TIDE_RESULT_INTEGER, .as.integer = followers};
 }
 
-static void arm_wait_timer(struct run_queue *q);
-
 static void wait_over(struct env_timer *timer)
 {
     struct run_queue *q = CONTAINER_OF(timer, struct run_queue, wait_timer);
-    queue_on_ack(q);
+    look_at_waiters(q);
 }
 
 static void arm_wait_timer(struct run_queue *q)
@@ -303,6 +308,17 @@ static void arm_wait_timer(struct run_queue *q)
     q->wait_timer.fire = wait_over;
     q->db->env->v->timer_start(q->db->env, &q->wait_timer,
                                first_ns > now_ns ? first_ns - now_ns : 0);
+}
+
+/* Takes over w. timeout_ms 0: none. */
+static void park(struct run_queue *q, struct waiter *w, uint64_t timeout_ms)
+{
+    if (timeout_ms > 0 && timeout_ms < TIMEOUT_MS_NEVER) {
+        w->deadline_ns = q->db->env->v->now_mono_ns(q->db->env) + timeout_ms * NS_PER_MS;
+    }
+    w->next = q->waiters;
+    q->waiters = w;
+    arm_wait_timer(q);
 }
 
 /* True: answered at once. */
@@ -319,24 +335,61 @@ static bool start_wait(struct run_queue *q, struct tide_run *run, struct op *op)
     w->run = run;
     w->at_least = at_least;
     w->followers = op->count;
-    uint64_t timeout_ms = (uint64_t)op->entry.at_ms;
-    if (timeout_ms > 0 && timeout_ms < TIMEOUT_MS_NEVER) {
-        w->deadline_ns = q->db->env->v->now_mono_ns(q->db->env) + timeout_ms * NS_PER_MS;
-    }
-    w->next = q->waiters;
-    q->waiters = w;
-    arm_wait_timer(q);
+    park(q, w, (uint64_t)op->entry.at_ms);
     return false;
 }
 
+/* What is known about the position now. False: it may still come. */
+static bool judge_position(struct run_queue *q, struct tide_run *run, struct op *op, bool is_late)
+{
+    struct err e = {.code = OK};
+    enum code code = read_position_judge(q->db, op->epoch, seqno_of(op->number), &e);
+    if (code == E_STALE && !is_late) return false;
+    if (code != OK) {
+        read_fail(run, op, &e);
+        return true;
+    }
+    struct position applied = db_applied(q->db);
+    op->result =
+        (struct tide_result){.kind = TIDE_RESULT_POSITION, .as.position = read_position(&applied)};
+    return true;
+}
+
+/* True: answered at once. */
+static bool start_wait_position(struct run_queue *q, struct tide_run *run, struct op *op)
+{
+    if (judge_position(q, run, op, op->entry.at_ms == 0)) return true;
+    struct waiter *w = calloc(1, sizeof(*w));
+    if (!w) return judge_position(q, run, op, true);
+    *w = (struct waiter){.run = run, .is_position = true};
+    park(q, w, (uint64_t)op->entry.at_ms);
+    return false;
+}
+
+/* Answer its operation if what it waits for is there, or will not come in time. */
+static bool answer_if_over(struct run_queue *q, struct waiter *w, bool is_late)
+{
+    struct op *op = &w->run->ops[w->run->cursor];
+    if (w->is_position) return judge_position(q, w->run, op, is_late);
+    uint32_t have = stored_by(q, w->at_least);
+    if (!is_late && have < w->followers) return false;
+    answer_wait(w->run, have);
+    return true;
+}
+
 void queue_on_ack(struct run_queue *q)
+{
+    look_at_waiters(q);
+}
+
+static void look_at_waiters(struct run_queue *q)
 {
     uint64_t now_ns = q->db->env->v->now_mono_ns(q->db->env);
     struct waiter *ready = NULL;
     for (struct waiter **at = &q->waiters; *at;) {
         struct waiter *w = *at;
         bool is_late = w->deadline_ns != 0 && now_ns >= w->deadline_ns;
-        if (!is_late && stored_by(q, w->at_least) < w->followers) {
+        if (!answer_if_over(q, w, is_late)) {
             at = &w->next;
             continue;
         }
@@ -347,7 +400,6 @@ void queue_on_ack(struct run_queue *q)
     while (ready) {
         struct waiter *w = ready;
         ready = w->next;
-        answer_wait(w->run, stored_by(q, w->at_least));
         struct tide_run *run = w->run;
         free(w);
         go_on(q, run);
@@ -401,9 +453,11 @@ void queue_fail_all(struct run_queue *q, enum code code, const char *why)
     while (q->waiters) {
         struct waiter *w = q->waiters;
         q->waiters = w->next;
-        answer_wait(w->run, stored_by(q, w->at_least));
-        w->run->cursor++;
         w->run->filled = w->run->cursor;
+        if (!w->is_position) {
+            answer_wait(w->run, stored_by(q, w->at_least));
+            w->run->filled = ++w->run->cursor;
+        }
         fail_rest(q, w->run, code, why);
         free(w);
     }

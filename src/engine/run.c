@@ -17,9 +17,28 @@ struct run_text {
 
 #define TEXT_BLOCK_SIZE 1024u
 
+enum access { READS, WRITES };
+
+static const struct {
+    const char *call;
+    enum access access;
+} op_rows[] = {
+#define X(constant, call_, access_) [constant] = {"tide_run_" #call_, access_},
+    OP_TABLE(X)
+#undef X
+};
+_Static_assert(COUNT_OF(op_rows) == OP_KIND_COUNT, "every operation has a row");
+
 bool op_is_write(enum op_kind kind)
 {
-    return kind <= OP_PRODUCER_SKIP;
+    ASSERT(kind < OP_KIND_COUNT);
+    return op_rows[kind].access == WRITES;
+}
+
+const char *op_call_name(enum op_kind kind)
+{
+    ASSERT(kind < OP_KIND_COUNT);
+    return op_rows[kind].call;
 }
 
 void *run_take(struct tide_run *run, size_t size)
@@ -340,6 +359,15 @@ int32_t tide_run_configure(tide_run *run, const struct tide_options *options)
         return -1;
     }
     run->ops[index].more = copy;
+    return index;
+}
+
+int32_t tide_run_wait_position(tide_run *run, const struct tide_position *position,
+                               uint64_t timeout_ms)
+{
+    int64_t wait_ms = timeout_ms < INT64_MAX ? (int64_t)timeout_ms : INT64_MAX;
+    int32_t index = add_plain(run, OP_WAIT_POSITION, no_bytes, no_bytes, position->seqno, wait_ms);
+    if (index >= 0) run->ops[index].epoch = position->epoch;
     return index;
 }
 

@@ -9,40 +9,50 @@
 
 #define RUN_OPS_MAX 65536u
 
+/* Every operation, in the order of tide_run_<call> in the header, and what it does to the log.
+ * WRITES: takes the gate, refused on followers. READS: all others.
+ * An entity is an item, a user or a creator: three calls share a row.
+ * X(constant, call, access) */
+#define OP_TABLE(X)                            \
+    X(OP_SIGNAL, signal, WRITES)               \
+    X(OP_SIGNALS, signals, WRITES)             \
+    X(OP_GROUP_BEGIN, begin, WRITES)           \
+    X(OP_GROUP_END, end, WRITES)               \
+    X(OP_UNSIGNAL, unsignal, WRITES)           \
+    X(OP_SCHEMA_SIGNAL, schema_signal, WRITES) \
+    X(OP_SCHEMA_FIELD, schema_field, WRITES)   \
+    X(OP_ENTITY_PUT, entity_put, WRITES)       \
+    X(OP_ENTITY_DELETE, entity_delete, WRITES) \
+    X(OP_PRODUCER_SKIP, producer_skip, WRITES) \
+    X(OP_PRODUCER, producer, READS)            \
+    X(OP_SCORE, score, READS)                  \
+    X(OP_COUNT, count_of, READS)               \
+    X(OP_RATE, rate, READS)                    \
+    X(OP_TREND, trend, READS)                  \
+    X(OP_RETRIEVE, retrieve, READS)            \
+    X(OP_ENTITY_GET, entity_get, READS)        \
+    X(OP_SCHEMA_SHOW, schema_show, READS)      \
+    X(OP_POSITION, position, READS)            \
+    X(OP_DIGEST, digest, READS)                \
+    X(OP_CHECKPOINT, checkpoint, READS)        \
+    X(OP_LOG_SEAL, log_seal, READS)            \
+    X(OP_WAIT, wait, READS)                    \
+    X(OP_ITEMS, items, READS)                  \
+    X(OP_STATUS, status, READS)                \
+    X(OP_METRICS, metrics, READS)              \
+    X(OP_REPLICATE, replicate, READS)          \
+    X(OP_LISTEN, listen, READS)                \
+    X(OP_CLOCK, clock, READS)                  \
+    X(OP_CONFIGURE, configure, READS)          \
+    X(OP_WAIT_POSITION, wait_position, READS)
 enum op_kind {
-    OP_SIGNAL,  /* one entry, one record unless inside a group */
-    OP_SIGNALS, /* n entries, one record */
-    OP_GROUP_BEGIN,
-    OP_GROUP_END,
-    OP_UNSIGNAL,
-    OP_SCHEMA_SIGNAL,
-    OP_SCHEMA_FIELD,
-    OP_ENTITY_PUT,
-    OP_ENTITY_DELETE,
-    OP_PRODUCER_SKIP,
-    OP_PRODUCER,
-    OP_SCORE,
-    OP_COUNT,
-    OP_RATE,
-    OP_TREND,
-    OP_RETRIEVE,
-    OP_ENTITY_GET,
-    OP_SCHEMA_SHOW,
-    OP_POSITION,
-    OP_DIGEST,
-    OP_CHECKPOINT,
-    OP_LOG_SEAL,
-    OP_WAIT,
-    OP_ITEMS,
-    OP_STATUS,
-    OP_METRICS,
-    OP_REPLICATE,
-    OP_LISTEN,
-    OP_CLOCK,
-    OP_CONFIGURE,
-    OP_KIND_COUNT
+#define X(constant, call, access) constant,
+    OP_TABLE(X)
+#undef X
+        OP_KIND_COUNT
 };
-bool op_is_write(enum op_kind kind); /* takes the gate; refused on followers */
+const char *op_call_name(enum op_kind kind); /* "tide_run_signal" */
+bool op_is_write(enum op_kind kind);         /* takes the gate; refused on followers */
 
 /* One signal as given; slices are borrowed from the caller until completion. */
 struct op_entry {
@@ -69,6 +79,7 @@ struct op {
     struct op_entry entry;
     struct slice record_key;                /* covers the whole record; also: cursor */
     struct slice producer;                  /* also: where */
+    uint64_t epoch;                         /* of a position waited for */
     uint64_t number;                        /* producer number; seqno; limit; field kind */
     const struct tide_transport *transport; /* borrowed; NULL: TCP */
     void *more; /* entries, excludes, schema or options: malloc'ed, freed at reset */
