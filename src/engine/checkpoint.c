@@ -7,9 +7,15 @@
 #include "base/assert.h"
 #include "engine/queue.h"
 #include "engine/read.h"
+#include "engine/shipper.h"
 #include "engine/write.h"
 
 #define MARKS_KEPT 64u
+/* A checkpoint is written and synced this much at a time, and as long as that took the disk is left
+ * to the log: half of it, whatever the disk. A step is what a sync of the log may have to wait for:
+ * a few milliseconds where a disk writes some hundred MiB/s. */
+#define STEP_BYTES   (1 * MIB)
+#define PAUSE_MAX_NS (100 * NS_PER_MS)
 /* What waits for a seal waits for no mark: any number that is one. */
 #define SEAL_MARK seqno_of(1)
 
@@ -38,6 +44,9 @@ struct version_job {
     seqno mark;
     bool writes_files;
     struct checkpoint_write write;
+    struct checkpoint_writing *writing; /* begun */
+    bool is_done;
+    uint64_t step_ns; /* when the step began */
     struct checkpoint_contents written;
     struct hash256 root;
     bool has_root;
@@ -65,6 +74,7 @@ struct checkpointer {
     struct state_version *next;   /* newest marked version, not worked on yet */
     struct state_version *newest; /* kept on followers for CHECKPOINT */
     struct env_timer timer;
+    struct env_timer pause_timer; /* between two steps of a checkpoint */
     bool is_timer_running;
     seqno last_client; /* newest record with a client's cause */
     seqno last_mark;
@@ -126,7 +136,9 @@ void checkpointer_free(struct checkpointer *c)
 {
     if (!c) return;
     c->db->env->v->timer_close(c->db->env, &c->timer);
+    c->db->env->v->timer_close(c->db->env, &c->pause_timer);
     if (c->is_job_running) {
+        checkpoint_end(c->version_job.writing, NULL);
         state_version_free(c->version_job.version);
         checkpoint_contents_fini(&c->version_job.written);
     }
@@ -235,16 +247,32 @@ static void compare(struct checkpointer *c, struct known_mark *m)
 
 /* --- the job on a pinned version --- */
 
-static void version_run(struct env_job *job)
+/* The root. */
+static void hash_version(struct version_job *v)
 {
-    struct version_job *v = CONTAINER_OF(job, struct version_job, job);
     uint32_t size_max = state_version_block_size_max(v->version);
     uint8_t *scratch = malloc(size_max ? size_max : 1);
     v->has_root = scratch && state_version_root(v->version, scratch, &v->root);
     free(scratch);
     v->code = v->has_root ? OK : ERR(&v->err, E_NOMEMORY, "no memory to hash the state");
-    if (v->code == OK && v->writes_files) {
-        v->code = checkpoint_write(&v->write, &v->written, &v->err);
+}
+
+/* The root and the start of the files, or a step of them. */
+static void version_run(struct env_job *job)
+{
+    struct version_job *v = CONTAINER_OF(job, struct version_job, job);
+    v->is_done = true;
+    if (!v->has_root) hash_version(v);
+    if (v->code != OK || !v->writes_files) return;
+    if (!v->writing) {
+        v->writing = checkpoint_begin(&v->write, &v->err);
+        if (!v->writing) v->code = E_NOMEMORY;
+    }
+    if (v->code == OK) v->code = checkpoint_step(v->writing, STEP_BYTES, &v->is_done, &v->err);
+    if (v->code != OK) v->is_done = true;
+    if (v->is_done) {
+        checkpoint_end(v->writing, &v->written);
+        v->writing = NULL;
     }
 }
 
@@ -299,10 +327,40 @@ static void take_files(struct checkpointer *c, struct version_job *v)
     answer_waiters(c, &c->checkpoint_waiters, v->mark, &at, NULL);
 }
 
+static void submit_step(struct checkpointer *c)
+{
+    struct env *env = c->db->env;
+    c->version_job.step_ns = env->v->now_mono_ns(env);
+    env->v->submit(env, LANE_BACKGROUND, &c->version_job.job);
+}
+
+static void pause_is_over(struct env_timer *timer)
+{
+    submit_step(CONTAINER_OF(timer, struct checkpointer, pause_timer));
+}
+
+/* Leave the disk to the log for as long as the step had it; a node that closes does not wait. */
+static void pause_writing(struct checkpointer *c)
+{
+    struct env *env = c->db->env;
+    uint64_t took_ns = env->v->now_mono_ns(env) - c->version_job.step_ns;
+    if (took_ns > PAUSE_MAX_NS) took_ns = PAUSE_MAX_NS;
+    if (took_ns == 0 || c->is_stopped) {
+        submit_step(c);
+        return;
+    }
+    c->pause_timer.fire = pause_is_over;
+    env->v->timer_start(env, &c->pause_timer, took_ns);
+}
+
 static void version_done(struct env_job *job)
 {
     struct version_job *v = CONTAINER_OF(job, struct version_job, job);
     struct checkpointer *c = v->owner;
+    if (!v->is_done) {
+        pause_writing(c);
+        return;
+    }
     struct version_job finished = *v;
     c->is_job_running = false;
     take_root(c, &finished);
@@ -352,6 +410,7 @@ static bool prepare_files(struct checkpointer *c, struct version_job *v)
         .version = v->version,
         .previous = &c->contents,
         .pack = c->next_pack++,
+        .committed = c->db->shipper ? shipper_committed(c->db->shipper) : v->mark,
     };
     return true;
 }
@@ -370,7 +429,7 @@ static void start_job(struct checkpointer *c, struct state_version *version)
         c->is_checkpoint_wanted = false;
     }
     c->is_job_running = true;
-    c->db->env->v->submit(c->db->env, LANE_BACKGROUND, &v->job);
+    submit_step(c);
 }
 
 static void start_next(struct checkpointer *c)

@@ -1,13 +1,13 @@
 /* checkpoint_file: manifests and packs on disk: writing a pinned version, loading the newest good
- * one, removing what no kept manifest names. Blocks; runs in background jobs and while opening. */
+ * one, removing what no kept manifest names. Kept are the two newest manifests and the newest at or
+ * below `committed`. Blocks of a version that an older pack holds are named there, but for packs
+ * that are emptied (packs.h). Blocks; runs in background jobs and while opening. */
 #ifndef TIDEMARK_ENGINE_CHECKPOINT_FILE_H
 #define TIDEMARK_ENGINE_CHECKPOINT_FILE_H
 
 #include "core/state/state.h"
 #include "env/env.h"
 #include "format/checkpoint.h"
-
-#define MANIFESTS_KEPT 2u
 
 /* What a written checkpoint was made of: blocks that did not change are named again instead of
  * being written again. Owned memory; zero is "none". */
@@ -30,11 +30,22 @@ struct checkpoint_write {
     struct state_version *version;
     const struct checkpoint_contents *previous; /* newest kept, or zero */
     uint64_t pack;                              /* id of the pack to write */
+    /* Known to be stored by every unlost follower: the newest manifest at or below it is kept, too,
+     * whatever is newer. */
+    seqno committed;
 };
-/* Pack synced, then the manifest by durable rename, then older manifests than the two newest and
- * packs that none of them names are removed. *out is the new contents. */
-MUST_CHECK enum code checkpoint_write(const struct checkpoint_write *w,
-                                      struct checkpoint_contents *out, struct err *e);
+/* Writing in steps, so that the log's syncs find the disk free in between. *w and what it borrows
+ * stay until the end. Pack synced step by step, then the manifest by durable rename; then what is
+ * no longer kept is removed. */
+struct checkpoint_writing;
+/* NULL with *e: no memory. Hashes what was not hashed yet. */
+struct checkpoint_writing *checkpoint_begin(const struct checkpoint_write *w, struct err *e);
+/* Write and sync blocks of about bytes_max; *out_is_done when the checkpoint is there. After an
+ * error only checkpoint_end. */
+MUST_CHECK enum code checkpoint_step(struct checkpoint_writing *g, uint64_t bytes_max,
+                                     bool *out_is_done, struct err *e);
+/* Free; *out (NULL allowed) are the new contents, if it is done, else zero. NULL allowed. */
+void checkpoint_end(struct checkpoint_writing *g, struct checkpoint_contents *out);
 
 struct checkpoint_load {
     struct env *env;

@@ -1,6 +1,7 @@
 /* checkpoint: marks, their digests, and the files cut at them, on a node that is run in steps. */
 #include "engine/checkpoint.h"
 
+#include "base/random.h"
 #include "base/text.h"
 #include "support/node.h"
 
@@ -263,6 +264,104 @@ static void blocks_that_did_not_change_are_named_again(void **state)
     assert_int_equal(steps_node_count(&f->n, "it-19999"), 1);
 }
 
+/* --- room on disk --- */
+
+static uint64_t bytes_ending(const struct fixture *f, const char *ending)
+{
+    struct file_names names;
+    files_list(f->dir, "state", ending, &names);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < names.count; i++) {
+        size_t size;
+        free(file_read(f->dir, names.names[i], &size));
+        bytes += size;
+    }
+    return bytes;
+}
+
+/* Signals to items [from, from + count), one record of up to 1,000 each. */
+static void signal_range(struct fixture *f, uint32_t from, uint32_t count)
+{
+    static char keys[1000][16];
+    static struct tide_signal signals[1000];
+    for (uint32_t done = 0; done < count;) {
+        uint32_t n = 0;
+        for (; n < 1000 && done < count; n++, done++) {
+            struct text t = text_of(keys[n], sizeof(keys[n]));
+            text_add(&t, "it-%u", from + done);
+            signals[n] = (struct tide_signal){.type = bytes_of("view"), .item = bytes_of(keys[n])};
+        }
+        tide_run_reset(f->run);
+        assert_int_equal(tide_run_signals(f->run, signals, n, NULL), 0);
+        steps_node_execute(&f->n, f->run);
+        assert_int_equal(tide_run_result(f->run, 0)->code, TIDE_OK);
+    }
+}
+
+/* However blocks change, few or many of them at a time: the packs that are kept hold a bounded
+ * multiple of what is live, they stay few, and what they hold is the state. */
+static void packs_do_not_grow_without_bound(void **state)
+{
+    struct fixture *f = *state;
+    enum { ITEMS = 60000, ROUNDS = 90 };
+    signal_range(f, 0, ITEMS);
+    struct random random;
+    random_init(&random, tm_seed("packs", 1));
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        uint32_t count = 1 + (uint32_t)random_below(&random, i % 3 == 0 ? 9000 : 40);
+        signal_range(f, (uint32_t)random_below(&random, ITEMS - count), count);
+        assert_int_equal(checkpoint(f)->code, TIDE_OK);
+        uint64_t live = status(f).checkpoint_bytes;
+        uint64_t held = bytes_ending(f, ".pack");
+        if (held * 100 / live > most) most = held * 100 / live;
+        assert_true(files_ending(f, ".pack") <= 32 + 3);
+        assert_int_equal(files_ending(f, ".manifest"), i == 0 ? 1 : 2);
+    }
+    print_message("packs held at most %llu %% of what was live\n", (unsigned long long)most);
+    assert_true(most <= 300); /* two manifests, each of packs at least half live */
+    static uint64_t counts[ITEMS];
+    const struct signal_type *view = state_type_by_name(f->n.db->state, slice_of_text("view"));
+    uint32_t id = view->id;
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        counts[i] = state_count_all(f->n.db->state, id, i);
+    }
+    steps_node_abandon(&f->n);
+    open_node(f);
+    assert_true(f->n.db->report.records_replayed < 5);
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        assert_int_equal(state_count_all(f->n.db->state, id, i), counts[i]);
+    }
+}
+
+/* Writing is cut into steps, and the disk is left alone in between for as long as a step took. */
+static void a_large_checkpoint_is_written_in_steps(void **state)
+{
+    struct fixture *f = *state;
+    signal_range(f, 0, 120000);
+    steps_hold(f->n.env, LANE_BACKGROUND, true);
+    bool is_done = false;
+    tide_run_reset(f->run);
+    assert_int_equal(tide_run_checkpoint(f->run), 0);
+    steps_node_submit(&f->n, f->run, &is_done);
+    steps_run(f->n.env);
+    uint32_t steps = 0;
+    while (!is_done) {
+        assert_true(steps_jobs_waiting(f->n.env, LANE_BACKGROUND) > 0);
+        uint64_t before = bytes_ending(f, ".pack");
+        steps_hold(f->n.env, LANE_BACKGROUND, false);
+        assert_true(steps_run_one(f->n.env));
+        steps_hold(f->n.env, LANE_BACKGROUND, true);
+        uint64_t grown = bytes_ending(f, ".pack") - before;
+        assert_true(grown <= 2 * MIB);
+        steps++;
+        steps_run(f->n.env); /* what commits meanwhile goes its way */
+    }
+    steps_hold(f->n.env, LANE_BACKGROUND, false);
+    assert_true(steps >= 4);
+    assert_int_equal(tide_run_result(f->run, 0)->code, TIDE_OK);
+}
+
 static void a_checkpoint_is_cut_after_its_interval_when_clients_wrote(void **state)
 {
     struct fixture *f = *state;
@@ -393,6 +492,8 @@ int main(void)
         TEST(a_checkpoint_gives_the_state_that_the_whole_log_gives),
         TEST(two_manifests_are_kept_and_packs_they_do_not_name_are_removed),
         TEST(blocks_that_did_not_change_are_named_again),
+        TEST(packs_do_not_grow_without_bound),
+        TEST(a_large_checkpoint_is_written_in_steps),
         TEST(a_checkpoint_is_cut_after_its_interval_when_clients_wrote),
         TEST(log_from_before_the_start_counts_towards_the_next_checkpoint),
         TEST(checkpoints_that_fail_are_told_and_harm_nothing),

@@ -240,6 +240,53 @@ static void ten_thousand_signals_reach_the_follower_and_the_digests_are_equal(vo
     assert_int_equal(follower_seen().lag_bytes, 0);
 }
 
+/* The root part of the manifest at this record, up to the place part; the caller frees it. */
+static uint8_t *read_root_part(const struct node *n, uint64_t at, size_t *out_size)
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/state/%020llu.00000001.manifest", n->dir,
+                   (unsigned long long)at);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) fail_msg("no %s", path);
+    enum { SIZE_MAX_READ = 1 << 20 };
+    uint8_t *bytes = malloc(SIZE_MAX_READ);
+    size_t size = fread(bytes, 1, SIZE_MAX_READ, file);
+    (void)fclose(file);
+    const uint8_t *places = memmem(bytes, size, "TIDEPLC2", 8);
+    assert_non_null(places);
+    *out_size = (size_t)(places - bytes);
+    return bytes;
+}
+
+/* A checkpoint has one root part at one mark, whoever cuts it: also when the follower had written
+ * other checkpoints before, so that its packs lie otherwise. */
+static void the_root_parts_of_two_nodes_at_one_mark_are_equal(void **state)
+{
+    (void)state;
+    leader_open();
+    follower_open();
+    struct tide_position marks[2] = {{0}};
+    for (int round = 0; round < 2; round++) {
+        write_in_runs(3000, 500);
+        if (round == 0) {
+            assert_int_equal(tide_checkpoint(leader.db, &marks[0], NULL), TIDE_OK);
+        } else {
+            assert_int_equal(tide_checkpoint(leader.db, &marks[1], NULL), TIDE_OK);
+            WAIT_UNTIL(is_caught_up());
+            struct tide_position at = {0};
+            assert_int_equal(tide_checkpoint(follower.db, &at, NULL), TIDE_OK);
+            assert_int_equal(at.seqno, marks[1].seqno);
+        }
+    }
+    size_t sizes[2];
+    uint8_t *a = read_root_part(&leader, marks[1].seqno, &sizes[0]);
+    uint8_t *b = read_root_part(&follower, marks[1].seqno, &sizes[1]);
+    assert_int_equal(sizes[0], sizes[1]);
+    assert_memory_equal(a, b, sizes[0]);
+    free(a);
+    free(b);
+}
+
 /* The follower comes when most of the log is no longer in memory. */
 static void a_late_follower_catches_up_from_the_segments(void **state)
 {
@@ -715,6 +762,7 @@ int main(int argc, char **argv)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(ten_thousand_signals_reach_the_follower_and_the_digests_are_equal),
+        TEST(the_root_parts_of_two_nodes_at_one_mark_are_equal),
         TEST(a_late_follower_catches_up_from_the_segments),
         TEST(batches_larger_than_the_credit_are_shipped_one_by_one),
         TEST(a_follower_that_restarts_continues_where_it_was),
