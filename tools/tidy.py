@@ -54,8 +54,12 @@ UNTESTED = {
     "src/cli/nodes.c": "tests/e2e/test_demo.py",
     "src/cli/bench.c": "tests/e2e/test_cli.py runs each of its verbs, short",
     "src/cli/bench_append.c": "as bench.c",
+    "src/cli/bench_catchup.c": "as bench.c",
     "src/cli/bench_recover.c": "as bench.c",
     "src/cli/bench_replicate.c": "as bench.c",
+    "src/cli/bench_retrieve.c": "as bench.c",
+    "src/cli/bench_score.c": "as bench.c",
+    "src/cli/top.c": "tests/e2e/test_top.py, on a terminal and without one",
 }
 
 C_FOLDERS = ("src", "include", "tests", "fuzz", "bench", "examples")

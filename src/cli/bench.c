@@ -110,6 +110,61 @@ struct tide_signal bench_signal(uint64_t n, char name[32])
     return (struct tide_signal){.type = {"view", 4}, .item = {name, (size_t)size}};
 }
 
+struct tide_signal bench_item(uint64_t n, uint32_t type, char name[32])
+{
+    static const struct tide_bytes types[BENCH_TYPES] = {{"view", 4}, {"share", 5}, {"skip", 4}};
+    ASSERT(type < BENCH_TYPES);
+    int size = snprintf(name, 32, "bench-item-%07llu", (unsigned long long)n);
+    uint64_t mixed = (n + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    return (struct tide_signal){.type = types[type],
+                                .item = {name, (size_t)size},
+                                .weight = 1 + (double)(mixed >> 54),
+                                .weight_is_set = true};
+}
+
+enum code bench_place_open(struct bench_place *place, const char *parent, struct err *e)
+{
+    char data[HOST_PATH_SIZE + 8];
+    *place = (struct bench_place){.db = NULL};
+    TRY(host_make_temp_dir(parent, "tidemark-bench", place->dir, e));
+    struct text t = text_of(data, sizeof(data));
+    text_add(&t, "%s/data", place->dir);
+    return bench_open(data, &place->db, NULL, e);
+}
+
+enum code bench_place_close(struct bench_place *place, struct err *e)
+{
+    bench_close(place->db);
+    place->db = NULL;
+    return place->dir[0] != '\0' ? host_remove_tree(place->dir, e) : OK;
+}
+
+double bench_scan_memory(uint64_t count)
+{
+    double *numbers = cli_take(count * sizeof(*numbers));
+    uint64_t best_ns = UINT64_MAX;
+    double total = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        numbers[i] = (double)i;
+    }
+    for (int round = 0; round < 9; round++) {
+        double sums[4] = {0}; /* independent, as a processor likes it */
+        uint64_t started = host_mono_ns();
+        for (uint64_t i = 0; i + 4 <= count; i += 4) {
+            sums[0] += numbers[i];
+            sums[1] += numbers[i + 1];
+            sums[2] += numbers[i + 2];
+            sums[3] += numbers[i + 3];
+        }
+        uint64_t took = host_mono_ns() - started;
+        if (took < best_ns) best_ns = took;
+        total += sums[0] + sums[1] + sums[2] + sums[3];
+    }
+    cli_put(numbers, count * sizeof(*numbers));
+    ASSERT(total >= 0); /* and keeps the loop */
+    return (double)best_ns;
+}
+
 /* --- filling --- */
 
 /* A run that goes round: handed over, waited for, filled again. The main thread owns it whenever
@@ -141,12 +196,15 @@ static enum code take_back(struct fill_run *r, struct err *e)
     return OK;
 }
 
-static enum code hand_over(tide_db *db, struct fill_run *r, uint64_t first, uint64_t count,
-                           struct err *e)
+static enum code hand_over(tide_db *db, struct fill_run *r, const struct bench_load *load,
+                           uint64_t first, uint64_t count, struct err *e)
 {
     tide_run_reset(r->run);
     for (uint64_t i = 0; i < count; i++) {
-        struct tide_signal signal = bench_signal(first + i, r->names[i]);
+        uint64_t n = first + i;
+        struct tide_signal signal = load->items == 0
+                                        ? bench_signal(n, r->names[i])
+                                        : bench_item(n % load->items, load->type, r->names[i]);
         if (tide_run_signal(r->run, &signal, NULL) < 0) return ERR(e, E_NOMEMORY, "no memory");
     }
     env_event_init(&r->done);
@@ -174,7 +232,7 @@ enum code bench_fill(tide_db *db, const struct bench_load *load, struct err *e)
         uint64_t count = end - next < load->run_size ? end - next : load->run_size;
         if (host_is_interrupted()) code = ERR(e, E_CLOSED, "interrupted");
         if (code == OK) code = take_back(&runs[turn], e);
-        if (code == OK) code = hand_over(db, &runs[turn], next, count, e);
+        if (code == OK) code = hand_over(db, &runs[turn], load, next, count, e);
         next += count;
     }
     for (uint32_t i = 0; i < load->runs; i++) {
@@ -231,6 +289,23 @@ struct cli_verb bench_verb(void)
         [BENCH_REPLICATE_RECORDS] = {"records", "N",
                                      "records a fresh follower catches up on; 1000000"},
     };
+    static const struct cli_option catchup_options[] = {
+        [BENCH_CATCHUP_DIR] = {"dir", "DIR", "work in a new directory below this one; TMPDIR"},
+        [BENCH_CATCHUP_RECORDS] = {"records", "N", "records it is behind; 1000000"},
+        [BENCH_CATCHUP_JSON] = {"json", NULL, "all figures as one JSON object"},
+    };
+    static const struct cli_option score_options[] = {
+        [BENCH_SCORE_DIR] = {"dir", "DIR", "work in a new directory below this one; TMPDIR"},
+        [BENCH_SCORE_ITEMS] = {"items", "N", "items with one signal each; 1000000"},
+        [BENCH_SCORE_JSON] = {"json", NULL, "all figures as one JSON object"},
+    };
+    static const struct cli_option retrieve_options[] = {
+        [BENCH_RETRIEVE_DIR] = {"dir", "DIR", "work in a new directory below this one; TMPDIR"},
+        [BENCH_RETRIEVE_ITEMS] = {"items", "N", "items; 1000000"},
+        [BENCH_RETRIEVE_PHASE_MS] = {"phase-ms", "N",
+                                     "length of each of twelve phases of commits; 1000"},
+        [BENCH_RETRIEVE_JSON] = {"json", NULL, "all figures as one JSON object"},
+    };
     static const char about[] =
         "Works in a temporary directory and leaves nothing behind. Exit code 4: the disk is busy "
         "with\nsomething else (a plain write and fdatasync takes over 250 us), nothing is claimed.";
@@ -256,9 +331,27 @@ struct cli_verb bench_verb(void)
          .options = recover_options,
          .option_count = COUNT_OF(recover_options),
          .run = bench_recover},
-        {.name = "catchup", .positional = "", .summary = "part of replicate in this version"},
-        {.name = "score", .positional = "", .summary = "reads of one score"},
-        {.name = "retrieve", .positional = "", .summary = "ranked reads"},
+        {.name = "catchup",
+         .positional = "",
+         .summary = "how fast a follower that was away catches up, against the disk alone",
+         .help = about,
+         .options = catchup_options,
+         .option_count = COUNT_OF(catchup_options),
+         .run = bench_catchup},
+        {.name = "score",
+         .positional = "",
+         .summary = "what one score costs, against reads of memory",
+         .help = "Works in a temporary directory and leaves nothing behind.",
+         .options = score_options,
+         .option_count = COUNT_OF(score_options),
+         .run = bench_score},
+        {.name = "retrieve",
+         .positional = "",
+         .summary = "pages of the best of a million items; commits beside scans",
+         .help = about,
+         .options = retrieve_options,
+         .option_count = COUNT_OF(retrieve_options),
+         .run = bench_retrieve},
         {.name = "search", .positional = "", .summary = "searches"},
     };
     return (struct cli_verb){

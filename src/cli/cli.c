@@ -167,8 +167,8 @@ int cli_parse(const struct cli_verb *verb, size_t word_count, char *const *words
             cli_error(out->verb, "unknown option %s; options are long, with two dashes", word);
             return CLI_USAGE;
         } else if (out->positional_count == verb->positional_max) {
-            cli_error(out->verb, "\"%s\" is one word too many; the form is: %s [options] %s", word,
-                      out->verb, verb->positional);
+            cli_error(out->verb, "\"%s\" is one word too many; the form is: %s [options]%s%s", word,
+                      out->verb, verb->positional[0] != '\0' ? " " : "", verb->positional);
             return CLI_USAGE;
         } else {
             out->positional[out->positional_count++] = word;

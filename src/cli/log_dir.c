@@ -220,6 +220,9 @@ enum code log_dir_open(const char *path, struct log_dir *out, struct err *e)
     text_add(&under, "%s/log", path);
     if (!host_is_directory(below)) {
         if (out->has_identity) return OK; /* a node that never had a record */
+        struct host_dir *dir = NULL;
+        TRY(host_dir_open(path, &dir, e)); /* it may only be closed to this user */
+        host_dir_close(dir);
         return ERR(e, E_NOTFOUND,
                    "%s holds no Tidemark data; name the directory that serve --dir "
                    "was given",

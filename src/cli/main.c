@@ -30,7 +30,7 @@ int main(int argc, char **argv)
         demo_verb(),
         import_verb(),
         status_verb(),
-        {.name = "top", .summary = "live view of role, positions, followers, lag"},
+        top_verb(),
         log_verb(),
         {.name = "slot", .summary = "list, drop or rename the places kept for followers"},
         {.name = "member", .summary = "list, add or remove members"},

@@ -17,6 +17,9 @@ static enum code read_file(const char *path, struct err *e)
 {
     int fd = -1;
     size_t size = 0;
+    if (host_is_directory(path)) {
+        return ERR(e, E_INVALID, "%s is a directory; name a file of \"key = value\" lines", path);
+    }
     TRY(host_open(path, &fd, e));
     enum code code = host_pread(fd, 0, settings.file, sizeof(settings.file), &size, e);
     host_close(fd);

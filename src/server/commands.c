@@ -394,11 +394,16 @@ static void fail_unknown(struct call *call)
         for (size_t i = commands_row(first); i < COUNT_OF(table); i++) {
             if (has_name(&table[i], first->name)) names[count++] = table[i].sub;
         }
-        struct slice sub = call->count > 1 ? call->words[1] : slice_of_text("");
+        if (call->count == 1) {
+            call_fail(call, TIDE_INVALID, "%s needs a second word; HELP %s lists them", first->name,
+                      first->name);
+            return;
+        }
+        struct slice sub = call->words[1];
         const char *nearest = nearest_word(sub, names, count);
-        call_fail(call, TIDE_INVALID, "unknown subcommand '%s' of %s; %s %s", call_show(shown, sub),
-                  first->name, nearest != NULL ? "did you mean" : "HELP knows",
-                  nearest != NULL ? nearest : first->name);
+        call_fail(call, TIDE_INVALID, "unknown subcommand '%s' of %s; %s %s%s",
+                  call_show(shown, sub), first->name, nearest != NULL ? "did you mean" : "HELP",
+                  nearest != NULL ? nearest : first->name, nearest != NULL ? "?" : " lists them");
         return;
     }
     if (is_of_later_version(call->words[0])) {

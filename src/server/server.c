@@ -90,6 +90,15 @@ static int exit_code_of(enum tide_code code)
     }
 }
 
+static int give_up_opening(const struct server *s)
+{
+    char sentence[sizeof(s->open_error.message) + 64];
+    bool is_full = s->open_code == TIDE_DISKFULL;
+    (void)snprintf(sentence, sizeof(sentence), "%s%s", s->open_error.message,
+                   is_full ? "; free space on that disk and start again, nothing is lost" : "");
+    return give_up(exit_code_of(s->open_code), sentence);
+}
+
 static const char *role_name(enum tide_role role)
 {
     switch (role) {
@@ -158,7 +167,7 @@ static void open_database(void *arg)
 static void take_database(struct server *s)
 {
     if (s->open_code != TIDE_OK) {
-        s->exit_code = give_up(exit_code_of(s->open_code), s->open_error.message);
+        s->exit_code = give_up_opening(s);
         sockets_stop(s->sockets, 0);
         return;
     }
@@ -263,6 +272,12 @@ static int check_options(const struct server *s)
 {
     char sentence[ADDRESS_SIZE_MAX + 256];
     const char *advertise = s->options->advertise;
+    if (!sockets_is_address(s->bind)) {
+        (void)snprintf(sentence, sizeof(sentence),
+                       "--bind %s is no address; give it as a number like 127.0.0.1 or ::1",
+                       s->bind);
+        return give_up(SERVER_FAILED, sentence);
+    }
     if (!s->options->is_insecure && !sockets_is_loopback(s->bind)) {
         (void)snprintf(sentence, sizeof(sentence),
                        "--bind %s would let other machines in, and this version has neither "

@@ -110,6 +110,13 @@ static uint16_t port_of(const struct sockaddr_storage *address)
     return ntohs(v6.sin6_port);
 }
 
+bool sockets_is_address(const char *address)
+{
+    struct sockaddr_storage parsed;
+    socklen_t size = 0;
+    return parse_address(address, 0, &parsed, &size);
+}
+
 bool sockets_is_loopback(const char *address)
 {
     struct sockaddr_storage parsed;

@@ -33,6 +33,8 @@ struct sockets_events {
 MUST_CHECK enum code sockets_listen(const char *address, uint16_t port, const char *flag,
                                     int *out_fd, uint16_t *out_port, struct err *e);
 void sockets_close_fd(int fd);
+/* Is it a number like 127.0.0.1 or ::1, or localhost? Names of machines are not looked up. */
+bool sockets_is_address(const char *address);
 /* "127.0.0.1", "::1" or "localhost": does it lead to this machine only? */
 bool sockets_is_loopback(const char *address);
 /* "host:port", with brackets where the host has colons. */

@@ -7,8 +7,8 @@ import subprocess
 
 import tm
 
-VERBS = ["serve", "demo", "import", "status", "log", "bench"]
-ABSENT = ["top", "slot", "member", "plan", "promote", "handover", "follow", "backup", "restore", "cli"]
+VERBS = ["serve", "demo", "import", "status", "top", "log", "bench"]
+ABSENT = ["slot", "member", "plan", "promote", "handover", "follow", "backup", "restore", "cli"]
 
 
 @tm.test
@@ -54,8 +54,7 @@ def absent_verbs_are_listed_and_refused_by_name(world):
     for verb in ABSENT:
         tm.contains(listed, " " + verb)
         tm.contains(world.run(verb, "--anything", code=1).stderr, "not in this version")
-    for verb in ("catchup", "score", "retrieve", "search"):
-        tm.contains(world.run("bench", verb, code=1).stderr, "not in this version")
+    tm.contains(world.run("bench", "search", code=1).stderr, "not in this version")
 
 
 @tm.test
@@ -104,6 +103,27 @@ def printed_settings_can_be_read_back(world):
 
 
 @tm.test
+def a_mistake_of_the_command_line_says_what_to_do(world):
+    for words, code, parts in (
+            (["serve", "extra"], 2, ["one word too many; the form is: tidemark serve [options]\n"]),
+            (["serve", "--config", "/"], 2, ["/ is a directory; name a file"]),
+            (["serve", "--bind", "nohost"], 1, ["--bind nohost is no address"])):
+        tm.contains(world.run(*words, code=code).stderr, *parts)
+
+
+@tm.test
+def bash_completes_verbs_and_options(world):
+    script = """source %s
+    try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _tidemark; echo "${COMPREPLY[*]}"; }
+    tidemark() { "$PROGRAM" "$@"; }
+    try tidemark s; try tidemark bench r; try tidemark serve --dir x --po
+    """ % os.path.join(tm.HERE, "..", "..", "packaging", "completion", "tidemark")
+    shown = subprocess.run(["bash", "-c", script], env={**os.environ, "PROGRAM": tm.PROGRAM}, text=True,
+                           capture_output=True, timeout=tm.PATIENCE_S)
+    tm.equal(shown.stdout.split("\n")[:3], ["serve status", "replicate recover retrieve", "--port"], shown.stderr)
+
+
+@tm.test
 def status_shows_leader_and_follower(world):
     leader = world.start("leader")
     follower = world.start("f1", follow=leader)
@@ -130,12 +150,20 @@ def benchmarks_print_their_figures_and_clean_up(world):
     for words, figures in ((["append", "--records", "20000"], ["raw floor", "one writer", "outstanding", "flatness"]),
                            (["recover", "--records", "20000"], ["replay", "checkpoint", "digest"]),
                            (["replicate", "--rate", "2000", "--seconds", "1", "--records", "20000"],
-                            ["visible", "level", "catch-up", "equal"])):
+                            ["visible", "level", "catch-up", "equal"]),
+                           (["catchup", "--records", "20000", "--json"],
+                            ["floor_bulk", "catchup_per_second", "log_floor_ratio"]),
+                           (["score", "--items", "2000", "--json"], ["score_ns", "score_floor_ratio", "single_p99_ns"]),
+                           (["retrieve", "--items", "2000", "--phase-ms", "50", "--json"],
+                            ["decayed_p99_us", "hot_p50_us", "trending_scan_ratio", "commit_p99_scanned_ratio"])):
         done = world.run("bench", *words, "--dir", scratch)
         if done.returncode == 4:
             raise tm.Skip("the disk is not quiet")
         tm.equal(done.returncode, 0, done.stderr)
         tm.contains(done.stdout, *figures)
+        if "--json" in words:
+            tm.equal(json.loads(done.stdout)["bench"], words[0])
+            continue
         where = re.search(r"(?m)^in ([^ ;:]+)", done.stdout).group(1)
         tm.check(not os.path.exists(where), "%s is left", where)
 

@@ -138,10 +138,11 @@ static void bad_words_are_named(void **state)
         {"FOO\r\n", "-ERR unknown command 'FOO'; HELP lists all\r\n", ""},
         {"SIGNALL a b\r\n", "-ERR unknown command 'SIGNALL'; did you mean SIGNAL?\r\n", ""},
         {"\"\\x00\\xff\"\r\n", "-ERR unknown command '\\x00\\xff'; HELP lists all\r\n", ""},
-        {"CLIENT FOO\r\n", "-ERR unknown subcommand 'FOO' of CLIENT; HELP knows CLIENT\r\n", ""},
+        {"CLIENT FOO\r\n", "-ERR unknown subcommand 'FOO' of CLIENT; HELP CLIENT lists them\r\n",
+         ""},
         {"CLIENT GETNAM\r\n",
-         "-ERR unknown subcommand 'GETNAM' of CLIENT; did you mean GETNAME\r\n", ""},
-        {"CLIENT\r\n", "-ERR unknown subcommand '' of CLIENT; HELP knows CLIENT\r\n", ""},
+         "-ERR unknown subcommand 'GETNAM' of CLIENT; did you mean GETNAME?\r\n", ""},
+        {"CLIENT\r\n", "-ERR CLIENT needs a second word; HELP CLIENT lists them\r\n", ""},
     };
     CHECK(rows);
 }
