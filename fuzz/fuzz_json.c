@@ -33,7 +33,8 @@ static void check_reply(struct slice bytes, struct out *o)
     json_error_t e;
     json_t *value =
         json_loadb((const char *)o->data, o->size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
-    ASSERT(value != NULL);
+    /* jansson takes no zero byte in a name, which JSON allows. */
+    ASSERT(value != NULL || json_error_code(&e) == json_error_null_byte_in_key);
     json_decref(value);
 }
 

@@ -290,7 +290,10 @@ static bool write_integer(struct walk *w, struct slice text)
 {
     int64_t v = 0;
     if (!parse_i64(text, &v)) return false;
-    write_number(w, text, v >= -EXACT_MAX && v <= EXACT_MAX);
+    char digits[24]; /* as JSON has them: without zeros in front */
+    struct text t = text_of(digits, sizeof(digits));
+    text_add(&t, "%lld", (long long)v);
+    write_number(w, slice_of(digits, t.size), v >= -EXACT_MAX && v <= EXACT_MAX);
     return true;
 }
 

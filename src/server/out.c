@@ -43,8 +43,9 @@ bool out_grow(struct out *o, size_t size)
 
 void out_bytes(struct out *o, const void *data, size_t size)
 {
+    if (size == 0) return; /* data may be NULL, and so may the room */
     uint8_t *room = out_room(o, size);
-    if (room == NULL || size == 0) return;
+    if (room == NULL) return;
     memcpy(room, data, size);
     o->size += size;
 }
