@@ -483,13 +483,19 @@ void settings_write_docs(FILE *to)
     fprintf(to, ".\n");
 }
 
+static void fill_one(const struct settings *s, size_t id, struct server_setting *rows,
+                     struct server_options *out)
+{
+    store(s, id, out);
+    rows[id] = (struct server_setting){
+        .name = keys[id], .value = s->values[id], .source = source_names[s->sources[id]]};
+}
+
 void settings_fill(const struct settings *s, struct server_setting *rows,
                    struct server_options *out)
 {
     for (size_t i = 0; i < SETTING_ID_COUNT; i++) {
-        store(s, i, out);
-        rows[i] = (struct server_setting){
-            .name = keys[i], .value = s->values[i], .source = source_names[s->sources[i]]};
+        fill_one(s, i, rows, out);
     }
     out->settings = rows;
     out->setting_count = SETTING_ID_COUNT;
@@ -536,8 +542,8 @@ enum code settings_change(struct settings *s, const struct server_change *change
         s->values[id] = s->live[id];
         s->numbers[id] = candidate.numbers[id];
         s->sources[id] = SOURCE_CONFIG_SET;
+        fill_one(s, id, rows, out); /* the others may be read by other threads meanwhile */
     }
-    settings_fill(s, rows, out);
     return OK;
 }
 
