@@ -185,7 +185,8 @@ static void chunk_was_written(void *arg, struct log_chunk *chunk, enum code code
     struct db *db = arg;
     if (code != OK) {
         struct err why = {.code = OK};
-        (void)ERR(&why, code, "a log write failed (%s); restart recovers", e->text);
+        (void)ERR(&why, code, "a log write failed (%s); %srestart recovers", e->text,
+                  code == E_DISKFULL ? "free space on that disk, then a " : "");
         db_set_condition(db, DB_POISONED, &why);
         checkpointer_fail(db->checkpointer, &why); /* also when it was halted before */
         db_on_durable(db);
