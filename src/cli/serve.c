@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-enum { OPTION_CONFIG = SETTING_ID_COUNT, OPTION_PRINT_CONFIG, OPTION_COUNT };
+enum { OPTION_CONFIG = SETTING_ID_COUNT, OPTION_PRINT_CONFIG, OPTION_JSON, OPTION_COUNT };
 static_assert((int)OPTION_COUNT <= CLI_OPTIONS_MAX, "the options of serve fit the parser");
 
 static struct settings settings; /* too large for the stack */
@@ -70,9 +70,14 @@ static int run(const struct cli_args *args)
         cli_error(args->verb, "%s", e.text);
         return CLI_USAGE;
     }
+    bool wants_json = args->values[OPTION_JSON] != NULL;
     if (args->values[OPTION_PRINT_CONFIG] != NULL) {
-        settings_print(&settings, stdout);
+        (wants_json ? settings_print_json : settings_print)(&settings, stdout);
         return CLI_DONE;
+    }
+    if (wants_json) {
+        cli_error(args->verb, "--json goes with --print-config");
+        return CLI_USAGE;
     }
     server_options_init(&server_options);
     settings_fill(&settings, rows, &server_options);
@@ -88,6 +93,7 @@ struct cli_verb serve_verb(void)
         (struct cli_option){"config", "FILE", "read settings from a file of \"key = value\" lines"};
     options[OPTION_PRINT_CONFIG] =
         (struct cli_option){"print-config", NULL, "print all settings with their source, and end"};
+    options[OPTION_JSON] = (struct cli_option){"json", NULL, "print them as a JSON array"};
     return (struct cli_verb){
         .name = "serve",
         .positional = "",

@@ -455,6 +455,18 @@ void settings_print(const struct settings *s, FILE *to)
     }
 }
 
+void settings_print_json(const struct settings *s, FILE *to)
+{
+    for (size_t i = 0; i < SETTING_ID_COUNT; i++) {
+        if (rows_of_table[i].kind == SETTING_ABSENT) continue;
+        fprintf(to, "%s{\"key\":\"%s\",\"value\":\"", i == 0 ? "[" : ",", keys[i]);
+        cli_json_text(to, slice_of_text(s->values[i]));
+        fprintf(to, "\",\"source\":\"%s\",\"is_live\":%s}", source_names[s->sources[i]],
+                rows_of_table[i].is_live ? "true" : "false");
+    }
+    fprintf(to, "]\n");
+}
+
 void settings_write_docs(FILE *to)
 {
     fprintf(to, "| key | value | default | at run time | what it is |\n|---|---|---|---|---|\n");

@@ -168,6 +168,8 @@ MUST_CHECK enum code settings_take_environment(struct settings *s, const char *e
 MUST_CHECK enum code settings_check(const struct settings *s, struct err *e);
 /* Everything as lines of a configuration file, each with its source. */
 void settings_print(const struct settings *s, FILE *to);
+/* The same as one JSON array of objects with key, value, source and is_live. */
+void settings_print_json(const struct settings *s, FILE *to);
 /* The table of docs/OPERATING.md. */
 void settings_write_docs(FILE *to);
 

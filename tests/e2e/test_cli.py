@@ -87,6 +87,15 @@ def later_sources_win_and_are_named(world):
 
 
 @tm.test
+def settings_are_printed_as_json_too(world):
+    listed = json.loads(config(world, "port = 1\n", "--json").stdout)
+    rows = {row["key"]: row for row in listed}
+    tm.equal(rows["port"], {"key": "port", "value": "1", "source": "file", "is_live": False})
+    tm.equal(rows["mark_interval"]["is_live"], True)
+    tm.contains(world.run("serve", "--json", code=2).stderr, "--json goes with --print-config")
+
+
+@tm.test
 def mistakes_in_settings_are_refused_with_line_and_reason(world):
     for text, words in (("prot = 1", ["t.conf:1", "did you mean port?"]), ("\nport = x", ["t.conf:2", "65535"]),
                         ("port = 1\nport = 1", ["t.conf:2", "twice"]), ("segment_size = 1GB", ["16MiB"]), ("\ncredit = 1KiB", ["credit = 1KiB", "t.conf:2"]),
