@@ -188,6 +188,7 @@ static enum code page_prepare(struct page *p, const struct op *op, struct err *e
     }
     TRY(profile_find(s, op->entry.type, &p->profile, e));
     p->is_explain = op->is_explain;
+    p->is_of_now = op->entry.at_ms == 0 && op->record_key.size == 0;
     p->exclude_keys = op->more;
     p->request = (struct retrieve_request){
         .order = p->profile.order,
@@ -218,6 +219,7 @@ void page_resolve(struct page *p)
     /* Numbers of tags and creators hold at one position only. */
     if (p->filter != NULL) p->code = expr_compile(p->where, p->db->state, p->filter, &p->err);
     p->staleness_ms = staleness_ms(p->db);
+    if (p->is_of_now) p->request.now_ms = read_time_or_now(p->db, 0);
 }
 
 enum code page_answer(struct page *p, const struct state *s, struct alloc *alloc, struct err *e)

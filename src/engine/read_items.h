@@ -23,6 +23,7 @@ struct page {
     struct db *db;
     struct tide_run *run;
     bool is_explain;
+    bool is_of_now; /* no moment was asked for: that of the position that answers */
     struct profile profile;
     struct retrieve_request request;
     struct retrieve_after after;

@@ -2,6 +2,7 @@
  * it is which state they see, in which order, and that each is answered once. */
 #include "support/node.h"
 
+#include "engine/read_items.h"
 #include "engine/scans.h"
 
 enum { ITEMS = 9000, PER_WRITE = 1000 }; /* with the built-in types more than the loop's bound */
@@ -159,6 +160,39 @@ static void what_waits_together_shares_one_state(void **state)
     }
 }
 
+/* A read that waited is of the moment of the state that answers it: what came meanwhile is worth
+ * its weight, not what it would have been worth at a moment before it. */
+static void a_read_that_waited_is_of_the_moment_that_answers(void **state)
+{
+    struct fixture *f = *state;
+    steps_hold(f->n.env, LANE_READ, true);
+    bool is_done[2] = {false};
+    tide_run *first = submit_top(f, &is_done[0]);
+    steps_run(f->n.env);
+    static struct tide_bytes excludes[PAGE_AT_ONCE_MAX + 1]; /* too many to be answered at once */
+    for (size_t i = 0; i < COUNT_OF(excludes); i++) {
+        excludes[i] = bytes_of("item-7");
+    }
+    const struct tide_retrieve request = {.profile = bytes_of("decayed:view"),
+                                          .limit = 10,
+                                          .excludes = excludes,
+                                          .exclude_count = COUNT_OF(excludes)};
+    tide_run *run = tide_run_new();
+    assert_int_equal(tide_run_retrieve(run, &request), 0);
+    steps_node_submit(&f->n, run, &is_done[1]);
+    steps_run(f->n.env);
+    assert_int_equal(status_of(f).waiting, 1);
+    steps_advance(f->n.env, UINT64_C(3600) * NS_PER_S);
+    assert_int_equal(steps_node_signal(&f->n, "fresh"), TIDE_OK);
+    steps_hold(f->n.env, LANE_READ, false);
+    steps_run(f->n.env);
+    assert_true(is_done[0] && is_done[1]);
+    assert_true(is_first(items_of(run, 0), "fresh"));
+    assert_same_double(items_of(run, 0)->items[0].score, 1.0);
+    tide_run_free(first);
+    tide_run_free(run);
+}
+
 /* A key that is excluded stays out also when its item came while the read waited. */
 static void excluded_keys_are_those_of_the_position_that_answers(void **state)
 {
@@ -286,6 +320,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_run_sees_its_own_writes, begin, end),
         cmocka_unit_test_setup_teardown(what_waits_together_shares_one_state, begin, end),
         cmocka_unit_test_setup_teardown(excluded_keys_are_those_of_the_position_that_answers, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(a_read_that_waited_is_of_the_moment_that_answers, begin,
                                         end),
         cmocka_unit_test_setup_teardown(beyond_the_bound_the_answer_is_busy, begin, end),
         cmocka_unit_test_setup_teardown(without_memory_to_freeze_the_loop_answers, begin, end),
