@@ -75,7 +75,7 @@ static const struct command table[] = {
      "name [HALFLIFE d[,d]] [WINDOWS 1h,24h,7d,30d,all] [MODE count|once|latest] "
      "[POLARITY + | -]",
      "Declare a signal type."},
-    {"SCHEMA.FIELD", NULL, 3, WRITE | COMMAND_NOT_IN_MULTI, handle_schema_field, "Schema",
+    {"SCHEMA.FIELD", NULL, -3, WRITE | COMMAND_NOT_IN_MULTI, handle_schema_field, "Schema",
      "name tag|num|time|text", "Declare a field of items, so that WHERE can ask for it."},
     {"SCHEMA.SHOW", NULL, 1, READ, handle_schema_show, "Schema", "",
      "The signal types, one line each, then the fields."},

@@ -117,9 +117,12 @@ void handle_schema_field(struct call *call)
                   call_show(shown, call->words[2]));
         return;
     }
+    struct options o;
+    uint32_t allowed = OPTION_BIT(OPTION_LEVEL) | OPTION_BIT(OPTION_WITHLEVEL);
+    if (!options_parse(call, 3, allowed, &o)) return;
     int32_t op = tide_run_schema_field(call->turn->run, bytes_of(call->words[1]),
                                        (enum tide_field_kind)(kind + TIDE_FIELD_TAG));
-    call_answer(call, op, render_token);
+    answer_write(call, op, &o);
 }
 
 void handle_schema_show(struct call *call)

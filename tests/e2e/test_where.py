@@ -71,7 +71,9 @@ def an_answer_never_mixes_two_moments(world):
     try:
         tm.until("tags are swapped", lambda: swaps[0] > 2 or trouble)
         with node.connect() as c:
-            for _ in range(150):
+            reads = 0
+            while (reads < 400 or swaps[0] < 100) and not trouble:
+                reads += 1
                 found = keys(c, "top", "WHERE", 'spot = "x"')
                 equal(len(found), 1, "items with the tag: %s" % found)
                 found = keys(c, "top", "WHERE", 'spot != "x" and spot != "y"')

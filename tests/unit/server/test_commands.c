@@ -298,7 +298,10 @@ static void signals_and_reads_answer(void **state)
         {"LOG.SEAL\r\n", "$12\r\n1-4-9f3a21bc\r\n", "run\nseal\n"},
         {"DBSIZE\r\n", ":2\r\n", "run\nitems\n"},
         {"LASTSAVE\r\n", ":0\r\n", "run\nstatus\n"},
+        {"SCHEMA.FIELD topic tag KEY k\r\n", "-ERR SCHEMA.FIELD has no option 'KEY'\r\n", ""},
         {"SCHEMA.FIELD year NUM\r\n", "$12\r\n1-5-9f3a21bc\r\n", "run\nfield year 2\n"},
+        {"SCHEMA.FIELD topic tag LEVEL local WITHLEVEL\r\n",
+         "*2\r\n$12\r\n1-6-9f3a21bc\r\n$5\r\nlocal\r\n", "run\nfield topic 1\n"},
     };
     CHECK(rows);
 }
