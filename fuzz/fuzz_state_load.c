@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "core/query/retrieve.h"
+#include "core/state/set_signal.h"
 
 enum { BLOCKS_MAX = 64, BLOCK_SIZE_MAX = 64 * 1024 };
 
@@ -95,6 +96,22 @@ static void ask(const struct state *s, struct alloc *alloc)
     }
 }
 
+/* Every edge can be taken back, whatever else the blocks said. */
+static void take_back(struct state *s)
+{
+    for (uint32_t id = 1; id <= state_type_count(s); id++) {
+        while (edges_count(&s->edges, id) > 0) {
+            struct edge edge = edges_at(&s->edges, id, 0);
+            must(set_signal_undo(s, state_type_by_id(s, id), state_item_key(s, edge.item),
+                                 keys_key(&s->users, edge.user)));
+        }
+        for (uint32_t item = 0; item < state_item_count(s); item++) {
+            bool is_once = state_type_by_id(s, id)->mode != SIGNAL_MODE_COUNT;
+            must(!is_once || state_count_all(s, id, item) == 0);
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes_reader r = bytes_reader_of(slice_of(data, size));
@@ -122,6 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         state_version_free(v);
         ask(s, &alloc);
+        take_back(s);
     }
     state_free(s);
     must(atomic_load(&alloc.used_bytes) == 0);

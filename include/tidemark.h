@@ -330,7 +330,7 @@ int32_t tide_run_signal(tide_run *run, const struct tide_signal *signal,
 int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_t n,
                          const struct tide_write_options *options);
 /* Writes added between begin and end become one atomic record; each has its own result, all with
- * the same position. Signals, puts and deletions may stand in between. */
+ * the same position. Signals, their undo, puts and deletions may stand in between. */
 int32_t tide_run_begin(tide_run *run, const struct tide_write_options *options);
 int32_t tide_run_end(tide_run *run);
 /* Set fields. The arrays are copied, their bytes and the arrays of tags are borrowed. */

@@ -35,14 +35,15 @@ static enum code count_group(const struct tide_run *run, uint32_t begin, uint32_
     if (end == run->count) return ERR(e, E_INVALID, "a group was begun and not ended");
     for (uint32_t i = begin + 1; i < end; i++) {
         const struct op *op = &run->ops[i];
-        if (is_entity_write(op)) {
+        if (is_entity_write(op) || op->kind == OP_UNSIGNAL) {
             out->others++;
         } else if (op->kind == OP_SIGNAL || op->kind == OP_SIGNALS) {
             entries += op->kind == OP_SIGNAL ? 1 : op->count;
         } else {
-            return ERR(e, E_UNSUPPORTED,
-                       "only signals, puts and deletions can be written inside MULTI in this "
-                       "version");
+            return ERR(
+                e, E_UNSUPPORTED,
+                "only signals, their undo, puts and deletions can be written inside MULTI in "
+                "this version");
         }
     }
     if (entries > SIGNAL_ENTRIES_MAX) {
@@ -140,7 +141,7 @@ struct group_span {
     uint32_t guilty;
 };
 
-/* A group record under construction. Keys of all entries lie in the scratch; an entity write with a
+/* A group record under construction. Keys of all entries lie in the scratch; another write with a
  * key stands there as an entry that is never encoded, so that all keys are compared and noted. */
 struct members {
     struct bytes_writer writer;
@@ -161,7 +162,7 @@ static enum code flush_signals(struct write *w, struct members *m, struct err *e
     return OK;
 }
 
-/* The key of an entity write; a duplicate is answered at once and left out. */
+/* The key of a write that is no signal; a duplicate is answered at once and left out. */
 static enum code judge_member_key(struct write *w, struct op *op, struct members *m,
                                   struct record_envelope *out, struct err *e)
 {
@@ -199,17 +200,44 @@ static enum code judge_entity_member(struct write *w, struct op *op, struct memb
     return OK;
 }
 
+/* An undo sees the signals before it. One that has nothing to take back is answered at once. */
+static enum code judge_undo_member(struct write *w, struct op *op, struct members *m, struct err *e)
+{
+    struct record record;
+    struct gate_answer answer = {0};
+    struct record_envelope envelope = {0};
+    TRY(refuse_producer(op, e));
+    TRY(flush_signals(w, m, e));
+    TRY(judge_member_key(w, op, m, &envelope, e));
+    if (op->result.is_duplicate) return OK;
+    TRY(edges_judge_undo(w, &op->entry, envelope.flags != 0, &record, &answer, e));
+    if (answer.is_duplicate) {
+        op->result = answer.result;
+        op->is_waiting = answer.waits;
+        return OK;
+    }
+    record.envelope = envelope;
+    TRY(record_encode(&m->writer, &record, group_base_ms(w), e));
+    m->count++;
+    return OK;
+}
+
+static enum code judge_one(struct write *w, struct op *op, struct members *m, struct err *e)
+{
+    op->result = (struct tide_result){0};
+    if (is_entity_write(op)) return judge_entity_member(w, op, m, e);
+    if (op->kind == OP_UNSIGNAL) return judge_undo_member(w, op, m, e);
+    return judge_member(w, op, &m->entries, e);
+}
+
 /* Judge every operation between begin and end. Signals end up in the scratch; when there are other
  * writes, all are written into m->writer. */
 static enum code judge_members(struct write *w, struct tide_run *run, struct group_span *span,
                                struct members *m, struct err *e)
 {
     for (uint32_t i = span->begin + 1; i < span->end; i++) {
-        struct op *op = &run->ops[i];
         span->guilty = i;
-        op->result = (struct tide_result){0};
-        TRY(is_entity_write(op) ? judge_entity_member(w, op, m, e)
-                                : judge_member(w, op, &m->entries, e));
+        TRY(judge_one(w, &run->ops[i], m, e));
     }
     span->guilty = span->begin;
     return OK;

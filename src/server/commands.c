@@ -29,7 +29,7 @@ static const struct command table[] = {
      "n type item w [type item w ...] [KEY bytes] [PRODUCER id n] [LEVEL local] "
      "[WITHLEVEL]",
      "Log n signals as one atomic record; answers with one token."},
-    {"UNSIGNAL", NULL, -3, WRITE | COMMAND_NOT_IN_MULTI, handle_unsignal, "Signals",
+    {"UNSIGNAL", NULL, -3, WRITE, handle_unsignal, "Signals",
      "type item USER u [KEY bytes] [PRODUCER id n] [LEVEL local] [WITHLEVEL]",
      "Take back a user's signal of a once or latest type; no error where none stands."},
     {"SCORE", NULL, -3, READ, handle_score, "Signals", "type item [AT ms]",

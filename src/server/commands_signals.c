@@ -88,6 +88,7 @@ void handle_unsignal(struct call *call)
         call_fail(call, TIDE_INVALID, "UNSIGNAL needs USER u: whose signal is undone");
         return;
     }
+    if (options_refuse_producer(call, &o) || call->is_dry) return;
     int32_t op = tide_run_unsignal(call->turn->run, bytes_of(call->words[1]),
                                    bytes_of(call->words[2]), bytes_of(o.user), options_write(&o));
     answer_write(call, op, &o);

@@ -102,12 +102,12 @@ static struct model_entry draw_entry(struct cluster *c)
 }
 
 /* A like or a save, or its undo; few users and items, so that they meet. */
-static struct model_entry draw_edge(struct cluster *c, bool may_undo)
+static struct model_entry draw_edge(struct cluster *c)
 {
     struct model_entry entry = draw_entry(c);
     entry.type = (uint8_t)draw(c, MODEL_PLAIN, MODEL_TYPES - 1);
     entry.user = (uint8_t)draw(c, 0, chance(c, 50) ? 1 : MODEL_USERS - 1);
-    entry.is_undo = may_undo && chance(c, 45);
+    entry.is_undo = chance(c, 45);
     entry.at_ms = model_types[entry.type].has_times
                       ? MACHINE_WALL_START_MS - CLIENT_EVENT_AGE_MS - (int64_t)draw(c, 1, 3600000)
                       : 0;
@@ -121,7 +121,7 @@ static void add_edge(struct client_run *r)
 {
     struct cluster *c = r->cluster;
     bool is_keyed = chance(c, 60);
-    struct model_entry entry = draw_edge(c, true);
+    struct model_entry entry = draw_edge(c);
     if (!is_keyed) entry.user = (uint8_t)draw(c, MODEL_USERS - 3, MODEL_USERS - 1);
     uint64_t count = is_keyed ? 1 : draw(c, 1, 3);
     for (uint64_t i = 0; i < count; i++) {
@@ -144,7 +144,7 @@ static void add_group(struct client_run *r)
         if (chance(c, 25)) {
             docs_draw(c, write);
         } else {
-            model_entry_add(&c->model, chance(c, 25) ? draw_edge(c, false) : draw_entry(c));
+            model_entry_add(&c->model, chance(c, 25) ? draw_edge(c) : draw_entry(c));
         }
     }
     client_run_group(r, first);

@@ -174,7 +174,9 @@ static int32_t add_member(struct client_run *r, uint32_t write, struct tide_byte
 {
     struct model *m = &r->cluster->model;
     if (m->writes[write].change.kind != CHANGE_NONE) return docs_add(r, write, key);
-    struct tide_signal signal = take_signal(r, &m->entries[m->writes[write].first_entry]);
+    const struct model_entry *entry = &m->entries[m->writes[write].first_entry];
+    if (entry->is_undo) return write_undo(r, entry, &(struct tide_write_options){.key = key});
+    struct tide_signal signal = take_signal(r, entry);
     signal.key = key;
     return tide_run_signal(r->run, &signal, NULL);
 }

@@ -194,20 +194,17 @@ bool columns_add(struct columns *c, const struct signal_type *type, uint32_t ite
 
 /* Taking back. */
 
-/* Count one event less; *out_count is what is left. A count that is 0 although it should not be, as
- * only forged blocks can make it, stays 0. */
+/* Count one event less; *out_count is what is left. */
 static bool count_take(struct columns *c, struct block_list *list, uint32_t item,
                        uint32_t *out_count)
 {
-    struct block **place = &list->items[item / BLOCK_ENTRIES];
-    *out_count = 0;
-    if (block_list_get(list, item / BLOCK_ENTRIES) == NULL) return true;
-    struct block *b = block_writable(c->alloc, place);
+    ASSERT(block_list_get(list, item / BLOCK_ENTRIES) != NULL);
+    struct block *b = block_writable(c->alloc, &list->items[item / BLOCK_ENTRIES]);
     if (b == NULL) return false;
     ASSERT(load_u32(b->payload) == NARROW);
     uint8_t *entry = b->payload + COUNT_HEAD + (size_t)(item % BLOCK_ENTRIES) * NARROW;
     uint32_t count = load_u32(entry);
-    if (count == 0) return true;
+    ASSERT(count > 0);
     store_u32(entry, count - 1);
     *out_count = count - 1;
     return true;
@@ -342,20 +339,6 @@ uint64_t columns_count(const struct columns *c, uint32_t type_id, uint32_t item)
     return counts == NULL ? 0 : count_block_get(counts, item % BLOCK_ENTRIES);
 }
 
-uint64_t columns_count_total(const struct columns *c, uint32_t type_id)
-{
-    ASSERT(type_id < c->capacity);
-    const struct block_list *counts = &c->types[type_id].counts;
-    uint64_t total = 0;
-    for (size_t i = 0; i < counts->capacity; i++) {
-        if (counts->items[i] == NULL) continue;
-        for (uint32_t entry = 0; entry < BLOCK_ENTRIES; entry++) {
-            total += count_block_get(counts->items[i], entry);
-        }
-    }
-    return total;
-}
-
 uint64_t columns_growth_max(const struct schema *schema, uint64_t entries, uint64_t item_blocks)
 {
     uint64_t sums_size = sizeof(struct block) + sizeof(struct sums);
@@ -430,8 +413,8 @@ static const char *counts_fault(struct slice bytes, uint32_t used, bool is_undoa
         if (count != 0 && i >= used) return "it has a count of an item that does not exist";
     }
     if (largest == 0 && !is_undoable) return "it counts nothing";
-    if (width == WIDE && (largest <= UINT32_MAX || is_undoable))
-        return "it is wider than it needs to be";
+    bool is_wide_for_nothing = width == WIDE && (largest <= UINT32_MAX || is_undoable);
+    if (is_wide_for_nothing) return "it is wider than it needs to be";
     return NULL;
 }
 

@@ -69,8 +69,6 @@ struct net_sum {
 struct net_sum columns_net(const struct columns *c, uint32_t type_id, uint32_t halflife,
                            uint32_t item);
 uint64_t columns_count(const struct columns *c, uint32_t type_id, uint32_t item);
-/* Of all items. */
-uint64_t columns_count_total(const struct columns *c, uint32_t type_id);
 
 /* What a query reads of one item block; pointers are NULL where the block does not exist, borrowed
  * until the next change. */

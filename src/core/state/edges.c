@@ -132,6 +132,14 @@ uint32_t edges_count(const struct edges *g, uint32_t type_id)
     return t == NULL ? 0 : t->count;
 }
 
+void edges_tally(const struct edges *g, uint32_t type_id, uint32_t *counts)
+{
+    const struct type_edges *t = type_of(g, type_id);
+    for (uint32_t place = 0; t != NULL && place < t->count; place++) {
+        counts[load_u32(row_at(t, place) + ITEM_OFFSET)]++;
+    }
+}
+
 /* Changes. */
 
 /* Room for one more row: a few at first, then a quarter of a part, then the whole. */

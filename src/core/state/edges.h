@@ -57,6 +57,9 @@ struct edge edges_at(const struct edges *g, uint32_t type_id, uint32_t place);
 /* Edges of one type; 0 of a type without. */
 uint32_t edges_count(const struct edges *g, uint32_t type_id);
 
+/* Count each item's edges of one type: counts[item] += how many. */
+void edges_tally(const struct edges *g, uint32_t type_id, uint32_t *counts);
+
 /* The three changes, of a type that keeps edges. False when memory is refused; then nothing
  * changed. Add: an edge known to be absent. */
 MUST_CHECK bool edges_add(struct edges *g, uint32_t type_id, const struct edge *edge);

@@ -145,19 +145,34 @@ static bool is_complete(const struct state *s)
            s->producers.count == m->producer_count && s->dedup.count == m->dedup_count;
 }
 
-/* Where a user counts once, as many are counted as edges came. */
+/* Does an item count as many events of the type as it has edges? */
+static bool has_its_edges(const struct state *s, uint32_t type_id, const uint32_t *edges)
+{
+    for (uint32_t item = 0; item < s->items.count; item++) {
+        if (columns_count(&s->columns, type_id, item) != edges[item]) return false;
+    }
+    return true;
+}
+
+/* Where a user counts once, what is counted and the edges that came must agree: an undo relies on
+ * it. */
 static enum code check_edges(const struct state *s, struct err *e)
 {
-    for (uint32_t i = 0; i < s->schema.count; i++) {
+    size_t size = ((size_t)s->items.count + 1) * sizeof(uint32_t);
+    uint32_t *edges = alloc_get(s->alloc, size);
+    if (edges == NULL) return ERR(e, E_NOMEMORY, "no memory to compare edges and counts");
+    enum code code = OK;
+    for (uint32_t i = 0; i < s->schema.count && code == OK; i++) {
         const struct signal_type *type = &s->schema.types[i];
         if (type->mode == SIGNAL_MODE_COUNT) continue;
-        unsigned long long total = columns_count_total(&s->columns, type->id);
-        uint32_t edges = edges_count(&s->edges, type->id);
-        if (total == edges) continue;
-        return ERR(e, E_CORRUPT, "signal type %s counts %llu, but %u edges came", type->name, total,
-                   edges);
+        memset(edges, 0, size);
+        edges_tally(&s->edges, type->id, edges);
+        if (has_its_edges(s, type->id, edges)) continue;
+        code = ERR(e, E_CORRUPT, "signal type %s: an item's count is not that of its edges",
+                   type->name);
     }
-    return OK;
+    alloc_put(s->alloc, edges, size);
+    return code;
 }
 
 /* The index of fields is derived: it is filled from what was loaded. */

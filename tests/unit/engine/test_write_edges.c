@@ -238,6 +238,41 @@ static void a_group_sees_its_own_entries(void **state)
     assert_int_equal(count_of(f, "like", "all"), 2);
 }
 
+/* Signals and undos of one edge take effect in their order within one record. */
+static void a_group_takes_back_what_it_wrote(void **state)
+{
+    struct fixture *f = *state;
+    struct tide_write_options options = {.key = bytes_of("undo-in-group")};
+    (void)like(f, "u2");
+    for (int round = 0; round < 2; round++) {
+        tide_run_reset(f->run);
+        assert_int_equal(tide_run_begin(f->run, NULL), 0);
+        add_signal(f->run, "like", "u1", 1.0);
+        add_undo(f->run, "like", "u1");
+        add_undo(f->run, "like", "u1"); /* nothing there by now */
+        add_signal(f->run, "view", "u1", 1.0);
+        add_signal(f->run, "like", "u1", 1.0);
+        (void)tide_run_unsignal(f->run, bytes_of("like"), bytes_of("a"), bytes_of("u2"), &options);
+        (void)tide_run_end(f->run);
+        execute(f);
+        uint64_t last = last_of(f).v;
+        for (size_t i = 1; i < 6; i++) {
+            assert_int_equal(result(f, i)->code, TIDE_OK);
+            bool was_before = round == 1 && i == 1; /* liked at the end of the first round */
+            assert_int_equal(result(f, i)->as.position.seqno, last - was_before);
+        }
+        assert_int_equal(result(f, 1)->is_duplicate, round == 1);
+        assert_true(result(f, 3)->is_duplicate);
+        assert_int_equal(result(f, 6)->is_duplicate, round == 1);
+        assert_int_equal(count_of(f, "like", "all"), 1);
+        assert_int_equal(count_of(f, "like", "1h"), 1);
+        assert_int_equal(count_of(f, "view", "all"), (uint64_t)round + 1);
+    }
+    steps_node_close(&f->n);
+    open_node(f);
+    assert_int_equal(count_of(f, "like", "all"), 1);
+}
+
 /* Nothing of the whole group is left to write: each answers with what stands. */
 static void a_group_of_what_stands_already_writes_nothing(void **state)
 {
@@ -347,6 +382,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused_in_words, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_on_its_way_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_group_sees_its_own_entries, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_group_takes_back_what_it_wrote, setup, teardown),
         cmocka_unit_test_setup_teardown(a_group_of_what_stands_already_writes_nothing, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(keys_of_signals_that_change_nothing_are_remembered, setup,

@@ -357,6 +357,80 @@ static void a_decayed_listing_survives_negative_weights(void **state)
     }
 }
 
+/* The type that counts a user once, in the test that needs it. */
+enum { SAVE = 4, SAVED_ITEMS = 400 };
+
+static void save(struct world *w, uint32_t item, uint32_t user, bool is_undo)
+{
+    char key[16];
+    char name[16];
+    snprintf(key, sizeof(key), "s%u", item);
+    snprintf(name, sizeof(name), "u%u", user);
+    struct signal_entry entry = {.flags = SIGNAL_HAS_USER,
+                                 .type_id = SAVE,
+                                 .item = slice_of_text(key),
+                                 .time_ms = START_MS,
+                                 .weight = 1.0,
+                                 .user = slice_of_text(name)};
+    struct record undo = {.kind = RECORD_SIGNAL_UNDO};
+    undo.as.undo = (struct record_undo){
+        .type_id = SAVE, .item = entry.item, .user = entry.user, .time_ms = START_MS};
+    if (is_undo) {
+        state_log_record(&w->log, &undo);
+    } else {
+        state_log_entries(&w->log, NULL, &entry, 1);
+    }
+    w->items[item].has_changed = true;
+}
+
+/* Whatever was shown falls by all its saves but one, right behind the page. */
+static void list_while_undoing(struct world *w, enum retrieve_order order)
+{
+    struct listing *l = calloc(1, sizeof(*l));
+    l->request = (struct retrieve_request){
+        .order = order, .type_id = SAVE, .limit = 3, .now_ms = START_MS + HOUR_MS};
+    for (uint32_t i = 0; i < SAVED_ITEMS; i++) {
+        w->items[i].has_changed = w->items[i].was_shown = false;
+    }
+    for (uint32_t got; (got = page(w, l)) > 0;) {
+        for (uint32_t i = 0; i < got; i++) {
+            uint32_t item = l->rows[i].item;
+            if (w->items[item].was_shown) fail_msg("order %d: s%u came twice", (int)order, item);
+            w->items[item].was_shown = true;
+            for (uint32_t user = 1; user < 12; user++) {
+                save(w, item, user, true);
+            }
+        }
+        save(w, (uint32_t)random_below(&w->random, SAVED_ITEMS), 99, false);
+        save(w, (uint32_t)random_below(&w->random, SAVED_ITEMS), 99, true);
+        apply(w);
+    }
+    for (uint32_t i = 0; i < SAVED_ITEMS; i++) {
+        const struct model_item *m = &w->items[i];
+        if (!m->has_changed && !m->was_shown) fail_msg("order %d: s%u missing", (int)order, i);
+    }
+    free(l);
+}
+
+static void a_listing_survives_saves_that_are_taken_back(void **state)
+{
+    static const enum retrieve_order falling[] = {RETRIEVE_TOP, RETRIEVE_COUNT, RETRIEVE_DECAYED,
+                                                  RETRIEVE_HOT};
+    struct world *w = *state;
+    struct record type = state_log_type_record(SAVE, "save", (uint64_t)HOUR_MS);
+    type.as.schema.mode = SIGNAL_MODE_ONCE;
+    state_log_record(&w->log, &type);
+    for (size_t o = 0; o < COUNT_OF(falling); o++) {
+        for (uint32_t i = 0; i < SAVED_ITEMS; i++) {
+            for (uint32_t user = 0; user <= i % 12; user++) {
+                save(w, i, user, false);
+            }
+        }
+        apply(w);
+        list_while_undoing(w, falling[o]);
+    }
+}
+
 /* Item i has i events in the last hour and 5 in each hour before; the first ten are older than a
  * day. */
 static void trends_are_what_the_windows_say(void **state)
@@ -422,6 +496,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(deleted_items_are_left_out, begin, end),
         cmocka_unit_test_setup_teardown(a_thousand_pages_while_writing_repeat_and_miss_nothing,
                                         begin, end),
+        cmocka_unit_test_setup_teardown(a_listing_survives_saves_that_are_taken_back, begin, end),
         cmocka_unit_test_setup_teardown(a_decayed_listing_survives_negative_weights, begin, end),
         cmocka_unit_test_setup_teardown(trends_are_what_the_windows_say, begin, end),
         cmocka_unit_test_setup_teardown(refused_memory_is_an_answer, begin, end),
