@@ -32,8 +32,9 @@ static void check(bool is_good)
 static void wake_all(struct tm_wire *w)
 {
     check(pthread_mutex_lock(&w->mutex) == 0);
-    for (struct wire_end *end = w->ends; end != NULL; end = end->next)
+    for (struct wire_end *end = w->ends; end != NULL; end = end->next) {
         end->waker.wake(end->waker.arg);
+    }
     check(pthread_mutex_unlock(&w->mutex) == 0);
 }
 
@@ -103,8 +104,9 @@ static enum tide_code wire_receive(void *connection, void *out, size_t capacity,
     if (atomic_load(&w->is_cut)) return TIDE_IO;
     if (atomic_load(&w->is_held)) return TIDE_OK;
     enum tide_code code = w->inner->receive(end->inner, out, capacity, out_size);
-    if (*out_size > 0 && atomic_exchange(&w->is_flip_due, false))
+    if (*out_size > 0 && atomic_exchange(&w->is_flip_due, false)) {
         ((unsigned char *)out)[*out_size / 2] ^= 0x10;
+    }
     return code;
 }
 
@@ -114,8 +116,9 @@ static void wire_close(void *connection)
     struct tm_wire *w = end->wire;
     check(pthread_mutex_lock(&w->mutex) == 0);
     struct wire_end **at = &w->ends;
-    while (*at != end)
+    while (*at != end) {
         at = &(*at)->next;
+    }
     *at = end->next;
     check(pthread_mutex_unlock(&w->mutex) == 0);
     w->inner->close(end->inner);

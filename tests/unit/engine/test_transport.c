@@ -205,8 +205,9 @@ static void write_records(uint32_t count)
             assert_int_equal(tide_run_signal(run, &signal, NULL), (int32_t)i);
         }
         assert_int_equal(tide_execute(w.leader, run), TIDE_OK);
-        for (uint32_t i = 0; i < size; i++)
+        for (uint32_t i = 0; i < size; i++) {
             assert_int_equal(tide_run_result(run, i)->code, TIDE_OK);
+        }
         tide_run_reset(run);
         done += size;
     }
@@ -439,9 +440,183 @@ static void a_follower_opened_again_waits_until_its_transport_is_named(void **st
     check_equal();
 }
 
+/* --- the pair by itself --- */
+
+static void count_wake(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static struct tide_waker waker_of(int *wakes)
+{
+    return (struct tide_waker){.wake = count_wake, .arg = wakes};
+}
+
+/* A listener and one accepted connection: ends[0] connected, ends[1] accepted. */
+struct pair_ends {
+    struct tide_transport *t;
+    void *listener;
+    void *ends[2];
+    int listener_wakes;
+    int wakes[2];
+};
+
+static void pair_ends_open(struct pair_ends *p, size_t capacity)
+{
+    struct tide_err e = {0};
+    *p = (struct pair_ends){0};
+    assert_int_equal(tide_transport_pair(capacity, &p->t, &e), TIDE_OK);
+    assert_int_equal(p->t->connect(p->t->arg, "a", waker_of(&p->wakes[0]), &p->ends[0], &e),
+                     TIDE_IO);
+    assert_non_null(strstr(e.message, "nobody listens"));
+    assert_int_equal(p->t->listen(p->t->arg, "a", waker_of(&p->listener_wakes), &p->listener, &e),
+                     TIDE_OK);
+    assert_false(p->t->accept(p->listener, waker_of(&p->wakes[1]), &p->ends[1]));
+    assert_int_equal(p->t->connect(p->t->arg, "a", waker_of(&p->wakes[0]), &p->ends[0], &e),
+                     TIDE_OK);
+    assert_int_equal(p->listener_wakes, 1);
+    assert_true(p->t->accept(p->listener, waker_of(&p->wakes[1]), &p->ends[1]));
+}
+
+static void pair_ends_close(struct pair_ends *p)
+{
+    p->t->unlisten(p->listener);
+    tide_transport_free(p->t);
+}
+
+/* The rings never hold more than their capacity, whatever the sizes are, and bytes stay in order
+ * round their ends. */
+static void a_pair_is_bounded_and_keeps_the_order(void **state)
+{
+    (void)state;
+    struct pair_ends p;
+    unsigned char bytes[64];
+    unsigned char got[64];
+    pair_ends_open(&p, 16);
+    unsigned char sent = 0;
+    unsigned char received = 0;
+    for (int i = 0; i < 1000; i++) {
+        size_t size = 1 + (size_t)(i * 7 % 40);
+        size_t taken = 0;
+        for (size_t k = 0; k < size; k++) {
+            bytes[k] = (unsigned char)(sent + k);
+        }
+        assert_int_equal(p.t->send(p.ends[0], bytes, size, &taken), TIDE_OK);
+        sent = (unsigned char)(sent + taken);
+        assert_true((unsigned char)(sent - received) <= 16);
+        if (size >= 16) assert_int_equal((unsigned char)(sent - received), 16);
+        size_t out = 0;
+        assert_int_equal(p.t->receive(p.ends[1], got, 1 + (size_t)(i % 17), &out), TIDE_OK);
+        for (size_t k = 0; k < out; k++) {
+            assert_int_equal(got[k], (unsigned char)(received + k));
+        }
+        received = (unsigned char)(received + out);
+    }
+    assert_true(p.wakes[0] > 0); /* there was room again */
+    assert_true(p.wakes[1] > 0); /* there was something */
+    p.t->close(p.ends[0]);
+    p.t->close(p.ends[1]);
+    pair_ends_close(&p);
+}
+
+static void an_end_hears_the_last_bytes_and_then_that_the_other_closed(void **state)
+{
+    (void)state;
+    struct pair_ends p;
+    char got[64];
+    size_t size = 0;
+    pair_ends_open(&p, 64);
+    assert_int_equal(p.t->send(p.ends[0], "farewell", 8, &size), TIDE_OK);
+    int before = p.wakes[1];
+    p.t->close(p.ends[0]);
+    assert_int_equal(p.wakes[1], before + 1);
+    before = p.wakes[0];
+    assert_int_equal(p.t->receive(p.ends[1], got, sizeof(got), &size), TIDE_OK);
+    assert_int_equal(size, 8);
+    assert_int_equal(p.t->receive(p.ends[1], got, sizeof(got), &size), TIDE_CLOSED);
+    assert_int_equal(p.t->send(p.ends[1], "x", 1, &size), TIDE_OK);
+    assert_int_equal(size, 0);
+    assert_int_equal(p.wakes[0], before); /* nobody wakes a closed end */
+    p.t->close(p.ends[1]);
+    pair_ends_close(&p);
+}
+
+/* Those who wait to be accepted are bounded, and end with the listener. */
+static void who_is_not_accepted_is_turned_away_when_the_listener_ends(void **state)
+{
+    (void)state;
+    struct pair_ends p;
+    struct tide_err e = {0};
+    void *waiting[64];
+    int wakes = 0;
+    char got[8];
+    size_t size = 0;
+    pair_ends_open(&p, 64);
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(p.t->connect(p.t->arg, "a", waker_of(&wakes), &waiting[i], &e), TIDE_OK);
+    }
+    void *more = NULL;
+    assert_int_equal(p.t->connect(p.t->arg, "a", waker_of(&wakes), &more, &e), TIDE_BUSY);
+    p.t->unlisten(p.listener);
+    assert_int_equal(wakes, 64);
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(p.t->receive(waiting[i], got, sizeof(got), &size), TIDE_CLOSED);
+        p.t->close(waiting[i]);
+    }
+    assert_int_equal(p.t->receive(p.ends[1], got, sizeof(got), &size), TIDE_OK); /* lives on */
+    p.t->close(p.ends[1]);
+    p.t->close(p.ends[0]);
+    tide_transport_free(p.t);
+}
+
+/* --- transports that do not keep their word --- */
+
+static enum tide_code give_too_much(void *connection, void *out, size_t capacity, size_t *out_size)
+{
+    (void)connection;
+    (void)out;
+    *out_size = capacity + 1;
+    return TIDE_OK;
+}
+static enum tide_code answer_nonsense(void *connection, void *out, size_t capacity,
+                                      size_t *out_size)
+{
+    (void)connection;
+    (void)out;
+    (void)capacity;
+    *out_size = 0;
+    return (enum tide_code)12345;
+}
+
+static void a_transport_that_answers_nonsense_costs_a_link_and_no_more(void **state)
+{
+    (void)state;
+    both_open();
+    write_records(10);
+    check_equal();
+    struct tide_transport wrong = *w.transport;
+    wrong.receive = give_too_much;
+    assert_done(tide_replicate(w.follower, &wrong, "leader", &e));
+    WAIT_UNTIL(link_state_has("breaks the protocol"));
+    struct tide_transport worse = *w.transport;
+    worse.receive = answer_nonsense;
+    assert_done(tide_replicate(w.follower, &worse, "leader", &e));
+    WAIT_UNTIL(link_state_has("failed: an input or output operation failed"));
+    assert_done(tide_replicate(w.follower, tm_wire_transport(w.wire), "leader", &e));
+    write_records(10);
+    check_equal();
+    /* The copies may go only now: no link uses them any more once the database is closed. */
+    assert_int_equal(tide_close(w.follower, 5000, NULL), TIDE_OK);
+    w.follower = NULL;
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pair_is_bounded_and_keeps_the_order),
+        cmocka_unit_test(an_end_hears_the_last_bytes_and_then_that_the_other_closed),
+        cmocka_unit_test(who_is_not_accepted_is_turned_away_when_the_listener_ends),
+        OVER(pair, a_transport_that_answers_nonsense_costs_a_link_and_no_more),
         EVERY(tcp),
         EVERY(pair),
         EVERY(directory),

@@ -12,6 +12,38 @@ static void set_event(void *arg)
     env_event_set(arg);
 }
 
+struct counted {
+    struct env_mutex *mutex;
+    int count;
+};
+
+static void count_up(void *arg)
+{
+    struct counted *c = arg;
+    for (int i = 0; i < 10000; i++) {
+        env_mutex_lock(c->mutex);
+        c->count++;
+        env_mutex_unlock(c->mutex);
+    }
+}
+
+static void a_mutex_keeps_threads_apart(void **state)
+{
+    (void)state;
+    struct counted c = {.mutex = env_mutex_new()};
+    struct env_thread *threads[3] = {NULL};
+    assert_non_null(c.mutex);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(env_thread_start("counter", count_up, &c, &threads[i], NULL), OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        env_thread_join(threads[i]);
+    }
+    assert_int_equal(c.count, 30000);
+    env_mutex_free(c.mutex);
+    env_mutex_free(NULL);
+}
+
 static void an_event_set_by_another_thread_ends_the_wait(void **state)
 {
     (void)state;
@@ -60,6 +92,7 @@ static void the_machine_has_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mutex_keeps_threads_apart),
         cmocka_unit_test(an_event_set_by_another_thread_ends_the_wait),
         cmocka_unit_test(an_event_set_before_is_not_waited_for),
         cmocka_unit_test(a_wait_that_nobody_ends_times_out),
