@@ -232,6 +232,12 @@ static bool take_scratch(struct entities *e)
     return e->scratch != NULL;
 }
 
+static void note_memory(struct entities *e, const struct block *b, size_t before)
+{
+    e->memory_bytes += block_memory(b) - before;
+    if (block_memory(b) > e->largest_bytes) e->largest_bytes = block_memory(b);
+}
+
 /* The block at place, writable, with room for `more` bytes; a new one where there is none. */
 static struct block *block_with_room(struct entities *e, uint32_t number, uint32_t more)
 {
@@ -246,14 +252,14 @@ static struct block *block_with_room(struct entities *e, uint32_t number, uint32
         }
         *place = made;
         e->block_count++;
-        e->memory_bytes += block_memory(made);
+        note_memory(e, made, 0);
         return made;
     }
     struct block *b = block_writable(e->alloc, place);
     if (b == NULL) return NULL;
     size_t before = block_memory(b);
     if (!block_extra_reserve(e->alloc, b, more)) return NULL;
-    e->memory_bytes += block_memory(b) - before;
+    note_memory(e, b, before);
     return b;
 }
 
@@ -331,9 +337,7 @@ uint64_t entities_growth_max(const struct entities *e, uint64_t changes, uint64_
     if (changes == 0) return 0;
     /* Every block touched may be held by a version and be copied, and double its room; what is
      * changed may all be new, in as many blocks. */
-    uint64_t touched =
-        changes * 2 *
-        (sizeof(struct block) + ENDS_SIZE + (uint64_t)ENTITY_BLOCK_ENTRIES * ENTITY_SIZE_MAX);
+    uint64_t touched = changes * 2 * e->largest_bytes;
     if (touched > 2 * e->memory_bytes) touched = 2 * e->memory_bytes;
     uint64_t made = changes * (sizeof(struct block) + ENDS_SIZE + BLOCK_EXTRA_MIN);
     uint64_t places = 2 * (entity_count / ENTITY_BLOCK_ENTRIES + 8) * sizeof(struct block *);

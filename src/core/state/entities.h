@@ -36,6 +36,7 @@ struct entities {
     uint32_t block_count;   /* blocks that exist */
     uint32_t deleted_count; /* entities with ENTITY_DELETED */
     uint64_t memory_bytes;  /* of the blocks */
+    uint64_t largest_bytes; /* memory of the largest block so far */
     uint8_t *scratch;       /* ENTITY_SIZE_MAX bytes, from the first change on */
 };
 

@@ -141,8 +141,18 @@ static void growth_of_puts_that_is_promised_fits(void **state)
     state_log_init(&log, START_MS);
     struct state *s = state_log_state(&log, &alloc);
     struct state_version *v = NULL;
-    struct state_growth more = {
-        .puts = PUTS, .key_bytes = PUTS * 32, .put_bytes = PUTS * (VALUE_SIZE + 32)};
+    struct record tag = {.kind = RECORD_SCHEMA};
+    tag.as.schema = (struct record_schema){.subject = SCHEMA_FIELD,
+                                           .id = 1,
+                                           .name = slice_of_text("v"),
+                                           .field_kind = SCHEMA_FIELD_TAG};
+    state_log_record(&log, &tag);
+    state_log_seal(&log);
+    state_log_apply(&log, 0, 1, s);
+    struct state_growth more = {.put_values = 2 * PUTS,
+                                .puts = PUTS,
+                                .key_bytes = PUTS * 32,
+                                .put_bytes = PUTS * (VALUE_SIZE + 32)};
     uint32_t item = 0;
     while (state_can_grow(s, &more)) {
         for (uint32_t i = 0; i < PUTS; i++) {
@@ -150,6 +160,7 @@ static void growth_of_puts_that_is_promised_fits(void **state)
             char key[16];
             int size = snprintf(key, sizeof(key), "%012u", (item++ * 7919u) % 100003u);
             struct bytes_writer w = bytes_writer_of(room, sizeof(room));
+            memcpy(value, key, (size_t)size); /* a tag of its own */
             struct put_field field = {.name = slice_of_text("v"),
                                       .tag = PUT_TEXT,
                                       .text = slice_of(value, item % VALUE_SIZE)};
