@@ -287,10 +287,10 @@ struct tide_field {
 /* A partial change: fields that it does not name stay. An unknown item, user or creator is created
  * by it, and a deleted item comes back as a new one under its old key: with the fields, creator and
  * created_at of this put alone; its signals were never gone. A field that was declared takes what
- * fits its kind: of num a number, of time an integer (milliseconds), of tag tags, of text text;
- * text is taken for all of them when it reads as one (tags: with commas between them). Any other
- * keeps what it was given. TIDE_LIMIT: the entity would have over 256 fields or 32 KiB with their
- * names. TIDE_SCHEMA: a value does not fit. */
+ * fits its kind: of num a number or a bool, of time an integer (milliseconds), of tag tags, of text
+ * text; text is taken for all of them when it reads as one (tags: with commas between them). Any
+ * other keeps what it was given. TIDE_LIMIT: the entity would have over 256 fields or 32 KiB with
+ * their names. TIDE_SCHEMA: a value does not fit. */
 struct tide_put {
     struct tide_bytes key;     /* 1..255 bytes */
     struct tide_bytes creator; /* items only; size 0: as it is */

@@ -26,8 +26,15 @@ static const char *tags_of_text(struct slice text, uint8_t *room, size_t size,
     return NULL;
 }
 
+/* A number, or one of the words that WHERE has for 1 and 0. */
 static const char *number_of_text(struct slice text, struct put_field *out)
 {
+    bool is_true = slice_equal(text, slice_of_text("true"));
+    if (is_true || slice_equal(text, slice_of_text("false"))) {
+        out->tag = PUT_BOOL;
+        out->integer = is_true;
+        return NULL;
+    }
     if (parse_i64(text, &out->integer)) {
         out->tag = PUT_INT;
         return NULL;

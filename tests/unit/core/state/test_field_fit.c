@@ -42,16 +42,19 @@ static void text_of_a_number_field_becomes_a_number(void **state)
                 {"9223372036854775808", PUT_REAL, 0, 9223372036854775808.0},
                 {"1.50", PUT_REAL, 0, 1.5},
                 {"-0.0", PUT_REAL, 0, 0.0},
-                {"1e3", PUT_REAL, 0, 1000.0}};
+                {"1e3", PUT_REAL, 0, 1000.0},
+                {"true", PUT_BOOL, 1, 0},
+                {"false", PUT_BOOL, 0, 0}};
     struct put_field out;
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         struct put_field value = text_of_field(good[i].text);
         assert_null(fit(SCHEMA_FIELD_NUM, &value, &out));
         assert_int_equal(out.tag, good[i].tag);
-        if (out.tag == PUT_INT) assert_int_equal(out.integer, good[i].integer);
+        if (out.tag != PUT_REAL) assert_int_equal(out.integer, good[i].integer);
         if (out.tag == PUT_REAL) assert_same_double(out.real, good[i].real);
     }
-    static const char *const bad[] = {"", "x", "1 ", " 1", "nan", "inf", "1e999", "0x10", "1,5"};
+    static const char *const bad[] = {"",    "x",     "1 ",   " 1",  "nan",
+                                      "inf", "1e999", "0x10", "1,5", "True"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct put_field value = text_of_field(bad[i]);
         assert_non_null(fit(SCHEMA_FIELD_NUM, &value, &out));
