@@ -238,7 +238,7 @@ enum code entity_judge_op(struct write *w, struct op *op, struct entity_write *o
 {
     const struct op_entity *entity = op->more;
     struct slice key = op->entry.item;
-    *out = (struct entity_write){0};
+    *out = (struct entity_write){.growth = {0}};
     char what[24];
     struct text t = text_of(what, sizeof(what));
     text_add(&t, "the %s key", kind_text(entity->kind));

@@ -186,7 +186,7 @@ static enum code judge_member_key(struct write *w, struct op *op, struct members
 static enum code judge_entity_member(struct write *w, struct op *op, struct members *m,
                                      struct err *e)
 {
-    struct entity_write write = {0};
+    struct entity_write write;
     TRY(refuse_producer(op, e));
     TRY(flush_signals(w, m, e));
     struct record_envelope envelope = {0};
