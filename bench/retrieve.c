@@ -97,6 +97,89 @@ static void measure(const struct state *s, struct alloc *alloc, const char *name
            best_us[1]);
 }
 
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void print_times(const char *name, uint64_t *times, size_t count)
+{
+    qsort(times, count, sizeof(*times), by_size);
+    printf("%-30s p50 %8.1f us, p99 %8.1f us\n", name, (double)times[count / 2] / 1e3,
+           (double)times[count * 99 / 100] / 1e3);
+}
+
+/* Best fifty by one decayed column. */
+static void measure_top(const struct state *s, struct alloc *alloc)
+{
+    enum { TIMES = 1000, TOP = 50 };
+    static uint64_t times[TIMES];
+    static struct retrieve_row rows[TOP];
+    struct retrieve_request request = {
+        .order = RETRIEVE_DECAYED, .type_id = 1, .limit = TOP, .now_ms = INT64_C(1700000000000)};
+    for (size_t i = 0; i < TIMES; i++) {
+        uint32_t count;
+        struct err e;
+        uint64_t start = now_ns();
+        if (retrieve_run(s, alloc, &request, rows, &count, &e) != OK) abort();
+        times[i] = now_ns() - start;
+    }
+    print_times("top 50 of decayed:view", times, TIMES);
+}
+
+/* Decayed scores of two hundred given items, another two hundred each time. */
+static void measure_given(const struct state *s, struct random *r)
+{
+    enum { TIMES = 1000, GIVEN = 200 };
+    static uint64_t times[TIMES];
+    static uint32_t items[TIMES][GIVEN];
+    double sum = 0;
+    for (size_t i = 0; i < TIMES; i++) {
+        for (size_t k = 0; k < GIVEN; k++) {
+            items[i][k] = (uint32_t)random_below(r, state_item_count(s));
+        }
+    }
+    for (size_t i = 0; i < TIMES; i++) {
+        uint64_t start = now_ns();
+        for (size_t k = 0; k < GIVEN; k++) {
+            sum += state_score(s, 1, items[i][k], 0, INT64_C(1700000000000));
+        }
+        times[i] = now_ns() - start;
+    }
+    print_times(sum > 0 ? "scores of 200 given items" : "no scores", times, TIMES);
+}
+
+/* What a frozen state costs the owner, what letting it go costs, and the copies after it. */
+static void measure_freeze(struct state *s, struct state_log *l, uint32_t items, struct random *r)
+{
+    enum { TIMES = 50 };
+    static uint64_t times[3][TIMES];
+    for (size_t i = 0; i < TIMES; i++) {
+        size_t first = l->batch_count;
+        char key[24];
+        struct signal_entry entry = {.type_id = 1,
+                                     .item = key_of(random_below(r, items), key),
+                                     .time_ms = (int64_t)l->leader_ms,
+                                     .weight = 1.0};
+        state_log_entries(l, NULL, &entry, 1);
+        state_log_seal(l);
+        uint64_t start = now_ns();
+        struct state *f = state_freeze(s);
+        uint64_t frozen = now_ns();
+        state_log_apply(l, first, l->batch_count, s);
+        uint64_t applied = now_ns();
+        state_free(f);
+        times[0][i] = frozen - start;
+        times[1][i] = applied - frozen;
+        times[2][i] = now_ns() - applied;
+    }
+    print_times("freeze", times[0], TIMES);
+    print_times("first event after it", times[1], TIMES);
+    print_times("free what was frozen", times[2], TIMES);
+}
+
 int main(int argc, char **argv)
 {
     uint32_t items = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1000000;
@@ -117,6 +200,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         measure(s, &alloc, names[i]);
     }
+    measure_top(s, &alloc);
+    measure_given(s, &r);
+    measure_freeze(s, &log, items, &r);
     state_free(s);
     state_log_fini(&log);
     return 0;

@@ -2,9 +2,9 @@
  * orders by computed scores are scan.c's. Decayed sums of different blocks are in different units,
  * so candidates are compared by sign, exponent + epoch and mantissa, never by bringing sums to one
  * unit, which could overflow. What the worst of the best is worth in a block's own unit (the bar)
- * rejects nearly every entry with one comparison of doubles, and whole zones by their maxima. Later
- * items are looked at first: with events in order of time they tend to hold the larger sums, so the
- * bar is high early.
+ * rejects nearly every entry with one comparison of doubles, and whole zones by their maxima. Where
+ * nothing is left out the bar is high from the start (floor.h); else later items are looked at
+ * first: with events in order of time they tend to hold the larger sums.
  *
  * The order is that of the sums themselves, the same at every moment; scores are computed for the
  * rows found. Reads only; the owner thread of the state calls it. Memory: k candidates, a set of
@@ -14,6 +14,7 @@
 #include <float.h>
 
 #include "base/assert.h"
+#include "core/query/floor.h"
 #include "core/query/scan.h"
 #include "core/query/score.h"
 #include "core/state/decay.h"
@@ -26,6 +27,9 @@ struct search {
     /* A later page of a listing that began when the type had no negative sums. */
     bool is_rising_only;
     uint64_t work_left; /* items that may still be looked at */
+    /* The bar before the pick is full (floor.h). */
+    bool has_floor;
+    struct net_sum floor;
 };
 
 /* Decayed order. */
@@ -46,9 +50,9 @@ static void bars_set(struct block_scan *b, const struct search *q)
 {
     for (int sign = SIGN_POSITIVE; sign < SIGNS; sign++) {
         const struct candidate *worst = pick_worst(&q->pick);
-        b->bars[sign] = worst != NULL
-                            ? decay_rescale(worst->net.value, worst->net.epoch, b->epochs[sign])
-                            : -DBL_MAX;
+        const struct net_sum *bar = worst != NULL ? &worst->net : &q->floor;
+        bool has_bar = worst != NULL || q->has_floor;
+        b->bars[sign] = has_bar ? decay_rescale(bar->value, bar->epoch, b->epochs[sign]) : -DBL_MAX;
     }
 }
 
@@ -149,6 +153,13 @@ static void scan_block(struct search *q, struct block_scan *b)
     }
 }
 
+/* May every item be answered with, so that those that reach the floor are all candidates? */
+static bool is_open_to_all(const struct search *q, const struct retrieve_request *request)
+{
+    return q->filter == NULL && request->after == NULL && request->exclude_count == 0 &&
+           state_item_live_count(q->state) == q->state->items.count;
+}
+
 static void search_decayed(struct search *q, const struct signal_type *type)
 {
     for (uint32_t i = keys_block_count(&q->state->items); i > 0 && q->work_left > 0; i--) {
@@ -213,6 +224,8 @@ enum code retrieve_run(const struct state *s, struct alloc *alloc,
     const struct signal_type *type = schema_type(&s->schema, request->type_id);
     enum code code = OK;
     if (request->order == RETRIEVE_DECAYED) {
+        q.has_floor =
+            is_open_to_all(&q, request) && floor_find(s, alloc, type->id, request->limit, &q.floor);
         search_decayed(&q, type);
         if (q.work_left == 0) code = ERR(e, E_BUSY, "more than the bound is to be looked at");
     } else if (!scan_run(&q.pick, request)) {

@@ -43,16 +43,23 @@ static bool needs_negative(enum retrieve_order order)
 
 /* Counts and times of one block. */
 
-/* Blocks of narrow counts, nearly all there are, in a loop that compilers turn into vectors. */
-static void counts_add(const struct block *counts, uint64_t *restrict totals)
+/* Four counts at once: written out as vectors, because a plain loop is compiled to none. */
+typedef uint32_t narrow_counts __attribute__((vector_size(16)));
+typedef uint64_t wide_counts __attribute__((vector_size(32), aligned(8)));
+enum { COUNTS_AT_ONCE = 4 };
+
+/* Blocks of narrow counts are nearly all there are. */
+static void counts_add(const struct block *counts, uint64_t *totals)
 {
-    const uint32_t *restrict narrow = count_block_narrow(counts);
+    const uint32_t *narrow = count_block_narrow(counts);
     if (narrow == NULL) {
         count_block_add(counts, totals);
         return;
     }
-    for (uint32_t i = 0; i < BLOCK_ENTRIES; i++) {
-        totals[i] += narrow[i];
+    for (uint32_t i = 0; i < BLOCK_ENTRIES; i += COUNTS_AT_ONCE) {
+        narrow_counts more;
+        memcpy(&more, narrow + i, sizeof(more)); /* they need not be aligned */
+        *(wide_counts *)(void *)(totals + i) += __builtin_convertvector(more, wide_counts);
     }
 }
 

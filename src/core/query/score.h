@@ -47,7 +47,8 @@ double score_rising(uint64_t hour, uint64_t day, int64_t age_ms, double terms[SC
  * below 2^62, which signed conversion, the fast one, can take. */
 static inline double score_hot_bound(double votes, int64_t created_ms)
 {
-    double age = ((double)created_ms - SCORE_HOT_START_MS) / SCORE_HOT_DECADE_MS;
+    /* A product in the place of the quotient: what it is off by, the last term makes up for. */
+    double age = ((double)created_ms - SCORE_HOT_START_MS) * (1.0 / SCORE_HOT_DECADE_MS);
     double sum = votes + age;
     return sum + 1e-7 + (sum < 0.0 ? -sum : sum) * 1e-12; /* rounding adds at most half of 1e-7 */
 }
