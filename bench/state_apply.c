@@ -30,6 +30,8 @@ struct load {
     uint32_t entries;
     uint32_t entries_per_record;
     bool has_keys;
+    uint32_t type_id;
+    uint32_t users; /* each entry names one of so many; 0: none */
     struct random random;
 };
 
@@ -45,18 +47,23 @@ static void batch_make(struct state_log *l, struct load *load)
 {
     static struct signal_entry entries[ENTRIES_PER_RECORD_MANY];
     static char keys[ENTRIES_PER_RECORD_MANY][24];
+    static char users[ENTRIES_PER_RECORD_MANY][24];
     uint32_t records = BATCH_RECORDS / load->entries_per_record;
     if (records == 0) records = 1;
     for (uint32_t r = 0; r < records; r++) {
         for (uint32_t i = 0; i < load->entries_per_record; i++) {
             uint64_t item = random_below(&load->random, load->items);
             entries[i] = (struct signal_entry){
-                .type_id = 1,
+                .type_id = load->type_id,
                 .item = key_of(item, keys[i]),
                 .time_ms = (int64_t)(l->leader_ms - random_below(&load->random, 100000)),
                 .weight = 1.0};
+            if (load->users > 0) {
+                entries[i].flags = SIGNAL_HAS_USER;
+                entries[i].user = key_of(random_below(&load->random, load->users), users[i]);
+            }
             if (!load->has_keys) continue;
-            entries[i].flags = SIGNAL_HAS_KEY;
+            entries[i].flags |= SIGNAL_HAS_KEY;
             store_u64(entries[i].key.bytes, random_next(&load->random));
             store_u64(entries[i].key.bytes + 8, random_next(&load->random));
         }
@@ -77,6 +84,20 @@ static void measure_apply(const char *name, struct state_log *l, struct state *s
     state_log_apply(l, first, l->batch_count, s);
     double ns = (double)(now_ns() - start) / (double)load->entries;
     printf("apply %-34s %7.1f ns/entry  %5.2f M/s\n", name, ns, 1e3 / ns);
+}
+
+/* What a type's signals take beside items that are known: bytes per item that has any. */
+static void measure_memory(const char *name, struct state_log *l, struct state *s,
+                           struct load *load)
+{
+    uint64_t before = state_bytes(s);
+    measure_apply(name, l, s, load);
+    uint64_t live = 0;
+    for (uint32_t i = 0; i < state_item_count(s); i++) {
+        live += state_count_all(s, load->type_id, i) > 0;
+    }
+    printf("memory of %s: %.1f bytes per live (item, signal) with windows 1h, 24h, 7d\n", name,
+           (double)(state_bytes(s) - before) / (double)live);
 }
 
 static void measure_version(struct state *s, const char *when)
@@ -131,10 +152,17 @@ int main(int argc, char **argv)
     struct record type = state_log_type_record(1, "view", UINT64_C(7) * 24 * 3600 * 1000);
     type.as.schema.windows = WINDOW_1H | WINDOW_24H | WINDOW_7D | WINDOW_ALL;
     state_log_record(&log, &type);
+    type.as.schema.id = 2;
+    type.as.schema.name = slice_of_text("click");
+    state_log_record(&log, &type);
+    type.as.schema.id = 3;
+    type.as.schema.name = slice_of_text("like");
+    type.as.schema.mode = SIGNAL_MODE_ONCE;
+    state_log_record(&log, &type);
     state_log_seal(&log);
     state_log_apply(&log, 0, 1, s);
 
-    struct load load = {.items = items, .entries = entries, .entries_per_record = 1};
+    struct load load = {.items = items, .entries = entries, .entries_per_record = 1, .type_id = 1};
     random_init(&load.random, 1);
     measure_apply("new and known items, 1 per record", &log, s, &load);
     measure_apply("known items, 1 per record", &log, s, &load);
@@ -146,6 +174,13 @@ int main(int argc, char **argv)
     load.entries_per_record = 1;
     measure_apply("known items, a version pinned", &log, s, &load);
     state_version_free(v);
+    load.type_id = 2;
+    measure_memory("a second type", &log, s, &load);
+    load.type_id = 3;
+    load.users = items / 8 + 1;
+    measure_memory("a type that counts users once", &log, s, &load);
+    load.type_id = 1;
+    load.users = 0;
     load.has_keys = true;
     load.entries /= 4;
     measure_apply("with idempotency keys", &log, s, &load);
