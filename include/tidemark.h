@@ -160,6 +160,7 @@ struct tide_options {
                                         first record of a client in the unsealed segment */
     uint64_t ship_interval_ms;       /* 2 s; between polls when ships are by segment */
     enum tide_ship_mode ship_mode;   /* stream */
+    uint32_t retain_segments;        /* 16; of these newest no segment is pruned */
     uint64_t tail_buffer;            /* 64 MiB for all followers */
     uint64_t credit;                 /* 8 MiB in flight per follower */
     uint64_t heartbeat_ms;           /* 500 */
@@ -507,7 +508,9 @@ struct tide_status {
     uint64_t committed;
     uint64_t safe;
     uint64_t oldest;
-    uint64_t retention_floor;
+    uint64_t retention_floor;     /* oldest record that is needed ... */
+    const char *retention_holder; /* ... and by what: slots, checkpoint, retain_segments, reader;
+                                     "" while there is no log */
     uint64_t log_bytes;
     uint64_t log_segments;
     uint64_t items;

@@ -81,6 +81,8 @@ enum setting_kind {
       "send followers each batch once it is durable, or sealed segments at polls")              \
     X(ship_interval, SETTING_MS, "2s", "TIME", false, database.ship_interval_ms,                \
       "time between polls with ship_mode segment")                                              \
+    X(retain_segments, SETTING_COUNT_OF, "16", "N", false, database.retain_segments,            \
+      "newest segments that are kept whoever needs them")                                       \
     X(checkpoint_interval, SETTING_MS, "5min", "TIME", true, database.checkpoint_interval_ms,   \
       "time between checkpoints")                                                               \
     X(checkpoint_log_bytes, SETTING_SIZE, "1GiB", "SIZE", true, database.checkpoint_log_bytes,  \
@@ -108,7 +110,6 @@ enum setting_kind {
 
 /* A(key, default): known, and refused by name when it says anything else. */
 #define SETTINGS_NOT_IN_THIS_VERSION(A) \
-    A(retain_segments, "16")            \
     A(bootstrap_rate, "50%")            \
     A(slot_budget_bytes, "auto")        \
     A(slot_budget_records, "0")         \

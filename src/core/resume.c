@@ -110,9 +110,13 @@ void resume_explain(const struct resume_facts *f, const struct resume_plan *plan
     case REFUSE_GAP:
     case REFUSE_OTHER_HISTORY: explain_histories(f, plan, t); return;
     case REFUSE_NOT_KEPT:
-        text_add(t, "the leader's log starts at record %llu, the follower asks for %llu: %s",
-                 (unsigned long long)f->oldest.v, (unsigned long long)f->last.v + 1,
-                 "start it from a backup of the leader that is new enough");
+        text_add(t, "the leader's log starts at record %llu, the follower asks for %llu: ",
+                 (unsigned long long)f->oldest.v, (unsigned long long)f->last.v + 1);
+        text_add(
+            t,
+            "bring back a copy of the follower's own directory that ends at record %llu or later; "
+            "making a follower from a copy of the state is not in this version",
+            (unsigned long long)f->oldest.v - 1);
         return;
     case REFUSE_NOT_LEADER:
         text_add(t, "this node follows ");

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "engine/queue.h"
 #include "engine/read.h"
+#include "engine/retention.h"
 #include "engine/shipper.h"
 #include "engine/write.h"
 
@@ -88,6 +89,7 @@ struct checkpointer {
     struct digest_job *digest_jobs;      /* in flight */
     struct checkpoint_contents contents; /* of the newest manifest */
     struct epoch_entry *epochs;          /* copy for the job */
+    seqno oldest_kept;                   /* of the manifests, or older; 0: not known */
     uint64_t next_pack;
     uint64_t checkpoint_ns;        /* when the newest was finished; 0: none since open */
     uint64_t checkpoint_log_bytes; /* durable bytes then */
@@ -318,12 +320,17 @@ static void take_files(struct checkpointer *c, struct version_job *v)
         answer_waiters(c, &c->checkpoint_waiters, v->mark, &at, &v->err);
         return;
     }
+    /* A manifest at or below what is committed may be kept beside the two newest: while it is older
+     * than the second one, what was the oldest stays so. */
+    bool is_third_kept = v->write.committed.v != 0 && v->write.committed.v < c->contents.at.v;
+    if (!is_third_kept) c->oldest_kept = c->contents.at;
     checkpoint_contents_fini(&c->contents);
     c->contents = v->written;
     v->written = (struct checkpoint_contents){0};
     c->checkpoint_ns = db->env->v->now_mono_ns(db->env);
     c->checkpoint_log_bytes = log_durable_bytes(db->log);
     c->last_duration_ns = c->checkpoint_ns - v->started_ns;
+    if (db->retention) retention_on_progress(db->retention);
     answer_waiters(c, &c->checkpoint_waiters, v->mark, &at, NULL);
 }
 
@@ -727,6 +734,11 @@ bool checkpoint_op(struct db *db, struct tide_run *run, struct op *op)
     default: break;
     }
     UNREACHABLE();
+}
+
+seqno checkpointer_oldest_kept(const struct checkpointer *c)
+{
+    return c->oldest_kept;
 }
 
 void checkpointer_status(const struct checkpointer *c, struct checkpointer_status *out)

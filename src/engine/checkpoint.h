@@ -35,6 +35,11 @@ bool checkpointer_start_seal(struct checkpointer *c);
 /* OP_DIGEST, OP_CHECKPOINT, OP_LOG_SEAL: true when answered at once. */
 MUST_CHECK bool checkpoint_op(struct db *db, struct tide_run *run, struct op *op);
 
+/* At or below the position of the oldest manifest that is kept; 0: not known, as until one was
+ * written since this node opened. Both of the newest two are then known to be good: one verified at
+ * the open, or was written here. */
+seqno checkpointer_oldest_kept(const struct checkpointer *c);
+
 struct checkpointer_status {
     seqno checkpoint_seqno;
     uint64_t checkpoint_age_ns; /* UINT64_MAX: none */

@@ -69,6 +69,7 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
     TRY(take_texts(o, &c, e));
     uint64_t checkpoint_ms;
     uint64_t mark_ms;
+    uint64_t retain;
     uint64_t seal_ms;
     uint64_t ship_ms;
     uint64_t delay_us;
@@ -93,6 +94,7 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
         {"mark_interval", is_mark_off ? 1 : o->mark_interval_ms, 10000, 1, day_ms, &mark_ms},
         {"seal_interval", o->seal_interval_ms, by_segment ? 2000 : 0, 0, day_ms, &seal_ms},
         {"ship_interval", o->ship_interval_ms, 2000, 1, day_ms, &ship_ms},
+        {"retain_segments", o->retain_segments, 16, 1, UINT32_MAX, &retain},
         {"commit_delay", o->commit_delay_us, 0, 0, 1000000, &delay_us},
         {"tail_buffer", o->tail_buffer, 64 * MIB, 64 * KIB, 64 * GIB, &c.tail_buffer},
         {"credit", o->credit, 8 * MIB, 64 * KIB, 4 * GIB, &c.credit},
@@ -120,6 +122,7 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
     c.segment_size_first = c.segment_size < MIB ? c.segment_size : MIB;
     c.checkpoint_interval_ns = checkpoint_ms * NS_PER_MS;
     c.mark_interval_ns = is_mark_off ? 0 : mark_ms * NS_PER_MS;
+    c.retain_segments = (uint32_t)retain;
     c.seal_interval_ns = seal_ms * NS_PER_MS;
     c.ship_interval_ns = ship_ms * NS_PER_MS;
     c.ships_segments = by_segment;

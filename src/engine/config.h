@@ -23,6 +23,7 @@ struct config {
     uint64_t mark_interval_ns; /* 0 = off */
     uint64_t seal_interval_ns; /* 0 = off */
     uint64_t ship_interval_ns;
+    uint32_t retain_segments;
     bool ships_segments; /* followers are sent sealed segments only */
     uint64_t commit_delay_ns;
     uint64_t tail_buffer;

@@ -13,6 +13,7 @@
 #include "engine/metrics.h"
 #include "engine/queue.h"
 #include "engine/receiver.h"
+#include "engine/retention.h"
 #include "engine/roller.h"
 #include "engine/scans.h"
 #include "engine/shipper.h"
@@ -208,6 +209,7 @@ void db_write_chunk(struct db *db, struct log_chunk *chunk)
 void db_on_durable(struct db *db)
 {
     if (db->roller) roller_on_sealed(db->roller);
+    if (db->retention) retention_on_progress(db->retention);
     if (db->receiver) receiver_on_progress(db->receiver);
 }
 
@@ -279,7 +281,8 @@ enum code db_make_parts(struct db *db, struct err *e)
                                   .log_key = db->identity.log_key};
         struct log_hooks hooks;
         db_log_hooks(db, &hooks);
-        db->log = log_new(db->env, &id, &db->config, &hooks, &db->identity.log_base);
+        db->log = log_new(db->env, &id, &db->config, &hooks, &db->identity.log_base,
+                          db->identity.log_base_bytes);
         if (!db->log) return ERR(e, E_NOMEMORY, "no memory for the log");
         TRY(log_start(db->log, 1, 0, e));
     }
@@ -293,6 +296,8 @@ enum code db_make_parts(struct db *db, struct err *e)
     }
     if (!db->roller) db->roller = roller_new(db);
     if (!db->roller) return ERR(e, E_NOMEMORY, "no memory for the log's clock");
+    if (!db->retention) db->retention = retention_new(db);
+    if (!db->retention) return ERR(e, E_NOMEMORY, "no memory to keep the log short");
     return OK;
 }
 
@@ -303,6 +308,7 @@ void db_free_parts(struct db *db)
     transport_networks_free(db);
     ticker_free(db->ticker);
     write_free(db->write);
+    retention_free(db->retention);
     roller_free(db->roller);
     checkpointer_free(db->checkpointer);
     checkpoint_contents_fini(&db->loaded);
@@ -380,6 +386,7 @@ static bool is_all_quiet(const struct db *db)
         return false;
     }
     if (db->roller && !roller_is_quiet(db->roller)) return false;
+    if (db->retention && !retention_is_quiet(db->retention)) return false;
     return identity_saver_is_idle(db->saver) && scans_is_quiet(db->scans);
 }
 
@@ -430,6 +437,7 @@ void db_close(struct db *db, void (*closed)(void *arg), void *arg)
     if (db->checkpointer) checkpointer_stop(db->checkpointer);
     if (db->ticker) ticker_stop(db->ticker);
     if (db->roller) roller_stop(db->roller);
+    if (db->retention) retention_stop(db->retention);
     if (db->receiver) {
         db->links_open++;
         receiver_close(db->receiver, links_closed, db);

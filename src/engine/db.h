@@ -37,6 +37,7 @@ struct db {
     struct write *write;      /* gate, overlay, open group (leader) */
     struct checkpointer *checkpointer;
     struct ticker *ticker;              /* leader */
+    struct retention *retention;        /* as long as log is */
     struct roller *roller;              /* as long as log is */
     struct shipper *shipper;            /* leader side of replication; NULL when not listening */
     struct receiver *receiver;          /* follower side; NULL on a leader */

@@ -11,6 +11,8 @@ MUST_CHECK bool db_apply_batch(struct db *db, const struct batch_header *header,
  * in this log. */
 MUST_CHECK enum code db_replay(struct db *db, const struct position *from, uint64_t *out_records,
                                struct err *e);
+/* A sentence of the open report, said when the node starts. */
+void db_add_note(struct db *db, const char *note);
 /* Hooks that the log calls. */
 struct log_hooks;
 void db_log_hooks(struct db *db, struct log_hooks *out);

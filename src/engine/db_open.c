@@ -21,7 +21,7 @@
 #include "engine/transport.h"
 #include "engine/write.h"
 
-static void add_note(struct db *db, const char *note)
+void db_add_note(struct db *db, const char *note)
 {
     struct text t = text_of(db->report.notes, sizeof(db->report.notes));
     t.size = strlen(db->report.notes);
@@ -91,8 +91,8 @@ static enum code reconcile(struct db *db, struct err *e)
     }
     if (id->role != ROLE_FOLLOWER) {
         if (config->follow[0]) {
-            add_note(db,
-                     "identity says leader, so --follow is not obeyed; roles change by promotion");
+            db_add_note(
+                db, "identity says leader, so --follow is not obeyed; roles change by promotion");
         }
         id->role = config->replication_listen[0] ? ROLE_LEADER : ROLE_SINGLE;
         return OK;
@@ -101,9 +101,9 @@ static enum code reconcile(struct db *db, struct err *e)
         strcmp(config->follow, TIDE_TRANSPORT) == 0 && transport_is_meant(id->leader_address);
     if (is_same) return OK; /* the name there comes with tide_replicate */
     if (!config->follow[0]) {
-        add_note(db, "identity says follower, so it follows the leader it knows");
+        db_add_note(db, "identity says follower, so it follows the leader it knows");
     } else if (strcmp(config->follow, id->leader_address) != 0) {
-        add_note(db, "the leader's address changed to the one given with --follow");
+        db_add_note(db, "the leader's address changed to the one given with --follow");
         memcpy(id->leader_address, config->follow, sizeof(config->follow));
     }
     return OK;
@@ -138,6 +138,17 @@ static enum code load_identity(struct db *db, struct err *e)
 
 /* --- state --- */
 
+/* The log begins later than the first record, so the state cannot be made of it alone. */
+static enum code refuse_without_state(const struct db *db, const struct checkpoint_loaded *loaded,
+                                      struct err *e)
+{
+    return ERR(e, E_CORRUPT,
+               "no checkpoint below state/ can be used (%s) and the log begins at record %llu: "
+               "restore state/ from a backup, or start this node anew from an empty directory",
+               loaded->rejected_why[0] ? loaded->rejected_why : "none lies in the log",
+               (unsigned long long)log_oldest(db->log).v);
+}
+
 /* Load the newest checkpoint that lies in the log and replay what follows it. */
 static enum code load_state(struct db *db, struct err *e)
 {
@@ -153,7 +164,8 @@ static enum code load_state(struct db *db, struct err *e)
         struct checkpoint_loaded loaded;
         TRY(checkpoint_load_newest(&load, &loaded, e));
         db->next_pack = loaded.next_pack;
-        if (loaded.rejected_why[0]) add_note(db, loaded.rejected_why);
+        if (loaded.rejected_why[0]) db_add_note(db, loaded.rejected_why);
+        if (!loaded.state && base.seqno.v > 0) return refuse_without_state(db, &loaded, e);
         struct position from = loaded.state ? loaded.position : base;
         db->identity.epoch_count = 0;
         db->state = loaded.state ? loaded.state
@@ -173,7 +185,7 @@ static enum code load_state(struct db *db, struct err *e)
         enum code code = db_replay(db, &from, &db->report.records_replayed, e);
         if (code == E_DIVERGED && loaded.state) {
             /* The checkpoint is not in this log: discard it, take the next older one. */
-            add_note(db, "a checkpoint that is not in the log was passed over");
+            db_add_note(db, "a checkpoint that is not in the log was passed over");
             load.at_most = seqno_of(loaded.position.seqno.v - 1);
             checkpoint_contents_fini(&loaded.contents);
             state_free(db->state);
@@ -205,7 +217,7 @@ static enum code recover(struct db *db, struct err *e)
         text_add(&t, "a torn tail of %llu bytes after record %llu was moved to quarantine/",
                  (unsigned long long)report.discarded_bytes,
                  (unsigned long long)report.discarded_after.v);
-        add_note(db, note);
+        db_add_note(db, note);
     }
     TRY(load_state(db, e));
     if (db->identity.epoch_count > 0) {
@@ -236,7 +248,7 @@ static void note_clock(struct db *db)
              "the wall clock is %lld s behind the newest record: leader time stands still until it "
              "has come up",
              (long long)(behind_ms / 1000));
-    add_note(db, note);
+    db_add_note(db, note);
 }
 
 /* A new epoch: its number is taken for ever (identity synced) before its first record is written,

@@ -17,7 +17,7 @@ void log_path(uint64_t file_id, char out[LOG_PATH_SIZE])
 }
 
 struct log *log_new(struct env *env, const struct log_identity *id, const struct config *config,
-                    const struct log_hooks *hooks, const struct position *base)
+                    const struct log_hooks *hooks, const struct position *base, uint64_t base_bytes)
 {
     struct log *log = calloc(1, sizeof(*log));
     if (!log) return NULL;
@@ -28,6 +28,8 @@ struct log *log_new(struct env *env, const struct log_identity *id, const struct
     log->segment_size_first = config->segment_size_first;
     log->tail_bytes_max = config->tail_buffer;
     log->base = *base;
+    log->base_bytes = base_bytes;
+    log->durable_bytes = base_bytes;
     log->written = *base;
     log->durable = *base;
     log->next_file_id = 1;
@@ -89,6 +91,7 @@ void log_free(struct log *log)
         free(log->segments[i].seeks);
     }
     free(log->segments);
+    free(log->dead);
     piece_hasher_fini(&log->pieces);
     free(log);
 }
@@ -101,7 +104,8 @@ void log_stop(struct log *log)
 
 bool log_is_quiet(const struct log *log)
 {
-    return !log->is_writing && log->spare.state != SPARE_STEP_RUNNING && log->reads_running == 0;
+    return !log->is_writing && log->spare.state != SPARE_STEP_RUNNING && !log->reads &&
+           !log->dispose.is_running;
 }
 
 struct position log_written(const struct log *log)

@@ -27,7 +27,7 @@ struct log_batch_ref {
     uint32_t size;   /* header and payload, without padding */
     struct batch_header header;
     struct position end;
-    uint64_t log_bytes_end; /* log bytes (padding included) from the log base to its end */
+    uint64_t log_bytes_end; /* log bytes (padding included) from record 1 to its end */
 };
 #define CHUNK_BATCHES_MAX 256u
 
@@ -77,6 +77,24 @@ void log_write(struct log *log, struct log_chunk *chunk, log_done done, void *ar
  * called while log_is_writing. An active segment without batches is left alone: OK. */
 void log_seal(struct log *log, log_done done, void *arg);
 
+/* --- the old end: log_prune.c --- */
+
+uint32_t log_segment_count(const struct log *log);
+bool log_has_active(const struct log *log); /* the newest segment is not sealed */
+/* First and last record of segment i, oldest first. */
+void log_segment_range(const struct log *log, uint32_t i, seqno *out_first, seqno *out_last);
+/* Before the oldest record; bytes: log bytes up to there. */
+struct position log_base(const struct log *log, uint64_t *out_bytes);
+/* First record of the oldest segment that a read under way has open; 0: none. */
+seqno log_oldest_read(const struct log *log);
+/* Forget the oldest `count` segments, all of them sealed: reads of them are refused from now on.
+ * Their files stay until log_dispose. False: no memory, nothing changed. */
+MUST_CHECK bool log_prune(struct log *log, uint32_t count);
+/* identity counts no longer on what was pruned: let the files go, in the background, as far as no
+ * read has them open. Call again while log_has_dead_files. */
+void log_dispose(struct log *log);
+bool log_has_dead_files(const struct log *log);
+
 /* Log bytes (padding included) that come after this seqno up to durable: exact for batch ends in
  * memory, else rounded up to the seek entry before it (never under-reports). */
 uint64_t log_bytes_after(const struct log *log, seqno s);
@@ -111,6 +129,7 @@ struct log_read {
     uint64_t segment_file_id;
     uint64_t segment_offset;
     uint64_t segment_limit;
+    struct log_read *next_running;
 };
 void log_read_start(struct log *log, struct log_read *read);
 /* The same, blocking and without done; only while opening. free(read->buffer) afterwards. */

@@ -44,7 +44,10 @@ struct log_job {
     struct env_job job;
     struct log *log;
     enum log_job_kind kind;
-    bool seals_active;  /* footer, cut, sync, close the active file first */
+    bool seals_active; /* footer, cut, sync, close the active file first */
+    /* A copy, because the table moves when the loop prunes; its seek entries stay where they are.
+     */
+    struct log_segment sealing;
     bool opens_segment; /* then a new file (or the spare) with a header */
     struct segment_header header;
     struct env_file *spare_file; /* given by the spare; NULL: create */
@@ -59,6 +62,15 @@ struct log_job {
     struct err err;
 };
 
+/* Files of pruned segments on their way out. */
+#define DISPOSE_FILES_MAX 32u
+struct dispose {
+    struct env_job job;
+    bool is_running;
+    uint32_t count;
+    uint64_t file_ids[DISPOSE_FILES_MAX];
+};
+
 struct log {
     struct env *env;
     struct log_identity id;
@@ -71,7 +83,8 @@ struct log {
     uint32_t segment_count;
     uint32_t segment_capacity;
     bool has_active;
-    struct position base; /* before the oldest record */
+    struct position base; /* before the oldest record ... */
+    uint64_t base_bytes;  /* ... and log bytes up to there */
     struct position written;
     struct position durable;
     uint64_t durable_bytes;
@@ -98,7 +111,11 @@ struct log {
     uint32_t tail_count;
     uint32_t tail_capacity; /* power of two */
     uint64_t tail_bytes;
-    uint32_t reads_running;
+    struct log_read *reads; /* under way */
+
+    uint64_t *dead; /* files of pruned segments */
+    uint32_t dead_count;
+    struct dispose dispose;
 
     struct log_chunk *pool[16]; /* free chunks by size class, linked through `pool_next` */
     uint64_t pool_bytes;

@@ -15,7 +15,7 @@ struct log_segment {
     struct position end;   /* of its last batch */
     uint64_t data_end;     /* file offset after the last padded batch */
     uint64_t size_limit;
-    uint64_t bytes_before; /* log bytes (padding included) before it, from the log base */
+    uint64_t bytes_before; /* log bytes (padding included) before it, from record 1 on */
     uint64_t batch_count;
     uint64_t payload_bytes;
     bool is_sealed;
@@ -33,9 +33,11 @@ struct log_hooks {
     void (*synced)(void *owner, uint64_t sync_ns, uint64_t records, uint64_t bytes);
 };
 
-/* A log without segments that continues at `base`. NULL: no memory. env, hooks borrowed. */
+/* A log without segments that continues at `base`, base_bytes of log after the very first record.
+ * NULL: no memory. env, hooks borrowed. */
 struct log *log_new(struct env *env, const struct log_identity *id, const struct config *config,
-                    const struct log_hooks *hooks, const struct position *base);
+                    const struct log_hooks *hooks, const struct position *base,
+                    uint64_t base_bytes);
 /* Add a sealed segment found by recovery; it must continue the log. Takes over segment->seeks. */
 MUST_CHECK enum code log_add_sealed(struct log *log, const struct log_segment *segment,
                                     struct err *e);

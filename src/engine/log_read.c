@@ -140,7 +140,11 @@ static void read_done(struct env_job *job)
 {
     struct log_read *read = CONTAINER_OF(job, struct log_read, job);
     uint8_t *buffer = read->buffer;
-    read->log->reads_running--;
+    struct log_read **at = &read->log->reads;
+    while (*at != read) {
+        at = &(*at)->next_running;
+    }
+    *at = read->next_running;
     read->buffer = NULL; /* done may start this read again or free it */
     read->buffer_capacity = 0;
     read->done(read, read->code, &read->err);
@@ -155,7 +159,9 @@ static void nothing_to_run(struct env_job *job)
 static void submit(struct log *log, struct log_read *read, bool needs_io)
 {
     read->job = (struct env_job){.run = needs_io ? read_run : nothing_to_run, .done = read_done};
-    log->reads_running++;
+    if (!needs_io) read->segment_file_id = 0;
+    read->next_running = log->reads;
+    log->reads = read;
     log->env->v->submit(log->env, LANE_BACKGROUND, &read->job);
 }
 

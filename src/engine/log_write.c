@@ -67,7 +67,7 @@ static enum code job_seal(struct log_job *job)
 {
     struct log *log = job->log;
     struct env *env = log->env;
-    const struct log_segment *segment = &log->segments[log->segment_count - 1];
+    const struct log_segment *segment = &job->sealing;
     if (!piece_hasher_finish(&log->pieces)) {
         return ERR(&job->err, E_NOMEMORY, "no memory to seal a segment");
     }
@@ -231,6 +231,7 @@ static void prepare_write(struct log *log, struct log_chunk *chunk)
         const struct log_segment *active = &log->segments[log->segment_count - 1];
         job->offset = active->data_end;
         job->seals_active = active->data_end + chunk->size > active->size_limit;
+        job->sealing = *active;
     }
     if (!log->has_active || job->seals_active) {
         prepare_segment(log, job, chunk);
@@ -394,6 +395,11 @@ void log_seal(struct log *log, log_done done, void *arg)
         done(arg, NULL, OK, NULL);
         return;
     }
-    log->job = (struct log_job){.log = log, .kind = LOG_JOB_SEAL, .seals_active = true};
+    log->job = (struct log_job){
+        .log = log,
+        .kind = LOG_JOB_SEAL,
+        .seals_active = true,
+        .sealing = log->segments[log->segment_count - 1],
+    };
     submit(log, done, arg);
 }

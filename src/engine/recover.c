@@ -289,6 +289,10 @@ static enum code take_segments(struct recovery *r, struct err *e)
         struct position at = log_durable(r->log);
         const struct found *f;
         TRY(choose_copy(r, &i, &f, e));
+        if (f->header.first.v <= r->identity->log_base.seqno.v) {
+            TRY(drop_file(r, f, e)); /* pruned: its removal was cut short */
+            continue;
+        }
         if (f->header.first.v > at.seqno.v + 1) {
             TRY(recover_blame_headless(r, e));
             return recover_rotten(r, f->file_id, 0, seqno_next(at.seqno),
@@ -338,7 +342,8 @@ enum code recover_log(const struct recovery_input *input, struct log **out,
     };
     enum code code = E_NOMEMORY;
     r.window = malloc(r.window_size);
-    r.log = log_new(env, &r.id, input->config, input->hooks, &identity->log_base);
+    r.log = log_new(env, &r.id, input->config, input->hooks, &identity->log_base,
+                    identity->log_base_bytes);
     if (!r.window || !r.log) {
         (void)ERR(e, E_NOMEMORY, "no memory to recover the log");
         goto out;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "engine/db_internal.h"
 #include "engine/shipper_internal.h"
 #include "engine/transport.h"
 
@@ -136,6 +137,7 @@ static void load_table(struct shipper *s)
     struct err e;
     if (slots_store_load(db->env, &s->table, shipper_now(s), &e) != OK) {
         trace_add(&db->trace, shipper_now(s), "%s", e.text);
+        db_add_note(db, e.text);
     }
     (void)slots_commit(&s->table, shipper_durable(s));
 }

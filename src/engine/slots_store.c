@@ -32,6 +32,14 @@ enum code slots_store_load(struct env *env, struct slots *table, uint64_t now_ns
     return code;
 }
 
+bool slots_store_exists(struct env *env)
+{
+    struct env_file *file = NULL;
+    enum code code = env->v->open(env, SLOTS_PATH, ENV_READ, &file, NULL);
+    env->v->close(env, file);
+    return code != E_NOTFOUND;
+}
+
 enum code slots_store_init(struct slots_store *store, struct env *env,
                            void (*done)(void *arg, enum code code, const struct err *e), void *arg,
                            struct err *e)

@@ -25,6 +25,9 @@ struct slots_store {
 MUST_CHECK enum code slots_store_load(struct env *env, struct slots *table, uint64_t now_ns,
                                       struct err *e);
 
+/* Is there a catalogue? Also when it cannot be asked. Blocks. */
+bool slots_store_exists(struct env *env);
+
 /* done is called on the loop after each save. E_NOMEMORY. */
 MUST_CHECK enum code slots_store_init(struct slots_store *store, struct env *env,
                                       void (*done)(void *arg, enum code code, const struct err *e),

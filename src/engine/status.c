@@ -9,6 +9,7 @@
 #include "engine/log_open.h"
 #include "engine/metrics.h"
 #include "engine/receiver.h"
+#include "engine/retention.h"
 #include "engine/shipper.h"
 #include "engine/write.h"
 #include "format/slotfile.h"
@@ -81,7 +82,9 @@ static void fill_log(const struct db *db, struct tide_status *s)
     s->digest_mark = c.digest_mark.v;
     s->safe = s->durable.seqno;
     s->committed = s->durable.seqno;
-    s->retention_floor = s->oldest;
+    struct retain_plan plan = retention_plan(db->retention);
+    s->retention_floor = plan.floor.v;
+    s->retention_holder = retain_holder_name(plan.holder);
 }
 
 static void fill_follower_view(const struct db *db, struct tide_run *run, struct tide_status *s)
@@ -118,7 +121,6 @@ static enum code fill_followers(const struct db *db, struct tide_run *run, struc
     if (!db->log || db->receiver) return OK;
     s->safe = shipper_safe(db->shipper).v;
     s->committed = shipper_committed(db->shipper).v;
-    s->retention_floor = shipper_floor(db->shipper).v;
     return OK;
 }
 
@@ -140,6 +142,7 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
             run, db_is_leader(db) ? db->config.replication_address : db->identity.leader_address),
         .replication_address = copy_text(run, db->shipper ? db->config.replication_address : ""),
         .link_state = "",
+        .retention_holder = "",
         .region = db->identity.stream.region,
         .shard = db->identity.stream.shard,
         .epoch = db->epoch.number,
@@ -248,6 +251,8 @@ static void json_positions(struct text *t, const struct tide_status *s)
     json_u64(t, "safe_seqno", s->safe);
     json_u64(t, "oldest_seqno", s->oldest);
     json_u64(t, "retention_floor_seqno", s->retention_floor);
+    text_add(t, ",");
+    json_string(t, "retention_holder", s->retention_holder);
     json_u64(t, "log_bytes", s->log_bytes);
     json_u64(t, "log_segments", s->log_segments);
     json_u64(t, "items", s->items);

@@ -64,6 +64,7 @@ struct identity {
     uint64_t history_id;      /* changes with an announced re-bootstrap or truncation */
     uint64_t generation;      /* active generation: which manifest family and log base count */
     struct position log_base; /* position before the oldest record this log can hold */
+    uint64_t log_base_bytes;  /* log bytes (padding included) of all records up to there */
     uint64_t first_segment; /* registered segments: file ids first..last must exist (0,0 = none) */
     uint64_t last_segment;
     uint32_t feature_level;

@@ -129,7 +129,7 @@ static void render_repl_status(struct turn *turn, const struct slot *slot,
     const struct tide_status *s = result->as.status;
     enum proto proto = slot->proto;
     bool is_follower = s->role == TIDE_ROLE_FOLLOWER;
-    out_map(o, proto, is_follower ? 22 : 18);
+    out_map(o, proto, is_follower ? 23 : 19);
     pair_text(o, "role", role_name(s->role));
     pair_text(o, "id", s->node_id);
     pair_text(o, "cluster", s->cluster);
@@ -145,6 +145,7 @@ static void render_repl_status(struct turn *turn, const struct slot *slot,
     pair_count(o, "safe", s->safe);
     pair_count(o, "oldest", s->oldest);
     pair_count(o, "retention_floor", s->retention_floor);
+    pair_text(o, "retention_holder", s->retention_holder);
     pair_text(o, "leader", s->leader_data_address);
     pair_double(o, proto, "lag_seconds", s->lag_seconds);
     if (is_follower) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "engine/receiver.h"
+#include "engine/shipper.h"
 #include "sim/client.h"
 
 #define ANSWER_MAX_NS (90 * NS_PER_S)
@@ -162,9 +163,46 @@ static void check_clock(struct cluster *c)
                ran_ns / 1000, passed_ns / 1000);
 }
 
+/* --- pruning --- */
+
+static bool has_slot(const struct cluster *c, uint32_t node)
+{
+    const struct db *leader = c->nodes[CLUSTER_LEADER].db;
+    struct tide_follower_status slots[WORLD_NODES_MAX];
+    uint32_t count = shipper_status(leader->shipper, slots, WORLD_NODES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(slots[i].node_id, c->nodes[node].node_id) == 0) return true;
+    }
+    return false;
+}
+
+bool check_is_left_behind(const struct cluster *c, uint32_t node)
+{
+    const struct db *leader = c->nodes[CLUSTER_LEADER].db;
+    if (node == CLUSTER_LEADER || leader == NULL || leader->log == NULL) return false;
+    if (leader->shipper == NULL || has_slot(c, node)) return false;
+    return log_oldest(leader->log).v > c->nodes[node].durable_peak + 1;
+}
+
+static void check_pruning(struct cluster *c)
+{
+    struct cluster_node *leader = &c->nodes[CLUSTER_LEADER];
+    if (leader->state != NODE_UP || leader->db->log == NULL) return;
+    uint64_t oldest = log_oldest(leader->db->log).v;
+    if (oldest > leader->seen_oldest && leader->seen_oldest > 0) c->world.coverage.prunes++;
+    leader->seen_oldest = oldest;
+    for (uint32_t i = 1; i < c->node_count && leader->db->shipper != NULL; i++) {
+        const struct cluster_node *n = &c->nodes[i];
+        if (n->is_reset || oldest <= n->durable_peak + 1 || !has_slot(c, i)) continue;
+        world_fail(&c->world, "pruned", "the log begins at %" PRIu64 ", node %u holds %" PRIu64,
+                   oldest, i, n->durable_peak);
+    }
+}
+
 void check_tick(struct cluster *c)
 {
     if (c->nodes[CLUSTER_LEADER].state == NODE_UP) check_clock(c);
+    check_pruning(c);
     for (uint32_t i = 0; i < c->node_count; i++) {
         struct cluster_node *n = &c->nodes[i];
         if (n->state == NODE_CLOSING && c->world.now_ns - n->closing_since_ns > CLOSE_MAX_NS) {
@@ -291,6 +329,7 @@ bool check_is_converged(const struct cluster *c, char *out_why, size_t size)
     const struct cluster_node *leader = &c->nodes[CLUSTER_LEADER];
     for (uint32_t i = 0; i < c->node_count; i++) {
         const struct cluster_node *n = &c->nodes[i];
+        if (check_is_left_behind(c, i)) continue;
         if (n->state != NODE_UP || n->db->condition != DB_SERVING) {
             snprintf(out_why, size, "node %u is not serving: %s", i,
                      n->state == NODE_UP ? n->db->reason.text : "it is not up");

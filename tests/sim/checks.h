@@ -12,6 +12,7 @@
  *   epoch      a start as leader did not begin a new epoch
  *   marks      durable or applied went back without a new history id
  *   lag        a lag figure is below the truth
+ *   pruned     the log no longer holds what a follower with a slot comes back for
  *   wait       WAIT counted a follower that has not stored the writes
  *   open       a node does not open although nothing is damaged
  *   health     a node halted, or calls itself diverged
@@ -42,6 +43,9 @@ void check_status(struct cluster *c, uint32_t node, const struct tide_status *s,
                   const struct check_asked *asked);
 /* WAIT for `at_least` answered `count`. */
 void check_wait(struct cluster *c, uint64_t at_least, uint64_t count);
+/* The leader has no slot for the node and its log begins after what the node holds: the node is
+ * refused, rightly, and takes no part in the end. */
+bool check_is_left_behind(const struct cluster *c, uint32_t node);
 /* Is everybody up, serving and at the leader's durable position? *out_why: what is missing. */
 bool check_is_converged(const struct cluster *c, char *out_why, size_t size);
 

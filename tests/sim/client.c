@@ -332,6 +332,7 @@ void client_digest(struct cluster *c, uint32_t node)
 
 void client_audit(struct cluster *c, uint32_t node)
 {
+    if (check_is_left_behind(c, node)) return;
     struct client_run *counts = client_run_new(c, NULL, node);
     client_run_position(counts);
     for (uint8_t doc = 0; doc < MODEL_DOCS; doc++) {

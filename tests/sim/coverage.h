@@ -54,7 +54,8 @@
     X(gauges, "gauges checked")                          \
     X(waits, "waits checked")                            \
     X(checkpoints, "checkpoints asked for")              \
-    X(seals, "seals asked for")
+    X(seals, "seals asked for")                          \
+    X(prunes, "times the log was pruned")
 
 struct coverage {
 #define X(field, words) uint64_t field;

@@ -52,6 +52,10 @@ void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed)
     }
     if (random_chance(r, 300000)) p->ship_interval_ms = PICK(r, 50, 300, 2000);
     if (random_chance(r, 500000)) p->seal_interval_ms = PICK(r, 50, 300, 2000);
+    /* A follower that lost its disk cannot come back when the log was pruned. */
+    p->retain_segments = (uint32_t)PICK(r, 1, 2, 4, 16);
+    bool loses_disks = plan_has(p, FAULT_WIPE) || plan_has(p, FAULT_RESTORE);
+    if (loses_disks) p->retain_segments = UINT32_MAX;
     /* Every history has at least one way to die. */
     p->faults |= 1u << PICK(r, FAULT_KILL, FAULT_POWER_CUT, FAULT_DEATH_AT_IO);
     p->faults &= allowed;

@@ -51,6 +51,7 @@ struct plan {
     uint64_t checkpoint_log_bytes;
     uint64_t tail_buffer;
     uint64_t heartbeat_ms;
+    uint32_t retain_segments; /* 0: the default */
     uint64_t seal_interval_ms;
     uint64_t ship_interval_ms; /* 0: stream; else by segment */
     uint32_t runs_max;

@@ -335,6 +335,7 @@ void sample_identity(struct identity *out)
         .history_id = 5,
         .generation = 3,
         .log_base = sample_position(41),
+        .log_base_bytes = 8192,
         .first_segment = 1,
         .last_segment = 4,
         .feature_level = 2,

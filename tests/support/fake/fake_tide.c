@@ -242,6 +242,7 @@ void fake_reset(void)
     db.counter_count = 0;
     memset(db.producers, 0, sizeof(db.producers));
     status = (struct tide_status){
+        .retention_holder = "slots",
         .role = TIDE_ROLE_SINGLE,
         .node_id = "node-1",
         .cluster = "0123456789abcdef0123456789abcdef",

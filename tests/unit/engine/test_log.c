@@ -45,7 +45,7 @@ static void open_log(struct fixture *f)
 {
     struct log_hooks hooks = {.owner = f, .segment_opened = segment_opened, .synced = synced};
     struct position base = {0};
-    f->log = log_new(f->env, &f->id, &f->config, &hooks, &base);
+    f->log = log_new(f->env, &f->id, &f->config, &hooks, &base, 0);
     struct err e;
     assert_int_equal(log_start(f->log, 1, 0, &e), OK);
 }

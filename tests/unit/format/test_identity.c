@@ -28,6 +28,7 @@ static void identity_survives_a_round_trip(void **state)
     assert_int_equal(back.led[1], 6);
     assert_int_equal(back.intent.step, TRUNCATION_QUARANTINED);
     assert_true(position_equal(&back.log_base, &sample.log_base));
+    assert_int_equal(back.log_base_bytes, sample.log_base_bytes);
     static uint8_t again[IDENTITY_FILE_SIZE_MAX];
     assert_int_equal(identity_encode(&back, again), size);
     assert_memory_equal(again, file, size);
