@@ -104,12 +104,38 @@ static enum code look_at_trailer(struct log_file *file, int fd, uint64_t log_key
     return OK;
 }
 
+/* A recycled file that is not sealed again ends with a map of its old bytes. */
+static enum code look_at_stale(struct log_file *file, int fd, uint64_t log_key, struct err *e)
+{
+    uint8_t trailer[STALE_TRAILER_SIZE];
+    size_t got = 0;
+    struct stale_map map;
+    if (file->is_sealed || file->size <= sizeof(trailer)) return OK;
+    TRY(host_pread(fd, file->size - sizeof(trailer), trailer, sizeof(trailer), &got, e));
+    if (got < sizeof(trailer) || !stale_trailer_decode(trailer, log_key, file->size, &map)) {
+        return OK;
+    }
+    size_t size = stale_map_size(map.limit);
+    uint8_t *bytes = cli_take(size);
+    enum code code = host_pread(fd, map.offset, bytes, size, &got, e);
+    if (code == OK && stale_sums_decode(&map, slice_of(bytes, got), log_key)) {
+        file->stale = map;
+        file->stale_bytes = bytes;
+        file->size = map.offset;
+        return OK;
+    }
+    cli_put(bytes, size);
+    return code;
+}
+
 static enum code measure_content(struct log_file *file, int fd, struct err *e)
 {
     static uint8_t piece[256 * KIB];
+    struct stale_view view = {.map = &file->stale, .source = log_fd_source, .context = &fd};
     for (uint64_t at = 0; at < file->size; at += sizeof(piece)) {
         size_t got = 0;
-        TRY(host_pread(fd, at, piece, sizeof(piece), &got, e));
+        size_t size = file->size - at < sizeof(piece) ? (size_t)(file->size - at) : sizeof(piece);
+        TRY(stale_view_read(&view, at, piece, size, &got, e));
         while (got > 0 && piece[got - 1] == 0) {
             got--;
         }
@@ -133,10 +159,11 @@ static enum code look_at_file(const struct log_dir *dir, struct log_file *file, 
         bool is_own = file->verdict != SEGMENT_OK || file->header.file_id == file->file_id;
         if (!is_own) file->verdict = SEGMENT_BAD;
     }
-    if (code == OK && file->verdict != SEGMENT_OK) code = measure_content(file, fd, e);
     if (code == OK && file->verdict == SEGMENT_OK) {
         code = look_at_trailer(file, fd, log_dir_identity(dir, file).log_key, e);
     }
+    if (code == OK) code = look_at_stale(file, fd, log_dir_identity(dir, file).log_key, e);
+    if (code == OK && file->verdict != SEGMENT_OK) code = measure_content(file, fd, e);
     host_close(fd);
     return code;
 }
@@ -172,6 +199,12 @@ static int compare_files(const void *a, const void *b)
     return (x->file_id > y->file_id) - (x->file_id < y->file_id);
 }
 
+static void drop_stale(struct log_file *file)
+{
+    if (file->stale_bytes != NULL) cli_put(file->stale_bytes, stale_map_size(file->stale.limit));
+    file->stale_bytes = NULL;
+}
+
 static enum code list_files(struct log_dir *dir, struct err *e)
 {
     char path[HOST_PATH_SIZE + LOG_NAME_SIZE];
@@ -187,6 +220,12 @@ static enum code list_files(struct log_dir *dir, struct err *e)
         struct log_file *file = add_file(dir);
         *file = (struct log_file){.file_id = file_id};
         code = look_at_file(dir, file, e);
+        bool is_pruned = dir->has_identity && file->verdict == SEGMENT_OK &&
+                         file->header.first.v <= dir->identity.log_base.seqno.v;
+        if (code == OK && is_pruned) { /* the next start removes it */
+            drop_stale(file);
+            dir->file_count--;
+        }
         if (code == E_NOTFOUND && dir->is_in_use) { /* the server removed it meanwhile */
             dir->file_count--;
             code = OK;
@@ -234,6 +273,9 @@ enum code log_dir_open(const char *path, struct log_dir *out, struct err *e)
 
 void log_dir_close(struct log_dir *dir)
 {
+    for (size_t i = 0; i < dir->file_count; i++) {
+        drop_stale(&dir->files[i]);
+    }
     cli_put(dir->files, dir->file_capacity * sizeof(*dir->files));
     dir->files = NULL;
     dir->file_count = 0;

@@ -11,12 +11,15 @@
 #include "format/identity.h"
 #include "format/reader.h"
 #include "format/segment.h"
+#include "format/stale.h"
 
 struct log_file {
     uint64_t file_id;
-    uint64_t size;
+    uint64_t size;          /* without the map of old bytes of a recycled file */
+    struct stale_map stale; /* of such a file; its sums are in: */
+    uint8_t *stale_bytes;
     enum segment_verdict verdict; /* SEGMENT_BAD also for a header of another file id */
-    uint64_t content_size; /* without a good header: offset behind the last byte that is not zero */
+    uint64_t content_size; /* without a good header: behind the last byte neither zero nor old */
     struct segment_header header; /* when verdict is SEGMENT_OK */
     bool is_sealed;               /* ends in a trailer that verifies */
     uint64_t footer_offset;       /* when sealed */

@@ -4,7 +4,7 @@
  *
  *     the stop is at or below what was acknowledged               damage
  *     a later segment exists that does not go on here             damage
- *     only zeros follow, or the beginning of a footer             the end
+ *     only zeros or old bytes follow, or the beginning of a footer the end
  *     whole sectors of the damaged batch are missing              torn
  *     the damaged batch ends in zeros, or the file ends in it     torn
  *     it is all there and does not verify                         damage: it cannot be told apart
@@ -24,7 +24,7 @@ struct tail {
     const struct log_file *file;
     int fd;
     uint64_t offset;      /* of the stop */
-    uint64_t content_end; /* behind the last byte that is not zero; offset: all are zero */
+    uint64_t content_end; /* behind the last byte neither zero nor old; offset: none is */
     uint64_t damage_end;  /* where the damaged batch's last bytes that need not be zero end */
     uint64_t batch_end;   /* where the damaged batch ends */
     bool is_footer;       /* a footer begins here */
@@ -39,12 +39,23 @@ static bool is_all_zero(const uint8_t *bytes, size_t size)
     return true;
 }
 
+/* What stands there, with zeros in place of what a recycled file held before. */
+static enum code read_tail(const struct tail *tail, uint64_t offset, void *out, size_t size,
+                           size_t *out_size, struct err *e)
+{
+    int fd = tail->fd;
+    struct stale_view view = {.map = &tail->file->stale, .source = log_fd_source, .context = &fd};
+    return stale_view_read(&view, offset, out, size, out_size, e);
+}
+
 static enum code find_content_end(struct log_check *check, struct tail *tail, struct err *e)
 {
     tail->content_end = tail->offset;
     for (uint64_t at = tail->offset; at < tail->file->size; at += PIECE_SIZE) {
         size_t got = 0;
-        TRY(host_pread(tail->fd, at, check->window, PIECE_SIZE, &got, e));
+        uint64_t left = tail->file->size - at;
+        size_t size = left < PIECE_SIZE ? (size_t)left : PIECE_SIZE;
+        TRY(read_tail(tail, at, check->window, size, &got, e));
         while (got > 0 && check->window[got - 1] == 0) {
             got--;
         }
@@ -62,7 +73,7 @@ static enum code find_damage(struct log_check *check, struct tail *tail, struct 
     size_t got = 0;
     tail->damage_end = tail->offset + BATCH_HEADER_SIZE - HEADER_ROOM;
     tail->batch_end = tail->offset + BATCH_HEADER_SIZE;
-    TRY(host_pread(tail->fd, tail->offset, bytes, sizeof(bytes), &got, e));
+    TRY(read_tail(tail, tail->offset, bytes, sizeof(bytes), &got, e));
     if (got == sizeof(bytes) && batch_header_decode(bytes, &id, &header) == BATCH_OK) {
         tail->damage_end = tail->offset + BATCH_HEADER_SIZE + header.payload_size;
         tail->batch_end = tail->damage_end;
@@ -71,7 +82,7 @@ static enum code find_damage(struct log_check *check, struct tail *tail, struct 
     for (; sector < tail->damage_end; sector += SECTOR_SIZE) {
         uint8_t piece[SECTOR_SIZE];
         uint64_t from = sector < tail->offset ? tail->offset : sector;
-        TRY(host_pread(tail->fd, from, piece, (size_t)(sector + SECTOR_SIZE - from), &got, e));
+        TRY(read_tail(tail, from, piece, (size_t)(sector + SECTOR_SIZE - from), &got, e));
         if (is_all_zero(piece, got)) tail->has_zero_sector = true;
     }
     return OK;
@@ -85,7 +96,7 @@ static enum code check_remains(struct log_check *check, struct tail *tail, struc
     uint8_t start[16] = {0}; /* magic, size with trailer */
     size_t size = 0;
     log_file_name(tail->file, name);
-    TRY(host_pread(tail->fd, tail->offset, start, sizeof(start), &size, e));
+    TRY(read_tail(tail, tail->offset, start, sizeof(start), &size, e));
     tail->is_footer = memcmp(start, SEGMENT_FOOTER_MAGIC, 8) == 0;
     uint8_t trailer[SEGMENT_TRAILER_SIZE] = {0};
     TRY(host_pread(tail->fd, tail->file->size - sizeof(trailer), trailer, sizeof(trailer), &size,
@@ -198,6 +209,6 @@ enum code log_check_tail(struct log_check *check, const struct log_file *file, i
     log_note(check, "%s is not sealed: its last batch ends at offset %llu, %s", name,
              (unsigned long long)tail.offset,
              tail.is_footer ? "behind it stands a footer that a crash cut off"
-                            : "only zeros follow");
+                            : "nothing that was written follows");
     return OK;
 }

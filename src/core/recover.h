@@ -7,8 +7,9 @@
  *
  * s > D proves nothing about the last group: the mark is written behind the sync without one of its
  * own, so a power cut can take the newest mark of an acknowledged group and leave an older one.
- * What decides then is what the damage looks like. A write that was cut short leaves zeros, because
- * segments are never written twice: whole sectors of them, or everything from some byte on.
+ * What decides then is what the damage looks like. A write that was cut short leaves zeros: whole
+ * sectors of them, or everything from some byte on. Where a file is used again, sectors that are
+ * still the old ones count as zeros (format/stale).
  *
  *   #  facts                                                    verdict
  *   1  reading failed                                           IO (never a torn tail)

@@ -226,7 +226,9 @@ uint64_t log_bytes_after(const struct log *log, seqno s)
 
 void log_figures(const struct log *log, struct log_figures *out)
 {
-    *out = (struct log_figures){.segments = log->segment_count, .tail_bytes = log->tail_bytes};
+    *out = (struct log_figures){.segments = log->segment_count,
+                                .tail_bytes = log->tail_bytes,
+                                .recycled = log->recycled_used};
     /* File ids need not ascend with the records: a spare can be made before and used after. */
     for (uint32_t i = 0; i < log->segment_count; i++) {
         uint64_t file_id = log->segments[i].file_id;

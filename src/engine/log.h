@@ -38,10 +38,10 @@ struct log_chunk {
     uint32_t batch_count;
     uint32_t batch_capacity;
     struct log_batch_ref *batches;
-    size_t size; /* bytes used, padding included */
-    size_t capacity;
-    uint8_t *data; /* 64-aligned */
-    size_t room;   /* bytes of the whole allocation */
+    size_t size;     /* bytes used, padding included */
+    size_t capacity; /* behind it there is room for a sector of zeros */
+    uint8_t *data;   /* 64-aligned */
+    size_t room;     /* bytes of the whole allocation */
     struct log_chunk *pool_next;
 };
 /* Room for `capacity` bytes in up to batch_capacity (<= CHUNK_BATCHES_MAX) batches, one reference.

@@ -51,8 +51,10 @@ struct log_job {
     bool opens_segment; /* then a new file (or the spare) with a header */
     struct segment_header header;
     struct env_file *spare_file; /* given by the spare; NULL: create */
+    bool is_recycled;            /* ... or open the recycled file of this id */
     struct log_chunk *chunk;
     uint64_t offset; /* of the chunk in the file */
+    size_t pad_size; /* zeros behind it, up to a sector's end */
     struct position end;
     uint8_t mark_slot[MARK_SLOT_SIZE];
     uint64_t mark_offset;
@@ -62,13 +64,17 @@ struct log_job {
     struct err err;
 };
 
-/* Files of pruned segments on their way out. */
+/* Files of pruned segments on their way out: the first ones become spares, the rest is removed. */
 #define DISPOSE_FILES_MAX 32u
+#define RECYCLED_MAX      8u    /* spares kept */
+#define RECYCLED_ALIGN    4096u /* their limit is a multiple of this */
 struct dispose {
     struct env_job job;
     bool is_running;
     uint32_t count;
     uint64_t file_ids[DISPOSE_FILES_MAX];
+    uint32_t recycle_count; /* so many of them, under these new ids; 0 where it failed */
+    uint64_t new_ids[RECYCLED_MAX];
 };
 
 struct log {
@@ -94,6 +100,7 @@ struct log {
 
     /* Of the active segment; the log lane's while a job is in flight. */
     struct env_file *active_file;
+    bool is_active_recycled; /* it holds old bytes behind the new ones, and a map of them */
     struct piece_hasher pieces;
 
     struct env_file *mark_file;
@@ -116,6 +123,9 @@ struct log {
     uint64_t *dead; /* files of pruned segments */
     uint32_t dead_count;
     struct dispose dispose;
+    uint64_t recycled[RECYCLED_MAX]; /* files that are spares with old bytes */
+    uint32_t recycled_count;
+    uint64_t recycled_used; /* since open */
 
     struct log_chunk *pool[16]; /* free chunks by size class, linked through `pool_next` */
     uint64_t pool_bytes;
@@ -133,10 +143,15 @@ void tail_free(struct log *log);
 const struct log_batch_ref *tail_batch_of(const struct log *log, seqno s);
 void pool_free(struct log *log);
 
+/* log_recycle: on the background lane. False: the file is as good as gone; remove it. */
+bool log_recycle_file(struct log *log, uint64_t file_id, uint64_t new_id);
+
 /* log_spare */
 void spare_start(struct log *log);
 /* Hand over the spare if one is at hand (not in a step): its file, id and size; NULL else. */
 struct env_file *spare_take(struct log *log, uint64_t *out_file_id, uint64_t *out_size);
+/* A recycled file, if there is one and the chunk fits into it. */
+bool recycled_take(struct log *log, uint64_t chunk_size, uint64_t *out_file_id, uint64_t *out_size);
 void spare_stop(struct log *log); /* timers and files; no I/O running afterwards matters */
 
 /* The segment that holds record s (s between oldest and durable), NULL when none. */

@@ -75,18 +75,27 @@ static void dispose_run(struct env_job *job)
     struct log *log = CONTAINER_OF(d, struct log, dispose);
     struct env *env = log->env;
     for (uint32_t i = 0; i < d->count; i++) {
+        bool is_kept = i < d->recycle_count && log_recycle_file(log, d->file_ids[i], d->new_ids[i]);
+        if (is_kept) continue;
+        if (i < d->recycle_count) d->new_ids[i] = 0;
         char path[LOG_PATH_SIZE];
         log_path(d->file_ids[i], path);
         (void)env->v->unlink(env, path, NULL); /* else the next open does it */
     }
-    (void)env->v->sync_dir(env, "log", NULL);
+    /* A spare whose name is not durable would be lost with what is written into it. */
+    if (env->v->sync_dir(env, "log", NULL) != OK) d->recycle_count = 0;
 }
 
 static void dispose_done(struct env_job *job)
 {
     struct dispose *d = CONTAINER_OF(job, struct dispose, job);
+    struct log *log = CONTAINER_OF(d, struct log, dispose);
     d->is_running = false;
-    log_dispose(CONTAINER_OF(d, struct log, dispose));
+    for (uint32_t i = 0; i < d->recycle_count; i++) {
+        ASSERT(log->recycled_count < RECYCLED_MAX);
+        if (d->new_ids[i] != 0) log->recycled[log->recycled_count++] = d->new_ids[i];
+    }
+    log_dispose(log);
 }
 
 void log_dispose(struct log *log)
@@ -105,6 +114,11 @@ void log_dispose(struct log *log)
     }
     log->dead_count = kept;
     if (d->count == 0) return;
+    d->recycle_count = log->keeps_spare ? RECYCLED_MAX - log->recycled_count : 0;
+    if (d->recycle_count > d->count) d->recycle_count = d->count;
+    for (uint32_t i = 0; i < d->recycle_count; i++) {
+        d->new_ids[i] = log->next_file_id++;
+    }
     d->is_running = true;
     d->job = (struct env_job){.run = dispose_run, .done = dispose_done};
     log->env->v->submit(log->env, LANE_BACKGROUND, &d->job);

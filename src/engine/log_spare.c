@@ -82,6 +82,7 @@ void spare_start(struct log *log)
 {
     struct spare *s = &log->spare;
     if (s->state != SPARE_NONE || log->is_closing || log->is_poisoned || !log->keeps_spare) return;
+    if (log->recycled_count > 0) return;
     s->file_id = log->next_file_id++;
     s->zeroed = 0;
     s->target = log_next_size_limit(log);
@@ -110,6 +111,18 @@ void log_start_spare(struct log *log)
 {
     log->keeps_spare = true;
     spare_start(log);
+}
+
+bool recycled_take(struct log *log, uint64_t chunk_size, uint64_t *out_file_id, uint64_t *out_size)
+{
+    uint64_t limit = log->segment_size / RECYCLED_ALIGN * RECYCLED_ALIGN;
+    bool fits = SEGMENT_HEADER_SIZE + chunk_size <= limit;
+    if (log->recycled_count == 0 || !fits) return false;
+    *out_file_id = log->recycled[0];
+    *out_size = limit;
+    log->recycled_count--;
+    memmove(log->recycled, log->recycled + 1, log->recycled_count * sizeof(log->recycled[0]));
+    return true;
 }
 
 struct env_file *spare_take(struct log *log, uint64_t *out_file_id, uint64_t *out_size)

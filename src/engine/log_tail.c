@@ -4,10 +4,12 @@
 
 #include "base/assert.h"
 #include "engine/log_internal.h"
+#include "format/stale.h"
 
 /* Chunks of up to 4 MiB are pooled by power-of-two size, so that the write path does not return
  * pages to the system and fault them in again. */
-#define POOL_CLASS_MIN_BITS 9u /* 512 bytes */
+#define POOL_CLASS_MIN_BITS 9u                /* 512 bytes */
+#define PAD_ROOM            STALE_SECTOR_SIZE /* behind the data, see log_write */
 #define POOL_BYTES_MAX      (16 * MIB)
 
 static uint32_t class_of(size_t capacity)
@@ -26,7 +28,7 @@ struct log_chunk *chunk_new(struct log *log, size_t capacity, uint32_t batch_cap
     ASSERT(batch_capacity <= CHUNK_BATCHES_MAX);
     size_t head = sizeof(struct log_chunk) + batch_capacity * sizeof(struct log_batch_ref);
     head = (head + LOG_ALIGN - 1) & ~(size_t)(LOG_ALIGN - 1);
-    size_t total = head + ((capacity + LOG_ALIGN - 1) & ~(size_t)(LOG_ALIGN - 1));
+    size_t total = head + ((capacity + LOG_ALIGN - 1) & ~(size_t)(LOG_ALIGN - 1)) + PAD_ROOM;
     uint32_t class = class_of(total);
     struct log_chunk *chunk = NULL;
     size_t room = total;
@@ -44,7 +46,7 @@ struct log_chunk *chunk_new(struct log *log, size_t capacity, uint32_t batch_cap
         .refs = 1,
         .batch_capacity = batch_capacity,
         .batches = (struct log_batch_ref *)(void *)(chunk + 1),
-        .capacity = room - head,
+        .capacity = room - head - PAD_ROOM,
         .data = (uint8_t *)chunk + head,
         .room = room,
     };

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "engine/log_internal.h"
+#include "format/stale.h"
 
 /* --- piece hashes --- */
 
@@ -92,6 +93,8 @@ static enum code job_seal(struct log_job *job)
         env->v->pwrite(env, log->active_file, segment->data_end, slice_of(bytes, size), &job->err);
     free(bytes);
     TRY(code);
+    /* The cut takes the map of old bytes along: the footer must be there before. */
+    if (log->is_active_recycled) TRY(env->v->sync(env, log->active_file, &job->err));
     TRY(env->v->truncate(env, log->active_file, segment->data_end + size, &job->err));
     TRY(env->v->sync(env, log->active_file, &job->err));
     env->v->close(env, log->active_file);
@@ -106,12 +109,18 @@ static enum code job_open_segment(struct log_job *job)
     struct log *log = job->log;
     struct env *env = log->env;
     ASSERT(log->active_file == NULL);
+    char path[LOG_PATH_SIZE];
+    log_path(job->header.file_id, path);
+    log->is_active_recycled = false;
+    if (job->is_recycled) {
+        enum code code = env->v->open(env, path, ENV_WRITE, &log->active_file, &job->err);
+        log->is_active_recycled = code == OK;
+        if (code != OK && code != E_NOTFOUND) return code; /* gone: a new one does as well */
+    }
     if (job->spare_file) {
         log->active_file = job->spare_file;
         job->spare_file = NULL;
-    } else {
-        char path[LOG_PATH_SIZE];
-        log_path(job->header.file_id, path);
+    } else if (!log->active_file) {
         TRY(env->v->open(env, path, ENV_WRITE | ENV_CREATE | ENV_EXCLUSIVE, &log->active_file,
                          &job->err));
         TRY(env->v->sync_dir(env, "log", &job->err));
@@ -147,7 +156,10 @@ static enum code job_write(struct log_job *job)
     struct log *log = job->log;
     struct env *env = log->env;
     struct slice bytes = slice_of(job->chunk->data, job->chunk->size);
-    TRY(env->v->pwrite(env, log->active_file, job->offset, bytes, &job->err));
+    struct slice written = bytes;
+    /* Old bytes begin at a sector's start, so that whole sectors are old or new. */
+    if (log->is_active_recycled) written.size += job->pad_size;
+    TRY(env->v->pwrite(env, log->active_file, job->offset, written, &job->err));
     TRY(job_sync(job));
     /* The mark is evidence, not a promise: without a sync of its own, and its failure is ignored.
      */
@@ -206,8 +218,9 @@ static void prepare_segment(struct log *log, struct log_job *job, const struct l
     uint64_t file_id = 0;
     uint64_t size_limit = log_next_size_limit(log);
     job->opens_segment = true;
-    job->spare_file = spare_take(log, &file_id, &size_limit);
-    if (!job->spare_file) file_id = log->next_file_id++;
+    job->is_recycled = recycled_take(log, chunk->size, &file_id, &size_limit);
+    if (!job->is_recycled) job->spare_file = spare_take(log, &file_id, &size_limit);
+    if (!job->is_recycled && !job->spare_file) file_id = log->next_file_id++;
     const struct batch_header *first = &chunk->batches[0].header;
     job->header = (struct segment_header){
         .cluster = log->id.cluster,
@@ -237,6 +250,9 @@ static void prepare_write(struct log *log, struct log_chunk *chunk)
         prepare_segment(log, job, chunk);
         job->offset = SEGMENT_HEADER_SIZE;
     }
+    uint64_t end = job->offset + chunk->size;
+    job->pad_size = (STALE_SECTOR_SIZE - end % STALE_SECTOR_SIZE) % STALE_SECTOR_SIZE;
+    memset(chunk->data + chunk->size, 0, job->pad_size);
     uint64_t file_id =
         job->opens_segment ? job->header.file_id : log->segments[log->segment_count - 1].file_id;
     job->mark_offset = log_next_mark(log, &job->end, file_id, job->mark_slot);
@@ -276,6 +292,7 @@ static enum code take_new_segment(struct log *log, const struct log_job *job)
         .bytes_before = log->durable_bytes,
     };
     log->has_active = true;
+    if (job->is_recycled) log->recycled_used++;
     if (log->hooks.segment_opened) {
         struct log_figures figures;
         log_figures(log, &figures);

@@ -192,6 +192,7 @@ static enum code take_unsealed(struct recovery *r, size_t index, struct err *e)
         .id = r->id,
         .file_size = f->file_size,
         .header = f->header,
+        .stale = &f->stale,
         .window = r->window,
         .window_size = r->window_size,
     };
@@ -355,8 +356,7 @@ enum code recover_log(const struct recovery_input *input, struct log **out,
     if (code == OK) code = recover_clear_headless(&r, e);
     if (code == OK) code = log_start(r.log, r.file_id_max + 1, r.has_mark ? r.mark.version : 0, e);
 out:
-    free(r.found);
-    free(r.headless);
+    recover_free_files(&r);
     free(r.window);
     if (code == OK) {
         *out = r.log;

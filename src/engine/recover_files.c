@@ -38,6 +38,42 @@ static enum code read_trailer(struct recovery *r, struct env_file *file, struct 
     return OK;
 }
 
+struct plain_source {
+    struct env *env;
+    struct env_file *file;
+};
+
+static enum code read_plain(void *context, uint64_t offset, void *out, size_t size,
+                            size_t *out_read, struct err *e)
+{
+    struct plain_source *s = context;
+    return s->env->v->pread(s->env, s->file, offset, out, size, out_read, e);
+}
+
+/* A recycled file that is not sealed (again) ends with a map of its old bytes. One that does not
+ * verify is no map: then everything in the file is taken for written. */
+static enum code read_stale(struct recovery *r, struct env_file *file, struct found *f,
+                            struct err *e)
+{
+    uint8_t trailer[STALE_TRAILER_SIZE];
+    size_t got = 0;
+    struct stale_map map;
+    if (f->is_sealed || f->file_size <= sizeof(trailer)) return OK;
+    TRY(r->env->v->pread(r->env, file, f->file_size - sizeof(trailer), trailer, sizeof(trailer),
+                         &got, e));
+    bool is_there =
+        got == sizeof(trailer) && stale_trailer_decode(trailer, r->id.log_key, f->file_size, &map);
+    if (!is_there) return OK;
+    size_t size = stale_map_size(map.limit);
+    f->stale_bytes = malloc(size);
+    if (!f->stale_bytes) return ERR(e, E_NOMEMORY, "no memory for the map of a recycled segment");
+    TRY(r->env->v->pread(r->env, file, map.offset, f->stale_bytes, size, &got, e));
+    if (!stale_sums_decode(&map, slice_of(f->stale_bytes, got), r->id.log_key)) return OK;
+    f->stale = map;
+    f->file_size = map.offset;
+    return OK;
+}
+
 static enum code read_header(struct recovery *r, struct env_file *file, struct found *f,
                              enum segment_verdict *out_verdict, struct err *e)
 {
@@ -48,19 +84,22 @@ static enum code read_header(struct recovery *r, struct env_file *file, struct f
     *out_verdict = segment_header_decode(bytes, &f->header);
     if (*out_verdict == SEGMENT_OK && f->header.file_id != f->file_id) *out_verdict = SEGMENT_BAD;
     if (*out_verdict == SEGMENT_OK) TRY(read_trailer(r, file, f, e));
-    return OK;
+    return read_stale(r, file, f, e);
 }
 
-/* Offset behind the last byte that is not zero. */
-static enum code measure_content(struct recovery *r, struct env_file *file, uint64_t file_size,
+/* Offset behind the last byte that is neither zero nor old. */
+static enum code measure_content(struct recovery *r, struct env_file *file, const struct found *f,
                                  uint64_t *out, struct err *e)
 {
+    struct plain_source plain = {.env = r->env, .file = file};
+    struct stale_view view = {.map = &f->stale, .source = read_plain, .context = &plain};
+    uint64_t file_size = f->file_size;
     *out = 0;
     for (uint64_t at = 0; at < file_size;) {
         size_t got;
         uint64_t left = file_size - at;
         size_t size = left < r->window_size ? (size_t)left : r->window_size;
-        TRY(r->env->v->pread(r->env, file, at, r->window, size, &got, e));
+        TRY(stale_view_read(&view, at, r->window, size, &got, e));
         if (got == 0) return OK;
         size_t used = got;
         while (used > 0 && r->window[used - 1] == 0) {
@@ -76,7 +115,7 @@ static enum code add_headless(struct recovery *r, struct env_file *file, const s
                               struct err *e)
 {
     struct headless h = {.file_id = f->file_id, .file_size = f->file_size};
-    TRY(measure_content(r, file, f->file_size, &h.content_size, e));
+    TRY(measure_content(r, file, f, &h.content_size, e));
     if (h.content_size > 0 && h.file_id > r->segment_id_max) r->segment_id_max = h.file_id;
     r->headless[r->headless_count++] = h;
     return OK;
@@ -114,7 +153,18 @@ static enum code judge_file(struct recovery *r, uint64_t file_id, struct err *e)
         code = verdict == SEGMENT_OK ? add_segment(r, &f, e) : add_headless(r, file, &f, e);
     }
     r->env->v->close(r->env, file);
+    bool is_kept = code == OK && verdict == SEGMENT_OK; /* then r->found has the map */
+    if (!is_kept) free(f.stale_bytes);
     return code;
+}
+
+void recover_free_files(struct recovery *r)
+{
+    for (size_t i = 0; i < r->found_count; i++) {
+        free(r->found[i].stale_bytes);
+    }
+    free(r->found);
+    free(r->headless);
 }
 
 /* --- all of them --- */

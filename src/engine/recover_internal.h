@@ -5,22 +5,26 @@
 #define TIDEMARK_ENGINE_RECOVER_INTERNAL_H
 
 #include "engine/recover.h"
+#include "format/stale.h"
 
 /* A segment: a file with a good header of its own. */
 struct found {
     struct segment_header header;
     uint64_t file_id;
-    uint64_t file_size;
-    bool is_sealed; /* ends with a trailer */
+    uint64_t file_size;     /* without the map of old bytes, if there is one */
+    struct stale_map stale; /* of a recycled file */
+    uint8_t *stale_bytes;   /* malloc'ed: what the map points into */
+    bool is_sealed;         /* ends with a trailer */
 };
 
-/* A file that has the name of a segment and not its header. A spare holds nothing but zeros. The
+/* A file that has the name of a segment and not its header. A spare holds nothing but zeros, or
+ * only what its map says is old. The
  * rest is a segment whose first sync never returned, or one whose header is damaged: what was
  * acknowledged decides, and only when everything else was found good is it moved out of the way. */
 struct headless {
     uint64_t file_id;
     uint64_t file_size;
-    uint64_t content_size; /* up to the last byte that is not zero; 0: a spare */
+    uint64_t content_size; /* up to the last byte neither zero nor old; 0: a spare */
 };
 
 struct recovery {
@@ -44,6 +48,7 @@ struct recovery {
 /* List log/: fills found (by first record; equal ones together) and headless. Changes nothing on
  * the disk. */
 MUST_CHECK enum code recover_list(struct recovery *r, struct err *e);
+void recover_free_files(struct recovery *r);
 /* After the segments were taken up to log_durable: E_ROTTEN when a headless file holds, or must
  * have held, records that were acknowledged. */
 MUST_CHECK enum code recover_judge_headless(struct recovery *r, struct err *e);

@@ -64,6 +64,16 @@ void scan_fini(struct scan *s)
     s->segment.seeks = NULL;
 }
 
+/* The same, with zeros where the bytes are older than the segment: for judging what does not
+ * verify.
+ */
+static enum code judge_source(struct scan *s, uint64_t offset, void *out, size_t size,
+                              size_t *out_read, struct err *e)
+{
+    struct stale_view view = {.map = s->stale, .source = scan_source, .context = s};
+    return stale_view_read(&view, offset, out, size, out_read, e);
+}
+
 static bool is_all_zero(const uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
@@ -72,14 +82,14 @@ static bool is_all_zero(const uint8_t *bytes, size_t size)
     return true;
 }
 
-/* Offset after the last byte of the file that is not zero; data_end when all are. */
+/* Offset after the last byte of the file that is neither zero nor old; data_end when all are. */
 static enum code find_tail_end(struct scan *s, uint64_t *out, struct err *e)
 {
     *out = s->segment.data_end;
     for (uint64_t at = s->segment.data_end; at < s->file_size;) {
         size_t got;
         size_t size = s->file_size - at < COPY_SIZE ? (size_t)(s->file_size - at) : COPY_SIZE;
-        TRY(scan_source(s, at, s->window, size, &got, e));
+        TRY(judge_source(s, at, s->window, size, &got, e));
         if (got == 0) break;
         for (size_t i = got; i > 0; i--) {
             if (s->window[i - 1] == 0) continue;
@@ -105,7 +115,7 @@ static enum code find_damage_end(struct scan *s, uint64_t *out, uint64_t *out_fi
     struct batch_header header;
     *out = at + BATCH_HEADER_SIZE - HEADER_ROOM;
     *out_file_end = at + BATCH_HEADER_SIZE;
-    TRY(scan_source(s, at, bytes, sizeof(bytes), &got, e));
+    TRY(judge_source(s, at, bytes, sizeof(bytes), &got, e));
     if (got == sizeof(bytes) && batch_header_decode(bytes, &s->id, &header) == BATCH_OK) {
         *out = at + BATCH_HEADER_SIZE + header.payload_size;
         *out_file_end = *out;
@@ -120,7 +130,7 @@ static enum code find_missing_sector(struct scan *s, uint64_t damage_end, bool *
         uint8_t bytes[SECTOR_SIZE] = {0};
         size_t got;
         uint64_t from = sector < s->segment.data_end ? s->segment.data_end : sector;
-        TRY(scan_source(s, from, bytes, (size_t)(sector + SECTOR_SIZE - from), &got, e));
+        TRY(judge_source(s, from, bytes, (size_t)(sector + SECTOR_SIZE - from), &got, e));
         if (is_all_zero(bytes, got)) {
             *out = true;
             return OK;
@@ -136,12 +146,12 @@ static enum code find_footer(struct scan *s, bool *out, struct err *e)
     uint8_t magic[8] = {0};
     uint8_t trailer[SEGMENT_TRAILER_SIZE] = {0};
     size_t got;
-    TRY(scan_source(s, s->segment.data_end, magic, sizeof(magic), &got, e));
+    TRY(judge_source(s, s->segment.data_end, magic, sizeof(magic), &got, e));
     *out = memcmp(magic, SEGMENT_FOOTER_MAGIC, sizeof(magic)) == 0;
     if (*out || s->file_size < s->segment.data_end + sizeof(trailer)) return OK;
     uint64_t offset;
     uint32_t size;
-    TRY(scan_source(s, s->file_size - sizeof(trailer), trailer, sizeof(trailer), &got, e));
+    TRY(judge_source(s, s->file_size - sizeof(trailer), trailer, sizeof(trailer), &got, e));
     *out = got == sizeof(trailer) &&
            segment_trailer_decode(trailer, s->id.log_key, s->file_size, &offset, &size) &&
            offset == s->segment.data_end;

@@ -9,6 +9,7 @@
 #include "engine/log_open.h"
 #include "engine/recover.h"
 #include "format/reader.h"
+#include "format/stale.h"
 
 struct scan {
     /* given */
@@ -16,6 +17,7 @@ struct scan {
     struct log_identity id;
     struct segment_header header;
     uint64_t file_size;
+    const struct stale_map *stale; /* NULL: the file was not used before */
     uint8_t *window;
     size_t window_size;
     /* results */

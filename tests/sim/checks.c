@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "engine/log_open.h"
 #include "engine/receiver.h"
 #include "engine/shipper.h"
 #include "sim/client.h"
@@ -184,6 +185,20 @@ bool check_is_left_behind(const struct cluster *c, uint32_t node)
     return log_oldest(leader->log).v > c->nodes[node].durable_peak + 1;
 }
 
+static void count_recycled(struct cluster *c)
+{
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        struct cluster_node *n = &c->nodes[i];
+        if (n->state != NODE_UP || n->db->log == NULL) continue;
+        struct log_figures figures;
+        log_figures(n->db->log, &figures);
+        if (figures.recycled > n->seen_recycled) {
+            c->world.coverage.recycled += figures.recycled - n->seen_recycled;
+        }
+        n->seen_recycled = figures.recycled;
+    }
+}
+
 static void check_pruning(struct cluster *c)
 {
     struct cluster_node *leader = &c->nodes[CLUSTER_LEADER];
@@ -191,6 +206,7 @@ static void check_pruning(struct cluster *c)
     uint64_t oldest = log_oldest(leader->db->log).v;
     if (oldest > leader->seen_oldest && leader->seen_oldest > 0) c->world.coverage.prunes++;
     leader->seen_oldest = oldest;
+    count_recycled(c);
     for (uint32_t i = 1; i < c->node_count && leader->db->shipper != NULL; i++) {
         const struct cluster_node *n = &c->nodes[i];
         if (n->is_reset || oldest <= n->durable_peak + 1 || !has_slot(c, i)) continue;

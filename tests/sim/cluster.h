@@ -32,7 +32,8 @@ struct cluster_node {
     struct alloc alloc;
     struct db *db; /* NULL when down */
     enum node_state state;
-    uint64_t seen_oldest; /* first record kept, as seen by the last check */
+    uint64_t seen_recycled; /* in this life, by the last check */
+    uint64_t seen_oldest;   /* first record kept, as seen by the last check */
     bool is_opening;
     bool has_closed;        /* db_close called back */
     bool dies_by_power_cut; /* how the next death is */

@@ -55,7 +55,8 @@
     X(waits, "waits checked")                            \
     X(checkpoints, "checkpoints asked for")              \
     X(seals, "seals asked for")                          \
-    X(prunes, "times the log was pruned")
+    X(prunes, "times the log was pruned")                \
+    X(recycled, "segments begun in recycled files")
 
 struct coverage {
 #define X(field, words) uint64_t field;
