@@ -117,6 +117,8 @@ static int tell_damage(const struct cli_args *args, const struct log_damage *dam
     return CLI_DAMAGE;
 }
 
+enum { LOOKS_MAX = 8 }; /* at the files of a running server, before damage is believed */
+
 static int run_verify(const struct cli_args *args)
 {
     struct err e;
@@ -125,8 +127,9 @@ static int run_verify(const struct cli_args *args)
     enum code code = log_dir_open(args->positional[0], &dir, &e);
     if (code == OK) {
         code = log_verify(&dir, &report, &damage, &e);
-        if (code == E_CORRUPT && dir.is_in_use) {
-            /* A server may have sealed, replaced or removed a file between two looks. */
+        /* A server may have sealed, replaced, removed or reused a file between two looks. */
+        for (int looks = 1; looks < LOOKS_MAX && dir.is_in_use; looks++) {
+            if (code != E_CORRUPT && code != E_NOTFOUND) break;
             log_dir_close(&dir);
             code = log_dir_open(args->positional[0], &dir, &e);
             if (code == OK) code = log_verify(&dir, &report, &damage, &e);

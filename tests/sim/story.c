@@ -153,6 +153,7 @@ static void tell_rot_follower(struct cluster *c)
  * other records for the leader's; whether it gets any is another question. */
 static void tell_rot_shipped(struct cluster *c)
 {
+    c->plan.retain_segments = UINT32_MAX; /* the follower comes back for all of it */
     work_for(c, 2 * NS_PER_S);
     settle(c);
     if (c->world.failed_check != NULL) return;
@@ -170,6 +171,7 @@ static void tell_rot_shipped(struct cluster *c)
 
 static void tell_wiped(struct cluster *c)
 {
+    c->plan.retain_segments = UINT32_MAX;
     work_for(c, NS_PER_S);
     settle(c);
     work_for(c, NS_PER_S / 10);
@@ -183,6 +185,7 @@ static void tell_wiped(struct cluster *c)
 
 static void tell_older(struct cluster *c)
 {
+    c->plan.retain_segments = UINT32_MAX;
     work_for(c, NS_PER_S / 2);
     disk_copy(&c->backup, &c->nodes[1].machine.disk);
     work_for(c, NS_PER_S / 2);

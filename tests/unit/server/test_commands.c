@@ -579,7 +579,8 @@ static void followers_are_listed(void **state)
     assert_non_null(strstr(slots, "$11\r\nlag_records\r\n_\r\n"));
     assert_non_null(strstr(slots, "$11\r\nlag_seconds\r\n,inf\r\n"));
     const char *all = client_ask(&client, "REPL.STATUS\r\n");
-    assert_memory_equal(all, "%18\r\n$4\r\nrole\r\n$6\r\nleader\r\n", 27);
+    assert_memory_equal(all, "%19\r\n$4\r\nrole\r\n$6\r\nleader\r\n", 27);
+    assert_non_null(strstr(all, "$16\r\nretention_holder\r\n"));
 }
 
 static void a_follower_names_its_leader(void **state)
@@ -598,7 +599,7 @@ static void a_follower_names_its_leader(void **state)
     assert_non_null(strstr(info, "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:7400\r\n"
                                  "master_link_status:up\r\n"));
     assert_non_null(strstr(info, "# Commandstats\r\n"));
-    assert_memory_equal(client_ask(&client, "REPL.STATUS\r\n"), "*44\r\n", 5);
+    assert_memory_equal(client_ask(&client, "REPL.STATUS\r\n"), "*46\r\n", 5);
 }
 
 static void info_has_what_tools_look_for(void **state)
