@@ -4,8 +4,8 @@
  *   holder       needs                                                             from
  *   SLOTS        a follower that is not lost may still ask for it; everything      a leader
  *                while the catalogue of slots cannot be read
- *   CHECKPOINT   the state is made of the older of the two kept manifests and      every role
- *                what follows it; everything until there are two
+ *   CHECKPOINT   the state is made of the oldest manifest that is kept and what    every role
+ *                follows it; everything until there are two
  *   SEGMENTS     the newest retain_segments segments                               every role
  *   READER       a read that runs                                                  every role
  *
@@ -47,8 +47,8 @@ struct retain_facts {
     uint32_t retain_segments; /* at least 1 */
     bool has_slots;           /* this node serves followers */
     seqno slots_floor;        /* oldest record that a slot may ask for; 1 while unreadable */
-    seqno checkpoint; /* position of the older of two kept manifests; 0 until there are two */
-    seqno reader;     /* first record of the oldest segment that is being read; 0 none */
+    seqno checkpoint;         /* at or below the oldest manifest kept; 0 until there are two */
+    seqno reader;             /* first record of the oldest segment that is being read; 0 none */
     seqno durable;
 };
 
