@@ -51,7 +51,8 @@ def disk_use_is_bounded_under_a_long_load_on_every_role(world):
     m = leader.metrics().judge()
     check(m.of("tidemark_log_retention_floor_seqno") >= m.of("tidemark_log_oldest_seqno"), "floor below oldest")
     check(records > 30000, "%d records", records)
-    check(largest < 12 * 256 * 1024, "log of %d bytes", largest)
+    # what is needed, up to 8 files to be used again with their maps, and one made ahead
+    check(largest < 20 * 264 * 1024, "log of %d bytes", largest)
     tm.wait_equal(leader, f)
     # what is left is enough to start from
     leader.stop()
