@@ -157,7 +157,8 @@ static void other_machines_are_let_in_only_on_request(void **state)
     refused(prepare_open, SERVER_REFUSED,
             "tidemark serve: --bind 0.0.0.0 would let other machines in, and this version has "
             "neither passwords nor TLS; bind to 127.0.0.1, or say --insecure\n");
-    refused(prepare_named, SERVER_FAILED, "--bind 'db1.example' is not a numeric address");
+    refused(prepare_named, SERVER_FAILED,
+            "--bind db1.example is no address; give it as a number like 127.0.0.1 or ::1");
     assert_true(node_start(&node, prepare_open_insecure));
     assert_contains(node.banner, "ready data=0.0.0.0:");
     assert_contains(node_log(&node), "other machines are let in");
@@ -197,17 +198,25 @@ static void prepare_failing(struct server_options *options)
 static void failures_to_open_have_their_exit_codes(void **state)
 {
     (void)state;
+    static const char end[] = "\n";
+    static const char full[] = "; free space on that disk and start again, nothing is lost\n";
     static const struct {
         enum tide_code code;
         int exit_code;
+        const char *advice;
     } rows[] = {
-        {TIDE_ROTTEN, 3}, {TIDE_CORRUPT, 3},  {TIDE_FORMAT, 1},        {TIDE_INUSE, 1},
-        {TIDE_IO, 5},     {TIDE_DISKFULL, 5}, {TIDE_WRONG_CLUSTER, 4}, {TIDE_INVALID, 1},
+        {TIDE_ROTTEN, 3, end},        {TIDE_CORRUPT, 3, end}, {TIDE_FORMAT, 1, end},
+        {TIDE_INUSE, 1, end},         {TIDE_IO, 5, end},      {TIDE_DISKFULL, 5, full},
+        {TIDE_WRONG_CLUSTER, 4, end}, {TIDE_INVALID, 1, end},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[200];
         open_code = rows[i].code;
-        refused(prepare_failing, rows[i].exit_code,
-                "tidemark serve: segment 12 is damaged at 4096; run tidemark log verify\n");
+        (void)snprintf(text, sizeof(text),
+                       "tidemark serve: segment 12 is damaged at 4096; run "
+                       "tidemark log verify%s",
+                       rows[i].advice);
+        refused(prepare_failing, rows[i].exit_code, text);
     }
 }
 
