@@ -88,10 +88,12 @@ struct position log_base(const struct log *log, uint64_t *out_bytes);
 /* First record of the oldest segment that a read under way has open; 0: none. */
 seqno log_oldest_read(const struct log *log);
 /* Forget the oldest `count` segments, all of them sealed: reads of them are refused from now on.
- * Their files stay until log_dispose. False: no memory, nothing changed. */
+ * Their files stay until they are released. False: no memory, nothing changed. */
 MUST_CHECK bool log_prune(struct log *log, uint32_t count);
-/* identity counts no longer on what was pruned: let the files go, in the background, as far as no
- * read has them open. Call again while log_has_dead_files. */
+/* The identity on disk no longer counts on what was pruned until now: its files may go. */
+void log_release_pruned(struct log *log);
+/* Let released files go, in the background, as far as no read has them open. Call again while
+ * log_has_dead_files. */
 void log_dispose(struct log *log);
 bool log_has_dead_files(const struct log *log);
 

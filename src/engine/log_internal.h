@@ -120,8 +120,9 @@ struct log {
     uint64_t tail_bytes;
     struct log_read *reads; /* under way */
 
-    uint64_t *dead; /* files of pruned segments */
+    uint64_t *dead; /* files of pruned segments, in the order in which they were pruned */
     uint32_t dead_count;
+    uint32_t dead_released; /* of them, from the first on: identity no longer counts on these */
     struct dispose dispose;
     uint64_t recycled[RECYCLED_MAX]; /* files that are spares with old bytes */
     uint32_t recycled_count;

@@ -98,14 +98,21 @@ static void dispose_done(struct env_job *job)
     log_dispose(log);
 }
 
+void log_release_pruned(struct log *log)
+{
+    log->dead_released = log->dead_count;
+}
+
+/* What was pruned while files went is not released yet, so dispose_done may go on from here. */
 void log_dispose(struct log *log)
 {
     struct dispose *d = &log->dispose;
-    if (d->is_running || log->is_closing || log->dead_count == 0) return;
+    if (d->is_running || log->is_closing || log->dead_released == 0) return;
     uint32_t kept = 0;
     d->count = 0;
     for (uint32_t i = 0; i < log->dead_count; i++) {
-        bool goes = d->count < DISPOSE_FILES_MAX && !is_read(log, log->dead[i]);
+        bool goes =
+            i < log->dead_released && d->count < DISPOSE_FILES_MAX && !is_read(log, log->dead[i]);
         if (goes) {
             d->file_ids[d->count++] = log->dead[i];
         } else {
@@ -113,6 +120,7 @@ void log_dispose(struct log *log)
         }
     }
     log->dead_count = kept;
+    log->dead_released -= d->count;
     if (d->count == 0) return;
     d->recycle_count = log->keeps_spare ? RECYCLED_MAX - log->recycled_count : 0;
     if (d->recycle_count > d->count) d->recycle_count = d->count;

@@ -117,6 +117,7 @@ static void base_was_saved(struct db *db, void *arg, enum code code)
     struct retention *r = arg;
     r->is_saving = false;
     if (code != OK || r->is_stopped) return; /* the next open finds leftovers, or the old base */
+    log_release_pruned(db->log);
     log_dispose(db->log);
     poll(r);
 }
