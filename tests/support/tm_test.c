@@ -85,6 +85,13 @@ void tm_assert_same_double(double a, double b, const char *file, int line)
     _fail(file, line);
 }
 
+void tm_assert_near_double(double a, double b, double distance, const char *file, int line)
+{
+    if (a - b <= distance && b - a <= distance) return;
+    print_error("%.17g is not within %g of %.17g\n", a, distance, b);
+    _fail(file, line);
+}
+
 #if defined(__SANITIZE_THREAD__)
 /* libuv closes its sockets by raw system calls that the thread sanitizer does not see: a file that
  * gets the same descriptor in another thread then looks like a race. What libuv itself calls is

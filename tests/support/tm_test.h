@@ -36,5 +36,9 @@ const char *tm_source_path(const char *relative);
 /* Bit-exact comparison of doubles; cmocka compares floats with a tolerance. */
 #define assert_same_double(a, b) tm_assert_same_double((a), (b), __FILE__, __LINE__)
 void tm_assert_same_double(double a, double b, const char *file, int line);
+/* Within `distance` of each other, as doubles. */
+#define assert_near_double(a, b, distance) \
+    tm_assert_near_double((a), (b), (distance), __FILE__, __LINE__)
+void tm_assert_near_double(double a, double b, double distance, const char *file, int line);
 
 #endif

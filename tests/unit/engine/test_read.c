@@ -109,12 +109,12 @@ static void scores_halve_with_each_half_life(void **state)
         tide_run_reset(f->run);
         assert_int_equal(
             tide_run_score(f->run, bytes_of("view"), bytes_of("a"), now_ms + i * week_ms), 0);
-        assert_float_equal(execute(f)->as.number, 8.0 / (1 << i), 1e-14);
+        assert_near_double(execute(f)->as.number, 8.0 / (1 << i), 1e-14);
     }
     steps_advance(f->n.env, (uint64_t)week_ms * NS_PER_MS);
     tide_run_reset(f->run);
     assert_int_equal(tide_run_score(f->run, bytes_of("view"), bytes_of("a"), 0), 0); /* now */
-    assert_float_equal(execute(f)->as.number, 4.0, 1e-14);
+    assert_near_double(execute(f)->as.number, 4.0, 1e-14);
 }
 
 /* A wall clock that went back asks about a moment before the event: the answer is the score of the
@@ -145,7 +145,7 @@ static void retrieve_orders_by_score_then_by_key(void **state)
     assert_same_double(r->as.items.staleness_ms, 0);
     assert_int_equal(r->as.items.position.seqno, db_applied(f->n.db).seqno.v);
     assert_true(slice_equal(slice_from(r->as.items.items[0].key), slice_of_text("c")));
-    assert_float_equal(r->as.items.items[0].score, 9, 1e-14);
+    assert_near_double(r->as.items.items[0].score, 9, 1e-14);
     for (uint32_t i = 1; i < r->as.items.count; i++)
         assert_true(r->as.items.items[i].score <= r->as.items.items[i - 1].score);
     r = retrieve(f, "TOP", 1);
