@@ -106,7 +106,9 @@ static void written(void *arg, struct log_chunk *chunk, enum code code, const st
     uint32_t count = log_segment_count(b->log);
     if (count <= SEGMENTS_KEPT) return;
     b->log->keeps_spare = b->is_recycling; /* without: pruned files are removed */
-    if (log_prune(b->log, count - SEGMENTS_KEPT)) log_dispose(b->log);
+    if (!log_prune(b->log, count - SEGMENTS_KEPT)) return;
+    log_release_pruned(b->log);
+    log_dispose(b->log);
 }
 
 static void start_now(struct env_task *task)
