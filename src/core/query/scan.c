@@ -32,8 +32,8 @@ struct scan {
     struct field_mask mask;           /* entries of the block that may be answered with */
     uint64_t positive[BLOCK_ENTRIES]; /* also: the count of one type, events of the last hour */
     uint64_t negative[BLOCK_ENTRIES]; /* also: events of the last day */
-    int64_t created_ms[BLOCK_ENTRIES];
-    double votes[VOTES_KNOWN]; /* of that many more positive events than negative ones */
+    const uint8_t *created;           /* rows of the block's items: created_at */
+    double votes[VOTES_KNOWN];        /* of that many more positive events than negative ones */
 };
 
 static bool needs_negative(enum retrieve_order order)
@@ -82,13 +82,10 @@ static void block_count(struct scan *scan, uint32_t block)
     }
 }
 
-static void block_times(struct scan *scan, uint32_t block, uint32_t entry_count)
+/* Rows of a block lie together and hold nothing else. */
+static inline int64_t created_ms_of(const struct scan *scan, uint32_t i)
 {
-    const struct keys *items = &scan->state->items;
-    const uint8_t *row = keys_row(items, block * BLOCK_ENTRIES); /* rows of a block lie together */
-    for (uint32_t i = 0; i < entry_count; i++) {
-        scan->created_ms[i] = (int64_t)load_u64(row + (size_t)i * items->shape.row_size);
-    }
+    return (int64_t)load_u64(scan->created + i * sizeof(int64_t));
 }
 
 /* Orders of counts: compared as whole numbers. */
@@ -113,15 +110,15 @@ static double votes_of(const struct scan *scan, uint64_t positive, uint64_t nega
     return surplus < VOTES_KNOWN ? scan->votes[surplus] : score_votes(positive, negative);
 }
 
-static inline double score_of(const struct scan *scan, uint32_t i)
+static inline double score_of(const struct scan *scan, enum retrieve_order order, uint32_t i)
 {
     double terms[SCORE_TERMS_MAX];
     uint64_t positive = scan->positive[i];
     uint64_t negative = scan->negative[i];
-    switch (scan->order) {
-    case RETRIEVE_NEW: return (double)scan->created_ms[i];
+    switch (order) {
+    case RETRIEVE_NEW: return (double)created_ms_of(scan, i);
     case RETRIEVE_HOT:
-        return score_hot(votes_of(scan, positive, negative), scan->created_ms[i], terms);
+        return score_hot(votes_of(scan, positive, negative), created_ms_of(scan, i), terms);
     case RETRIEVE_CONTROVERSIAL: return score_controversial(positive, negative);
     case RETRIEVE_BEST: return score_best(positive, negative, SCORE_BEST_Z, terms);
     case RETRIEVE_DECAYED:
@@ -134,13 +131,14 @@ static inline double score_of(const struct scan *scan, uint32_t i)
 }
 
 /* Is this entry's score below the bar for sure? Asked before the score is computed. */
-static inline bool is_hopeless(const struct scan *scan, uint32_t i, double bar)
+static inline bool is_hopeless(const struct scan *scan, enum retrieve_order order, uint32_t i,
+                               double bar)
 {
     uint64_t positive = scan->positive[i];
     uint64_t negative = scan->negative[i];
-    switch (scan->order) {
+    switch (order) {
     case RETRIEVE_HOT:
-        return score_hot_bound(votes_of(scan, positive, negative), scan->created_ms[i]) < bar;
+        return score_hot_bound(votes_of(scan, positive, negative), created_ms_of(scan, i)) < bar;
     case RETRIEVE_CONTROVERSIAL:
         return bar > 1.0 && score_controversial_is_below(positive, negative, bar);
     case RETRIEVE_BEST:
@@ -155,16 +153,17 @@ static inline bool is_hopeless(const struct scan *scan, uint32_t i, double bar)
     return false;
 }
 
-/* Orders of computed scores. */
-static void offer_scores(struct scan *scan, uint32_t first_item, uint32_t entry_count)
+/* Orders of computed scores. Called with a constant, so that each order gets a loop of its own. */
+static inline void offer_scores_of(struct scan *scan, enum retrieve_order order,
+                                   uint32_t first_item, uint32_t entry_count)
 {
-    bool needs_event = scan->order == RETRIEVE_CONTROVERSIAL || scan->order == RETRIEVE_BEST;
+    bool needs_event = order == RETRIEVE_CONTROVERSIAL || order == RETRIEVE_BEST;
     const struct candidate *full = pick_worst(scan->pick);
     double bar = full != NULL ? full->net.value : -DBL_MAX;
     for (uint32_t i = 0; i < entry_count; i++) {
-        if (!field_mask_has(&scan->mask, i) || is_hopeless(scan, i, bar)) continue;
+        if (!field_mask_has(&scan->mask, i) || is_hopeless(scan, order, i, bar)) continue;
         if (needs_event && (scan->positive[i] | scan->negative[i]) == 0) continue;
-        double score = score_of(scan, i);
+        double score = score_of(scan, order, i);
         if (score < bar) continue;
         struct candidate c = {.net = {.value = score}, .item = first_item + i};
         c.rank = rank_of_sum(c.net);
@@ -172,6 +171,24 @@ static void offer_scores(struct scan *scan, uint32_t first_item, uint32_t entry_
         const struct candidate *worst = pick_worst(scan->pick);
         if (worst != NULL) bar = worst->net.value;
     }
+}
+
+static void offer_scores(struct scan *scan, uint32_t first_item, uint32_t entry_count)
+{
+    switch (scan->order) {
+    case RETRIEVE_NEW: offer_scores_of(scan, RETRIEVE_NEW, first_item, entry_count); return;
+    case RETRIEVE_HOT: offer_scores_of(scan, RETRIEVE_HOT, first_item, entry_count); return;
+    case RETRIEVE_CONTROVERSIAL:
+        offer_scores_of(scan, RETRIEVE_CONTROVERSIAL, first_item, entry_count);
+        return;
+    case RETRIEVE_BEST: offer_scores_of(scan, RETRIEVE_BEST, first_item, entry_count); return;
+    case RETRIEVE_DECAYED:
+    case RETRIEVE_TOP:
+    case RETRIEVE_COUNT:
+    case RETRIEVE_TRENDING:
+    case RETRIEVE_RISING: break; /* not computed here */
+    }
+    UNREACHABLE();
 }
 
 /* Orders of windows. */
@@ -276,7 +293,10 @@ static void scan_block(struct scan *scan, uint32_t block)
         return;
     }
     bool needs_times = scan->order == RETRIEVE_NEW || scan->order == RETRIEVE_HOT;
-    if (needs_times) block_times(scan, block, entry_count);
+    if (needs_times) {
+        ASSERT(s->items.shape.row_size == sizeof(int64_t));
+        scan->created = keys_row(&s->items, first_item);
+    }
     offer_scores(scan, first_item, entry_count);
 }
 
