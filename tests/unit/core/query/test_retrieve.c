@@ -279,6 +279,25 @@ static void order_is_the_same_at_every_moment(void **state)
     }
 }
 
+/* Equal sums leave zones nothing to skip: what was looked at is bounded on request. */
+static void a_decayed_order_gives_up_beyond_its_bound(void **state)
+{
+    struct world *w = *state;
+    for (uint32_t i = 0; i < 2000; i++) {
+        event(w, 1, i, START_MS, 1.0);
+    }
+    apply_all(w);
+    struct retrieve_request request = {
+        .order = RETRIEVE_DECAYED, .type_id = 1, .limit = 3, .now_ms = START_MS, .work_max = 1000};
+    struct retrieve_row rows[3];
+    uint32_t count = 0;
+    struct err e;
+    assert_int_equal(retrieve_run(w->s, &w->alloc, &request, rows, &count, &e), E_BUSY);
+    request.work_max = 3000;
+    assert_int_equal(retrieve_run(w->s, &w->alloc, &request, rows, &count, &e), OK);
+    assert_int_equal(count, 3);
+}
+
 static void wrong_requests_are_answers(void **state)
 {
     struct world *w = *state;
@@ -397,6 +416,7 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(an_empty_state_has_no_best_items, begin, end),
         cmocka_unit_test_setup_teardown(order_is_the_same_at_every_moment, begin, end),
+        cmocka_unit_test_setup_teardown(a_decayed_order_gives_up_beyond_its_bound, begin, end),
         cmocka_unit_test_setup_teardown(wrong_requests_are_answers, begin, end),
         cmocka_unit_test_setup_teardown(refused_memory_is_an_answer, begin, end),
         cmocka_unit_test(a_filter_takes_items_out_of_every_order),
