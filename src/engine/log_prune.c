@@ -107,6 +107,9 @@ void log_release_pruned(struct log *log)
 void log_dispose(struct log *log)
 {
     struct dispose *d = &log->dispose;
+#if TIDEMARK_PLANTED_BUG == 6 /* files go before identity stopped counting on them */
+    log_release_pruned(log);
+#endif
     if (d->is_running || log->is_closing || log->dead_released == 0) return;
     uint32_t kept = 0;
     d->count = 0;

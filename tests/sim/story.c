@@ -196,6 +196,53 @@ static void tell_older(struct cluster *c)
     audit_all(c);
 }
 
+/* --- pruned: a log that is sealed, checkpointed and pruned all the time, and killed in between ---
+ */
+
+static uint64_t leader_oldest(const struct cluster *c)
+{
+    const struct cluster_node *n = &c->nodes[CLUSTER_LEADER];
+    return n->state == NODE_UP ? log_oldest(n->db->log).v : 0;
+}
+
+/* Until the leader's log begins later than it does now, but no longer than `ns`. */
+static void play_until_pruned(struct cluster *c, uint64_t ns)
+{
+    uint64_t end_ns = c->world.now_ns + ns;
+    uint64_t oldest = leader_oldest(c);
+    while (c->world.failed_check == NULL && c->world.now_ns < end_ns &&
+           leader_oldest(c) == oldest) {
+        play_until(c, c->world.now_ns + NS_PER_MS / 4);
+    }
+}
+
+/* Lives end soon after a prune, often after two in a row: what was done to files and to identity
+ * lies close together there. */
+static void tell_pruned(struct cluster *c)
+{
+    enum { LIVES = 60 };
+    c->plan.retain_segments = 1;
+    c->plan.mark_interval_ms = 20;
+    c->plan.seal_interval_ms = 10;
+    c->plan.checkpoint_log_bytes = 4 * KIB;
+    c->nodes[CLUSTER_LEADER].machine.pace.job_mean_ns = 4 * NS_PER_MS;
+    uint64_t oldest = 1;
+    for (uint32_t life = 0; life < LIVES && c->world.failed_check == NULL; life++) {
+        work_for(c, draw(c, 50, 500) * NS_PER_MS);
+        play_until_pruned(c, NS_PER_S);
+        play_until_pruned(c, 20 * NS_PER_MS);
+        play_until(c, c->world.now_ns + draw(c, 0, 8) * NS_PER_MS);
+        if (c->nodes[CLUSTER_LEADER].state != NODE_UP) continue; /* not back yet */
+        if (leader_oldest(c) > oldest) oldest = leader_oldest(c);
+        cluster_kill(c, CLUSTER_LEADER, draw(c, 0, 1) == 0);
+    }
+    settle(c);
+    audit_all(c);
+    if (c->world.failed_check == NULL && oldest == 1) {
+        world_fail(&c->world, "pruned", "nothing was ever pruned");
+    }
+}
+
 /* --- clock: the leader's wall clock jumps by a day and runs wrong while it is written to --- */
 
 static void tell_clock(struct cluster *c)
@@ -347,6 +394,7 @@ static const struct story stories[] = {
     {"rot-shipped", tell_rot_shipped, 2, 40},
     {"wiped", tell_wiped, 2, 5},
     {"older", tell_older, 2, 5},
+    {"pruned", tell_pruned, 1, 20},
     {"clock", tell_clock, 2, 10},
     {"idle", tell_idle, 3, 2}, /* odd seeds ship by segment */
 };
