@@ -3,40 +3,14 @@
 
 #include "base/random.h"
 #include "base/text.h"
-#include "support/node.h"
-
-struct fixture {
-    char *dir;
-    struct tide_options options;
-    struct node n;
-    tide_run *run;
-};
-
-static void open_node(struct fixture *f)
-{
-    struct err e = {.code = OK};
-    if (steps_node_open(&f->n, &f->options, &e) != OK) fail_msg("open: %s", e.text);
-}
+#include "support/fixture.h"
 
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    f->dir = tm_dir_make_fast("checkpoint");
-    f->options = node_options(f->dir);
+    struct fixture *f = fixture_new("checkpoint");
     f->options.mark_interval_ms = 1000;
     open_node(f);
-    f->run = tide_run_new();
     *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    tide_run_free(f->run);
-    if (f->n.db != NULL) steps_node_close(&f->n);
-    tm_dir_remove(f->dir);
-    free(f);
     return 0;
 }
 
@@ -479,7 +453,7 @@ static void a_pack_left_by_a_crash_is_overwritten(void **state)
     assert_true(file_exists(f->dir, "state/0000000000000064.pack"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_end)
 
 int main(void)
 {

@@ -3,42 +3,16 @@
 #include "engine/clock.h"
 
 #include "format/batch.h"
-#include "support/node.h"
+#include "support/fixture.h"
 
 #define DAY_MS    INT64_C(86400000)
 #define MINUTE_NS (60 * NS_PER_S)
 
-struct fixture {
-    char *dir;
-    struct tide_options options;
-    struct node n;
-    tide_run *run;
-};
-
-static void open_node(struct fixture *f)
-{
-    struct err e = {.code = OK};
-    if (steps_node_open(&f->n, &f->options, &e) != OK) fail_msg("open: %s", e.text);
-}
-
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    f->dir = tm_dir_make_fast("clock");
-    f->options = node_options(f->dir);
+    struct fixture *f = fixture_new("clock");
     open_node(f);
-    f->run = tide_run_new();
     *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    tide_run_free(f->run);
-    if (f->n.db != NULL) steps_node_close(&f->n);
-    tm_dir_remove(f->dir);
-    free(f);
     return 0;
 }
 
@@ -265,7 +239,7 @@ static void a_clock_that_stands_still_keeps_no_timer_busy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_end)
         TEST(a_step_of_a_day_ahead_expires_nothing),
         TEST(a_step_of_a_day_back_keeps_nothing_longer),
         TEST(event_times_are_clamped_by_leader_time),

@@ -6,41 +6,15 @@
 
 #include "base/text.h"
 #include "engine/log.h"
-#include "support/node.h"
+#include "support/fixture.h"
 
 #define NOW_MS INT64_C(1700000000000)
 
-struct fixture {
-    char *dir;
-    struct tide_options options;
-    struct node n;
-    tide_run *run;
-};
-
-static void open_node(struct fixture *f)
-{
-    struct err e = {.code = OK};
-    if (steps_node_open(&f->n, &f->options, &e) != OK) fail_msg("open: %s", e.text);
-}
-
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    f->dir = tm_dir_make_fast("write");
-    f->options = node_options(f->dir);
+    struct fixture *f = fixture_new("write");
     open_node(f);
-    f->run = tide_run_new();
     *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    tide_run_free(f->run);
-    if (f->n.db != NULL) steps_node_close(&f->n);
-    tm_dir_remove(f->dir);
-    free(f);
     return 0;
 }
 
@@ -920,7 +894,7 @@ static void a_commit_delay_gathers_writers(void **state)
     tide_run_free(runs[1]);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_end)
 
 int main(void)
 {

@@ -3,39 +3,13 @@
 #include "support/tm_test.h"
 
 #include "engine/write.h"
-#include "support/node.h"
-
-struct fixture {
-    char *dir;
-    struct tide_options options;
-    struct node n;
-    tide_run *run;
-};
-
-static void open_node(struct fixture *f)
-{
-    struct err e = {.code = OK};
-    if (steps_node_open(&f->n, &f->options, &e) != OK) fail_msg("open: %s", e.text);
-}
+#include "support/fixture.h"
 
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    f->dir = tm_dir_make_fast("write-edges");
-    f->options = node_options(f->dir);
+    struct fixture *f = fixture_new("write-edges");
     open_node(f);
-    f->run = tide_run_new();
     *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    tide_run_free(f->run);
-    steps_node_close(&f->n);
-    tm_dir_remove(f->dir);
-    free(f);
     return 0;
 }
 
@@ -375,21 +349,21 @@ static void edges_outlive_a_restart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_user_likes_an_item_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_user_likes_an_item_once, setup, fixture_end),
         cmocka_unit_test_setup_teardown(unlike_takes_it_back_and_like_puts_it_again, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_later_rating_replaces_the_one_before, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_cannot_be_is_refused_in_words, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_is_on_its_way_counts, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_group_sees_its_own_entries, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_group_takes_back_what_it_wrote, setup, teardown),
+                                        fixture_end),
+        cmocka_unit_test_setup_teardown(a_later_rating_replaces_the_one_before, setup, fixture_end),
+        cmocka_unit_test_setup_teardown(what_cannot_be_is_refused_in_words, setup, fixture_end),
+        cmocka_unit_test_setup_teardown(what_is_on_its_way_counts, setup, fixture_end),
+        cmocka_unit_test_setup_teardown(a_group_sees_its_own_entries, setup, fixture_end),
+        cmocka_unit_test_setup_teardown(a_group_takes_back_what_it_wrote, setup, fixture_end),
         cmocka_unit_test_setup_teardown(a_group_of_what_stands_already_writes_nothing, setup,
-                                        teardown),
+                                        fixture_end),
         cmocka_unit_test_setup_teardown(keys_of_signals_that_change_nothing_are_remembered, setup,
-                                        teardown),
+                                        fixture_end),
         cmocka_unit_test_setup_teardown(a_producer_moves_on_over_what_changes_nothing, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(edges_outlive_a_restart, setup, teardown),
+                                        fixture_end),
+        cmocka_unit_test_setup_teardown(edges_outlive_a_restart, setup, fixture_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

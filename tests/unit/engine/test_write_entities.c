@@ -1,42 +1,16 @@
 /* write_entities, write_multi, read_entity: items, users and creators through runs, on a node that
  * is run in steps: what is judged, what becomes one record, what comes back. */
-#include "support/node.h"
+#include "support/fixture.h"
 
 #include <math.h>
 
 #include "engine/write.h"
 
-struct fixture {
-    char *dir;
-    struct tide_options options;
-    struct node n;
-    tide_run *run;
-};
-
-static void open_node(struct fixture *f)
-{
-    struct err e = {.code = OK};
-    if (steps_node_open(&f->n, &f->options, &e) != OK) fail_msg("open: %s", e.text);
-}
-
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    f->dir = tm_dir_make_fast("write_entities");
-    f->options = node_options(f->dir);
+    struct fixture *f = fixture_new("write_entities");
     open_node(f);
-    f->run = tide_run_new();
     *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    tide_run_free(f->run);
-    steps_node_close(&f->n);
-    tm_dir_remove(f->dir);
-    free(f);
     return 0;
 }
 
@@ -467,7 +441,7 @@ static void puts_that_could_exceed_memory_max_are_refused(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_end)
     const struct CMUnitTest tests[] = {
         TEST(values_of_every_kind_come_back),
         TEST(users_and_creators_have_fields_of_their_own),
