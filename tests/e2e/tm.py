@@ -380,14 +380,20 @@ class Metrics:
 
 
 def wait_equal(leader, *followers):
-    """Every follower shows what is durable on the leader, and their digests are equal; gives the
-    digest back. Nobody may write meanwhile."""
-    for f in followers:
-        until("%s has all records" % f.name, lambda f=f: f.seqno() >= leader.seqno())
-    digest = leader.digest()
-    for f in followers:
-        equal(f.digest(), digest, "digest of %s" % f.name)
-    return digest
+    """Every follower shows what is durable on the leader, and their digests at one position are equal;
+    gives the digest back. No client may write meanwhile. The leader may: a mark, a digest or a tick
+    that falls between two of the questions moves one of the positions, and all are asked again."""
+
+    def digests():
+        for f in followers:
+            until("%s has all records" % f.name, lambda f=f: f.seqno() >= leader.seqno())
+        answers = [node.digest() for node in (leader,) + followers]
+        return answers if len({a.split(":")[0] for a in answers}) == 1 else None
+
+    answers = until("the nodes are asked at one position", digests)
+    for f, answer in zip(followers, answers[1:]):
+        equal(answer, answers[0], "digest of %s" % f.name)
+    return answers[0]
 
 
 # --- worlds ---
