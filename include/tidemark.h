@@ -463,6 +463,16 @@ struct tide_clock {
     uint64_t steps; /* steps that became pending since this node opened */
 };
 
+/* Something that happened to this node that an operator wants to know of. */
+struct tide_event {
+    uint64_t number; /* 1, 2, 3 ... since it opened */
+    int64_t wall_ms; /* this machine's clock then */
+    uint64_t ms_ago;
+    const char *kind;  /* "role", "epoch", "resync", "divergence" ... static */
+    const char *level; /* "info", "warn", "error"; static */
+    const char *text;  /* one sentence without a full stop; lives as long as the run */
+};
+
 /* One follower as its leader sees it. Strings live as long as the run. */
 struct tide_follower_status {
     const char *node_id;
@@ -530,7 +540,10 @@ struct tide_status {
     struct tide_clock clock;
     uint32_t follower_count;
     const struct tide_follower_status *followers;
-    const char *json; /* the same as one JSON object (status.json) */
+    uint64_t events_total; /* events since it opened; the newest 256 are told */
+    uint32_t event_count;
+    const struct tide_event *events; /* oldest first */
+    const char *json;                /* the same as one JSON object (status.json) */
 };
 
 struct tide_result {

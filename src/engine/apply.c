@@ -16,6 +16,10 @@ static void note_epoch_start(struct db *db, const struct batch_header *header)
     struct identity *id = &db->identity;
     db->epoch = header->epoch;
     if (header->epoch.number > id->highest_epoch) id->highest_epoch = header->epoch.number;
+    if (db->receiver) {
+        db_event(db, DB_EVENT_EPOCH, "epoch %llu begins with record %llu",
+                 (unsigned long long)header->epoch.number, (unsigned long long)header->first.v);
+    }
     if (id->epoch_count > 0 &&
         id->epochs[id->epoch_count - 1].epoch.number >= header->epoch.number) {
         return;

@@ -315,8 +315,7 @@ static void take_files(struct checkpointer *c, struct version_job *v)
     struct position at = state_version_position(v->version);
     if (v->code != OK) {
         c->failures++;
-        trace_add(&db->trace, db->env->v->now_mono_ns(db->env), "checkpoint failed: %s",
-                  v->err.text);
+        db_event(db, DB_EVENT_CHECKPOINT, "a checkpoint could not be written: %s", v->err.text);
         answer_waiters(c, &c->checkpoint_waiters, v->mark, &at, &v->err);
         return;
     }

@@ -21,8 +21,18 @@ static void note_state(struct db *db, enum leader_time_state before)
 {
     enum leader_time_state state = db->leader_time.state;
     if (state == before) return;
-    trace_add(&db->trace, db->leader_time.mono_ns, "leader time is %s, wall time %+lld ms from it",
-              leader_time_state_word(state), (long long)offset_ms(db));
+    long long away_ms = (long long)offset_ms(db);
+    const char *side = away_ms < 0 ? "behind" : "ahead";
+    if (away_ms < 0) away_ms = -away_ms;
+    if (state == LEADER_TIME_STEP_PENDING) {
+        db_event(db, DB_EVENT_CLOCK,
+                 "the wall clock stepped and is not followed; CLOCK ACCEPT follows it (it is %lld "
+                 "ms %s)",
+                 away_ms, side);
+    } else {
+        db_event(db, DB_EVENT_CLOCK, "leader time is %s; the wall clock is %lld ms %s",
+                 leader_time_state_word(state), away_ms, side);
+    }
 }
 
 /* Every question looks at the clocks first. */

@@ -29,16 +29,16 @@ struct position db_applied(const struct db *db)
     return db->state ? state_position(db->state) : nothing;
 }
 
-static const char *condition_name(enum db_condition condition)
+/* Closing is no event: the log says that the node stops. */
+static void note_condition(struct db *db, enum db_condition condition, const char *why)
 {
     switch (condition) {
-    case DB_SERVING: return "serving";
-    case DB_POISONED: return "poisoned";
-    case DB_HALTED: return "halted";
-    case DB_DIVERGED: return "diverged";
-    case DB_CLOSING: return "closing";
+    case DB_POISONED: db_event(db, DB_EVENT_POISONED, "%s", why); break;
+    case DB_HALTED: db_event(db, DB_EVENT_HALTED, "%s", why); break;
+    case DB_DIVERGED: db_event(db, DB_EVENT_DIVERGENCE, "%s", why); break;
+    case DB_SERVING:
+    case DB_CLOSING: break;
     }
-    return "unknown";
 }
 
 void db_set_condition(struct db *db, enum db_condition condition, const struct err *e)
@@ -46,8 +46,7 @@ void db_set_condition(struct db *db, enum db_condition condition, const struct e
     if (db->condition != DB_SERVING && condition != DB_CLOSING) return; /* the first reason stays */
     db->condition = condition;
     if (e) db->reason = *e;
-    trace_add(&db->trace, db->env->v->now_mono_ns(db->env), "%s: %s", condition_name(condition),
-              e ? e->text : "");
+    note_condition(db, condition, e ? e->text : "");
     if (condition == DB_POISONED && db->queue) {
         queue_fail_all(db->queue, E_POISONED, db->reason.text);
     }

@@ -13,6 +13,7 @@
 #include "core/state/state.h"
 #include "engine/checkpoint_file.h"
 #include "engine/config.h"
+#include "engine/events.h"
 #include "engine/log.h"
 #include "engine/run.h"
 #include "env/env.h"
@@ -50,6 +51,7 @@ struct db {
     uint64_t divergences;
     uint64_t digests_checked;
     struct trace trace;
+    struct db_events events;
     struct tide_open_report report;
     /* waiting runs: see engine/run.c */
     struct run_queue *queue;
@@ -91,7 +93,7 @@ static inline bool db_is_leader(const struct db *db)
 }
 struct position db_applied(const struct db *db); /* state_position */
 
-/* Enter a worse condition; the first reason stays. Logs to the trace. */
+/* Enter a worse condition; the first reason stays. An event. */
 void db_set_condition(struct db *db, enum db_condition condition, const struct err *e);
 
 /* Save db->identity on the background lane; done on the loop. Saves are ordered; a copy is taken

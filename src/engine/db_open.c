@@ -218,6 +218,7 @@ static enum code recover(struct db *db, struct err *e)
                  (unsigned long long)report.discarded_bytes,
                  (unsigned long long)report.discarded_after.v);
         db_add_note(db, note);
+        db_event(db, DB_EVENT_RECOVERY, "%s", note);
     }
     TRY(load_state(db, e));
     if (db->identity.epoch_count > 0) {
@@ -276,6 +277,8 @@ static enum code start_epoch(struct db *db, struct err *e)
         .reason = previous_last.v == 0 ? EPOCH_NEW_LOG : EPOCH_RESTART,
     };
     TRY(write_epoch_start_now(db->write, &start, e));
+    db_event(db, DB_EVENT_EPOCH, "this node leads epoch %llu, which begins with record %llu",
+             (unsigned long long)db->epoch.number, (unsigned long long)previous_last.v + 1);
     if (state_type_count(db->state) == 0) TRY(write_schemas_now(db->write, e));
     db->ticker = ticker_new(db);
     if (!db->ticker) return ERR(e, E_NOMEMORY, "no memory for the ticker");
@@ -321,6 +324,11 @@ static void fill_report(struct db *db, uint64_t started_ns)
     memcpy(db->report.position.chain4, at.chain.bytes, sizeof(db->report.position.chain4));
     db->report.seconds_micro = took_ns / 1000;
     metrics_note_recovery(db->metrics, took_ns, db->report.discarded_bytes);
+    const char *word = db->report.role == TIDE_ROLE_FOLLOWER ? "follower"
+                       : db->shipper                         ? "leader"
+                                                             : "single";
+    db_event(db, DB_EVENT_ROLE, "opened as %s at record %llu of epoch %llu", word,
+             (unsigned long long)at.seqno.v, (unsigned long long)at.epoch);
 }
 
 enum code db_open(struct env *env, struct alloc *alloc, const struct tide_options *options,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/checkpoint.h"
+#include "engine/events.h"
 #include "engine/scans.h"
 
 #define BUCKETS_MAX 16u
@@ -214,6 +215,16 @@ static void write_histogram(struct text *t, const char *name, const char *help,
     text_add(t, "\n%s_count %llu\n", name, (unsigned long long)h->count);
 }
 
+static void write_events(const struct db *db, struct text *t)
+{
+    write_head(t, "tidemark_events_total", "counter", "Events since this node opened, by kind.");
+    for (uint32_t i = 0; i < DB_EVENT_KIND_COUNT; i++) {
+        text_add(t, "tidemark_events_total{kind=\"%s\"} %llu\n",
+                 db_event_kind_name((enum db_event_kind)i),
+                 (unsigned long long)db->events.by_kind[i]);
+    }
+}
+
 static void write_role(const struct tide_status *s, struct text *t)
 {
     write_head(t, "tidemark_role", "gauge", "1 for the role this node has.");
@@ -364,6 +375,7 @@ void metrics_write(const struct db *db, const struct tide_status *status, struct
     write_checkpoint_rows(db, t);
     write_clock_rows(status, t);
     write_scan_rows(db, t);
+    write_events(db, t);
     write_histogram(t, "tidemark_log_sync_seconds", "Time of one sync of the log.",
                     &db->metrics->sync_seconds, sync_bounds, COUNT_OF(sync_bounds));
     write_histogram(t, "tidemark_log_group_records", "Records that shared one sync of the log.",

@@ -427,15 +427,16 @@ static void accept_plan(struct receiver *r)
     r->accepted = r->asked;
     r->leader_probe = 0;
     r->reason[0] = '\0';
+    r->told_reason[0] = '\0';
     r->frames.body_size_max = FRAME_SIZE_MAX;
     if (strcmp(db->identity.leader_data_address, r->leader_data_address) != 0) {
         memcpy(db->identity.leader_data_address, r->leader_data_address,
                sizeof(r->leader_data_address));
         db_save_identity(db, NULL, NULL); /* lazily: only READONLY answers use it */
     }
-    trace_add(&db->trace, receiver_now(r), "following %s in epoch %llu from record %llu",
-              db->identity.leader_address, (unsigned long long)r->follow.plan_epoch,
-              (unsigned long long)r->accepted.seqno.v);
+    db_event(db, DB_EVENT_RESYNC, "following %s in epoch %llu after record %llu",
+             db->identity.leader_address, (unsigned long long)r->follow.plan_epoch,
+             (unsigned long long)r->accepted.seqno.v);
     ask_for_ack(r);
 }
 
@@ -523,6 +524,15 @@ static void describe(struct receiver *r)
     text_add(&t, "%s: %s", word, r->reason);
 }
 
+/* The reason is due every 10 s; an event only when it is news. */
+static void note_trouble(struct receiver *r)
+{
+    struct db *db = r->db;
+    if (strcmp(r->told_reason, r->reason) == 0) return;
+    memcpy(r->told_reason, r->reason, sizeof(r->told_reason));
+    db_event(db, DB_EVENT_LINK, "cannot follow %s: %s", db->identity.leader_address, r->reason);
+}
+
 /* Tell the machine and carry out what it asks. */
 static void run(struct receiver *r, struct follow_event event)
 {
@@ -538,8 +548,7 @@ static void run(struct receiver *r, struct follow_event event)
         if (r->follow.cause == FOLLOW_CAUSE_SILENT) {
             (void)snprintf(r->reason, sizeof(r->reason), "the leader says nothing");
         }
-        trace_add(&db->trace, event.now_ns, "cannot follow %s: %s", db->identity.leader_address,
-                  r->reason);
+        note_trouble(r);
     }
     if (actions.is_connect_due) connect_link(r);
     if (actions.is_hello_due) {

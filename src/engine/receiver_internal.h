@@ -33,8 +33,9 @@ struct receiver {
     struct env_link *link;                      /* NULL: none, or given up */
     uint32_t open_links;                        /* not closed() yet, given up ones included */
     struct frames frames;
-    bool is_hello_owed;         /* until everything received is durable */
-    char reason[ERR_TEXT_SIZE]; /* why the last link failed; "" while all is well */
+    bool is_hello_owed;              /* until everything received is durable */
+    char reason[ERR_TEXT_SIZE];      /* why the last link failed; "" while all is well */
+    char told_reason[ERR_TEXT_SIZE]; /* the one that an event told last */
     char link_state[ERR_TEXT_SIZE + 32];
     /* the plan */
     struct position asked;

@@ -86,8 +86,9 @@ void ship_link_end(struct ship_link *link, uint8_t reason, const char *text)
     struct shipper *s = link->shipper;
     if (link->ended_ns != 0) return;
     link->ended_ns = shipper_now(s);
-    trace_add(&s->db->trace, link->ended_ns, "link of %s ends: %s",
-              link->node_id[0] != '\0' ? link->node_id : "a stranger", text);
+    if (link->slot != SLOT_NONE) { /* it was a follower's; refusals are told where they are made */
+        db_event(s->db, DB_EVENT_LINK, "the link of %s ended: %s", link->node_id, text);
+    }
     leave_slot(link);
     if (link->ship.session != 0) {
         struct wire_message m = {
@@ -292,6 +293,20 @@ static void send_plan(struct ship_link *link, const struct wire_plan *plan)
     frames_send(&link->frames, &m);
 }
 
+/* A refused follower asks again for as long as it runs: an event when the answer is news. */
+static void note_refusal(struct ship_link *link, uint8_t reason, const char *sentence)
+{
+    struct shipper *s = link->shipper;
+    struct ship_refusal *last = &s->refusal;
+    uint64_t now_ns = shipper_now(s);
+    bool is_same = last->reason == reason && strcmp(last->node_id, link->node_id) == 0;
+    if (is_same && now_ns - last->at_ns < REFUSAL_REPEAT_NS) return;
+    *last = (struct ship_refusal){.reason = reason, .at_ns = now_ns};
+    memcpy(last->node_id, link->node_id, sizeof(last->node_id));
+    db_event(s->db, DB_EVENT_REFUSAL, "%s was refused: %s",
+             link->node_id[0] != '\0' ? link->node_id : "a stranger", sentence);
+}
+
 static void refuse(struct ship_link *link, const struct resume_plan *decision)
 {
     char sentence[ERR_TEXT_SIZE];
@@ -305,6 +320,7 @@ static void refuse(struct ship_link *link, const struct resume_plan *decision)
         plan.replication_address = slice_of_text(link->shipper->db->identity.leader_address);
     }
     send_plan(link, &plan);
+    note_refusal(link, (uint8_t)decision->reason, sentence);
     ship_link_end(link, (uint8_t)decision->reason, sentence);
 }
 
@@ -336,8 +352,8 @@ static void join(struct ship_link *link)
     send_plan(link, &plan);
     (void)step(link, (struct ship_event){
                          .kind = SHIP_EV_PLANNED, .position = from, .applied = link->applied});
-    trace_add(&s->db->trace, event.now_ns, "%s continues from record %llu", link->node_id,
-              (unsigned long long)from.seqno.v);
+    db_event(s->db, DB_EVENT_RESYNC, "%s continues after record %llu", link->node_id,
+             (unsigned long long)from.seqno.v);
     shipper_on_stored(s);
     ship_link_tick(link, event.now_ns); /* the first heartbeat */
     ship_link_pump(link);

@@ -136,7 +136,7 @@ static void load_table(struct shipper *s)
     lag_times_init(&s->times, shipper_durable(s));
     struct err e;
     if (slots_store_load(db->env, &s->table, shipper_now(s), &e) != OK) {
-        trace_add(&db->trace, shipper_now(s), "%s", e.text);
+        db_event(db, DB_EVENT_SLOT, "%s", e.text);
         db_add_note(db, e.text);
     }
     (void)slots_commit(&s->table, shipper_durable(s));
@@ -147,7 +147,7 @@ static void save_done(void *arg, enum code code, const struct err *e)
     struct shipper *s = arg;
     uint64_t now_ns = shipper_now(s);
     if (code != OK) {
-        trace_add(&s->db->trace, now_ns, "the slot catalogue was not saved: %s", e->text);
+        db_event(s->db, DB_EVENT_SLOT, "the slot catalogue was not saved: %s", e->text);
         slots_save_failed(&s->table, now_ns, durable_bytes(s));
     }
     shipper_arm(s);

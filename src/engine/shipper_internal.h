@@ -12,6 +12,7 @@
 
 #define SHIP_LINKS_MAX     (SLOTS_MAX + 16u) /* the rest: handshakes and refusals under way */
 #define SHIP_LINGER_NS     NS_PER_S /* for the last words to arrive before a link is closed */
+#define REFUSAL_REPEAT_NS  (60 * NS_PER_S)      /* until the same refusal is an event again */
 #define SHIP_COLD_MIN      ((size_t)(64 * KIB)) /* one cold read, growing while all of it is sent */
 #define SHIP_COLD_MAX      ((size_t)MIB)
 #define LEASE_BATCHES_MAX  8u
@@ -57,6 +58,13 @@ struct ship_link {
     seqno probe_durable; /* what was durable when it arrived first */
 };
 
+/* The last refusal that became an event. */
+struct ship_refusal {
+    char node_id[NODE_ID_SIZE_MAX + 1];
+    uint8_t reason; /* REFUSE_* */
+    uint64_t at_ns; /* 0: none yet */
+};
+
 struct shipper {
     struct db *db;
     struct env_listener *listeners[SHIP_LISTENERS_MAX];
@@ -71,6 +79,7 @@ struct shipper {
     uint32_t link_count;
     struct lease *leases_free;
     struct lease *leases_made;
+    struct ship_refusal refusal;
     bool is_closing;
     void (*closed)(void *arg);
     void *closed_arg;

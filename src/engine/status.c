@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
+#include "engine/events.h"
 #include "engine/log_open.h"
 #include "engine/metrics.h"
 #include "engine/receiver.h"
@@ -19,6 +20,7 @@
 #define JSON_TEXTS_MAX            (2 * ERR_TEXT_SIZE + 3 * ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX)
 #define JSON_SIZE                 (3 * KIB + ESCAPED_MAX(JSON_TEXTS_MAX))
 #define JSON_SIZE_PER_FOLLOWER    (KIB + ESCAPED_MAX(ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX))
+#define JSON_SIZE_PER_EVENT       (160 + ESCAPED_MAX(DB_EVENT_TEXT_SIZE))
 #define METRICS_SIZE              (24 * KIB)
 #define METRICS_SIZE_PER_FOLLOWER (4 * KIB)
 
@@ -124,6 +126,30 @@ static enum code fill_followers(const struct db *db, struct tide_run *run, struc
     return OK;
 }
 
+static enum code fill_events(const struct db *db, struct tide_run *run, struct tide_status *s,
+                             struct err *e)
+{
+    uint32_t count = db_events_kept(&db->events);
+    uint64_t now_ns = db->env->v->now_mono_ns(db->env);
+    struct tide_event *events = run_take(run, (count ? count : 1) * sizeof(*events));
+    if (!events) return no_memory(e);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct db_event *event = db_events_at(&db->events, i);
+        events[i] = (struct tide_event){
+            .number = event->number,
+            .wall_ms = event->wall_ms,
+            .ms_ago = (now_ns - event->mono_ns) / NS_PER_MS,
+            .kind = db_event_kind_name(event->kind),
+            .level = db_event_kind_level(event->kind),
+            .text = copy_text(run, event->text),
+        };
+    }
+    s->events_total = db->events.count;
+    s->event_count = count;
+    s->events = events;
+    return OK;
+}
+
 static enum code gather(struct db *db, struct tide_run *run, struct tide_status *s, struct err *e)
 {
     char cluster[33];
@@ -157,24 +183,31 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
     clock_show(db, &s->clock);
     if (db->receiver) fill_follower_view(db, run, s);
     if (db->shipper) TRY(fill_followers(db, run, s, e));
+    TRY(fill_events(db, run, s, e));
     s->state = state_word(db, s->was_synced);
     return OK;
 }
 
 /* --- JSON --- */
 
+static bool is_plain(char c)
+{
+    return c >= 0x20 && c <= 0x7e && c != '"' && c != '\\';
+}
+
 static void json_string(struct text *t, const char *name, const char *value)
 {
     text_add(t, "\"%s\":\"", name);
-    for (const char *c = value; *c; c++) {
-        unsigned char u = (unsigned char)*c;
-        if (u == '"' || u == '\\') {
-            text_add(t, "\\%c", u);
-        } else if (u < 0x20 || u > 0x7e) {
-            text_add(t, "\\u%04x", u);
-        } else {
-            text_add(t, "%c", u);
+    while (*value) {
+        size_t plain = 0;
+        while (is_plain(value[plain])) {
+            plain++;
         }
+        text_add_slice(t, slice_of(value, plain));
+        value += plain;
+        if (!*value) break;
+        unsigned char u = (unsigned char)*value++;
+        text_add(t, u == '"' || u == '\\' ? "\\%c" : "\\u%04x", u);
     }
     text_add(t, "\"");
 }
@@ -276,6 +309,16 @@ static void json_clock(struct text *t, const struct tide_clock *c)
     text_add(t, "}");
 }
 
+static void json_event(struct text *t, const struct tide_event *event)
+{
+    text_add(t, "{\"number\":%llu,\"wall_ms\":%lld", (unsigned long long)event->number,
+             (long long)event->wall_ms);
+    json_u64(t, "ms_ago", event->ms_ago);
+    text_add(t, ",\"kind\":\"%s\",\"level\":\"%s\",", event->kind, event->level);
+    json_string(t, "text", event->text);
+    text_add(t, "}");
+}
+
 /* Without a link nobody knows how far the leader is by now. */
 static void json_own_lag(struct text *t, const struct tide_status *s)
 {
@@ -295,7 +338,8 @@ static const char *role_text(enum tide_role role)
 
 static enum code write_json(struct tide_run *run, struct tide_status *s, struct err *e)
 {
-    size_t capacity = JSON_SIZE + s->follower_count * JSON_SIZE_PER_FOLLOWER;
+    size_t capacity = JSON_SIZE + s->follower_count * JSON_SIZE_PER_FOLLOWER +
+                      s->event_count * JSON_SIZE_PER_EVENT;
     char *bytes = run_take(run, capacity);
     if (!bytes) return no_memory(e);
     struct text t = text_of(bytes, capacity);
@@ -333,6 +377,13 @@ static enum code write_json(struct tide_run *run, struct tide_status *s, struct 
     for (uint32_t i = 0; i < s->follower_count; i++) {
         if (i > 0) text_add(&t, ",");
         json_follower(&t, &s->followers[i]);
+    }
+    text_add(&t, "]");
+    json_u64(&t, "events_total", s->events_total);
+    text_add(&t, ",\"events\":[");
+    for (uint32_t i = 0; i < s->event_count; i++) {
+        if (i > 0) text_add(&t, ",");
+        json_event(&t, &s->events[i]);
     }
     text_add(&t, "]}");
     s->json = t.data;

@@ -67,33 +67,31 @@ static void look_at_link(struct watch *w, const struct tide_status *s)
     w->was_link_up = s->is_link_up;
 }
 
-static void look_at_clock(struct watch *w, const struct tide_clock *c)
+static enum log_level level_of(const char *word)
 {
-    if (strcmp(w->clock_state, c->state) == 0) return;
-    bool is_following = strcmp(c->state, "following") == 0;
-    bool is_first_good = w->clock_state[0] == '\0' && is_following;
-    struct text t = text_of(w->clock_state, sizeof(w->clock_state));
-    text_add(&t, "%s", c->state);
-    if (is_first_good) return;
-    uint64_t away_ms = (uint64_t)(c->offset_ms < 0 ? -c->offset_ms : c->offset_ms);
-    const char *side = c->offset_ms < 0 ? "behind" : "ahead";
-    if (c->is_step_pending) {
-        LOG(LOG_WARN, "the wall clock stepped and is not followed; CLOCK ACCEPT follows it",
-            LOG_TEXT("wall", side), LOG_U64("by_ms", away_ms));
-    } else {
-        LOG(is_following ? LOG_INFO : LOG_WARN, "clock", LOG_TEXT("leader_time", c->state),
-            LOG_TEXT("wall", side), LOG_U64("by_ms", away_ms));
+    if (strcmp(word, "error") == 0) return LOG_ERROR;
+    return strcmp(word, "warn") == 0 ? LOG_WARN : LOG_INFO;
+}
+
+/* Each event once, in order; those that were overwritten between two looks are counted. */
+static void look_at_events(struct watch *w, const struct tide_status *s)
+{
+    for (uint32_t i = 0; i < s->event_count; i++) {
+        const struct tide_event *event = &s->events[i];
+        if (event->number <= w->event) continue;
+        if (event->number > w->event + 1) {
+            LOG(LOG_WARN, "events were lost: too many in a second",
+                LOG_U64("count", event->number - w->event - 1));
+        }
+        w->event = event->number;
+        LOG(level_of(event->level), "event", LOG_TEXT("kind", event->kind),
+            LOG_U64("number", event->number), LOG_TEXT("text", event->text));
     }
 }
 
 static void look_at(struct watch *w, const struct tide_status *s)
 {
     w->service->is_follower = s->role == TIDE_ROLE_FOLLOWER;
-    if (!w->is_first && s->role != w->role) {
-        LOG(LOG_INFO, "the role changed", LOG_U64("epoch", s->epoch),
-            LOG_TEXT("role", s->role == TIDE_ROLE_FOLLOWER ? "follower" : "leader"));
-    }
-    w->role = s->role;
     if (strcmp(w->state, s->state) != 0) {
         bool is_good = strcmp(s->state, "serving") == 0 || strcmp(s->state, "syncing") == 0;
         LOG(is_good ? LOG_INFO : LOG_ERROR, "state", LOG_TEXT("state", s->state),
@@ -101,12 +99,7 @@ static void look_at(struct watch *w, const struct tide_status *s)
         struct text t = text_of(w->state, sizeof(w->state));
         text_add(&t, "%s", s->state);
     }
-    if (s->divergences > w->divergences) {
-        LOG(LOG_ERROR, "the state differs from the leader's",
-            LOG_U64("divergences", s->divergences), LOG_U64("mark", s->digest_mark));
-        w->divergences = s->divergences;
-    }
-    if (s->role != TIDE_ROLE_FOLLOWER) look_at_clock(w, &s->clock);
+    look_at_events(w, s);
     look_at_link(w, s);
     w->is_first = false;
 }

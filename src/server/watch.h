@@ -1,6 +1,6 @@
-/* watch: asks the database once a second how it is, writes what changed to the log, and keeps what
- * greetings need to know (the role). It is also how a database whose thread is stuck is noticed.
- * Owner: the I/O thread. */
+/* watch: asks the database once a second how it is, writes its events to the log, each once, and
+ * how the link to the leader is, and keeps what greetings need to know (the role). It is also how a
+ * database whose thread is stuck is noticed. Owner: the I/O thread. */
 #ifndef TIDEMARK_SERVER_WATCH_H
 #define TIDEMARK_SERVER_WATCH_H
 
@@ -19,10 +19,8 @@ struct watch {
     bool is_first;
     bool was_link_up;
     bool is_stuck_told;
-    enum tide_role role;
     char state[32];
-    char clock_state[32];
-    uint64_t divergences;
+    uint64_t event; /* number of the last one written to the log */
     uint64_t asked_ns;
     uint64_t complained_ns; /* when the lost link was last written to the log */
 };

@@ -63,7 +63,6 @@ static void prepare_ill(struct server_options *options)
     (void)options;
     fake_status()->state = "poisoned";
     fake_status()->reason = "a write failed";
-    fake_status()->divergences = 1;
 }
 
 static void illness_is_an_error_line(void **state)
@@ -71,23 +70,43 @@ static void illness_is_an_error_line(void **state)
     (void)state;
     assert_true(node_start(&node, prepare_ill));
     await_line("level=error msg=\"state\" state=poisoned reason=\"a write failed\"");
-    await_line("level=error msg=\"the state differs from the leader's\" divergences=1");
     assert_int_equal(node_stop(&node), SERVER_DONE);
 }
 
-static void prepare_stepped(struct server_options *options)
+static const struct tide_event events[] = {
+    {.number = 3, .kind = "epoch", .level = "info", .text = "epoch 2 begins with record 10"},
+    {.number = 4, .kind = "divergence", .level = "error", .text = "block \"b\" differs"},
+};
+
+static void prepare_events(struct server_options *options)
 {
     (void)options;
-    fake_status()->clock = (struct tide_clock){
-        .state = "step pending", .offset_ms = -86400000, .is_step_pending = true, .steps = 1};
+    fake_status()->events_total = 4;
+    fake_status()->event_count = COUNT_OF(events);
+    fake_status()->events = events;
 }
 
-static void a_step_of_the_clock_is_a_line_that_says_what_to_do(void **state)
+static size_t count_of(const char *part)
+{
+    size_t count = 0;
+    for (const char *at = strstr(node_log(&node), part); at != NULL; at = strstr(at + 1, part)) {
+        count++;
+    }
+    return count;
+}
+
+/* Two looks at the same events, a second apart: one line each. */
+static void an_event_is_one_line_and_lost_ones_are_counted(void **state)
 {
     (void)state;
-    assert_true(node_start(&node, prepare_stepped));
-    await_line("level=warn msg=\"the wall clock stepped and is not followed; CLOCK ACCEPT follows "
-               "it\" wall=behind by_ms=86400000");
+    assert_true(node_start(&node, prepare_events));
+    await_line("level=warn msg=\"events were lost: too many in a second\" count=2");
+    await_line(
+        "level=info msg=\"event\" kind=epoch number=3 text=\"epoch 2 begins with record 10\"");
+    await_line(
+        "level=error msg=\"event\" kind=divergence number=4 text=\"block \\\"b\\\" differs\"");
+    (void)poll(NULL, 0, 2500);
+    assert_int_equal(count_of("msg=\"event\""), 2);
     assert_int_equal(node_stop(&node), SERVER_DONE);
 }
 
@@ -97,7 +116,7 @@ int main(void)
         cmocka_unit_test(a_follower_without_leader_says_so),
         cmocka_unit_test(a_follower_says_whom_it_follows),
         cmocka_unit_test(illness_is_an_error_line),
-        cmocka_unit_test(a_step_of_the_clock_is_a_line_that_says_what_to_do),
+        cmocka_unit_test(an_event_is_one_line_and_lost_ones_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
