@@ -255,6 +255,11 @@ enum tide_code tide_close(tide_db *db, uint64_t deadline_ms, struct tide_err *e)
     return TIDE_OK;
 }
 
+struct db *api_db(tide_db *db)
+{
+    return db->db;
+}
+
 /* --- runs --- */
 
 static void run_completed(tide_run *run, void *arg);

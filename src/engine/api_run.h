@@ -11,4 +11,8 @@ tide_run *api_run_new(struct tide_err *e);
 enum tide_code api_execute_one(tide_db *db, tide_run *run, int32_t index,
                                const struct tide_result **out_result, struct tide_err *e);
 
+/* The node behind the handle; only tasks posted to its env may touch it. For tests. */
+struct db;
+struct db *api_db(tide_db *db);
+
 #endif

@@ -586,15 +586,13 @@ void checkpointer_poll(struct checkpointer *c)
     start_next(c);
 }
 
-void checkpointer_stop(struct checkpointer *c)
+void checkpointer_stop(struct checkpointer *c, const struct err *why)
 {
     c->is_stopped = true;
     c->db->env->v->timer_stop(c->db->env, &c->timer);
-    struct err e = {.code = OK};
-    (void)ERR(&e, E_CLOSED, "the database is closing");
     struct position none = {0};
-    answer_waiters(c, &c->checkpoint_waiters, seqno_of(UINT64_MAX), &none, &e);
-    if (!c->is_sealing) answer_waiters(c, &c->seal_waiters, seqno_of(UINT64_MAX), &none, &e);
+    answer_waiters(c, &c->checkpoint_waiters, seqno_of(UINT64_MAX), &none, why);
+    if (!c->is_sealing) answer_waiters(c, &c->seal_waiters, seqno_of(UINT64_MAX), &none, why);
 }
 
 /* --- operations --- */

@@ -16,7 +16,8 @@ struct checkpointer;
 struct checkpointer *checkpointer_new(struct db *db, struct checkpoint_contents *contents,
                                       uint64_t next_pack);
 void checkpointer_free(struct checkpointer *c);
-void checkpointer_stop(struct checkpointer *c); /* no new jobs; running ones finish */
+/* No new jobs; running ones finish. Operations that wait for one are answered with why. */
+void checkpointer_stop(struct checkpointer *c, const struct err *why);
 bool checkpointer_is_quiet(const struct checkpointer *c);
 
 /* From apply, after each batch. */

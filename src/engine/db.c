@@ -13,6 +13,7 @@
 #include "engine/metrics.h"
 #include "engine/queue.h"
 #include "engine/receiver.h"
+#include "engine/reopen.h"
 #include "engine/retention.h"
 #include "engine/roller.h"
 #include "engine/scans.h"
@@ -228,13 +229,14 @@ void db_on_ack(struct db *db)
 static void flush_was_due(struct env_task *task)
 {
     struct db *db = CONTAINER_OF(task, struct db, flush_task);
+    if (db->reopening) return; /* it feeds the log itself, as long as that is there */
     if (db->log) db_feed_log(db);
 }
 
 static void poll_was_due(struct env_task *task)
 {
     struct db *db = CONTAINER_OF(task, struct db, poll_task);
-    if (!db->log) return;
+    if (db->reopening || !db->log) return;
     checkpointer_poll(db->checkpointer);
     db_feed_log(db);
 }
@@ -250,12 +252,21 @@ static void submit_one(struct db *db, struct tide_run *run)
 
 void db_submit(struct db *db, struct tide_run *run)
 {
+    if (db->reopening) {
+        run->next = NULL;
+        reopen_hold(db, run);
+        return;
+    }
     submit_one(db, run);
     db->env->v->post(db->env, &db->flush_task);
 }
 
 void db_submit_burst(struct db *db, struct tide_run *list)
 {
+    if (db->reopening) {
+        reopen_hold(db, list);
+        return;
+    }
     while (list) {
         struct tide_run *next = list->next;
         submit_one(db, list);
@@ -300,22 +311,37 @@ enum code db_make_parts(struct db *db, struct err *e)
     return OK;
 }
 
+void db_free_life(struct db *db)
+{
+    receiver_free(db->receiver);
+    db->receiver = NULL;
+    ticker_free(db->ticker);
+    db->ticker = NULL;
+    write_free(db->write);
+    db->write = NULL;
+    retention_free(db->retention);
+    db->retention = NULL;
+    roller_free(db->roller);
+    db->roller = NULL;
+    checkpointer_free(db->checkpointer);
+    db->checkpointer = NULL;
+    checkpoint_contents_fini(&db->loaded);
+    log_free(db->log);
+    db->log = NULL;
+    state_free(db->state);
+    db->state = NULL;
+    identity_saver_free(db->saver);
+    db->saver = NULL;
+}
+
 void db_free_parts(struct db *db)
 {
-    shipper_free(db->shipper);
-    receiver_free(db->receiver);
-    transport_networks_free(db);
-    ticker_free(db->ticker);
-    write_free(db->write);
-    retention_free(db->retention);
-    roller_free(db->roller);
-    checkpointer_free(db->checkpointer);
-    checkpoint_contents_fini(&db->loaded);
+    shipper_free(db->shipper); /* it lends chunks of the log, and scans pins of the state */
     scans_free(db->scans);
+    db_free_life(db);
+    transport_networks_free(db);
     queue_free(db->queue);
-    log_free(db->log);
-    state_free(db->state);
-    identity_saver_free(db->saver);
+    reopen_free(db->reopening);
     while (db->saves) {
         struct save_request *next = db->saves->next;
         free(db->saves);
@@ -366,11 +392,12 @@ static void identity_closed(struct db *db, void *arg, enum code code)
     db->closing_step = CLOSE_DONE;
 }
 
-static bool are_writes_done(const struct db *db)
+bool db_are_writes_done(const struct db *db)
 {
     if (!db->log) return true;
     if (log_is_writing(db->log)) return false;
-    if (log_is_poisoned(db->log) || db->condition != DB_CLOSING) return true;
+    bool is_sound = db->condition == DB_CLOSING || db->condition == DB_SERVING;
+    if (log_is_poisoned(db->log) || !is_sound) return true;
     return !db->write || write_assigned(db->write).v == log_durable(db->log).seqno.v;
 }
 
@@ -379,14 +406,29 @@ static bool is_close_late(const struct db *db)
     return db->close_deadline_ns != 0 && db->env->v->now_mono_ns(db->env) >= db->close_deadline_ns;
 }
 
-static bool is_all_quiet(const struct db *db)
+bool db_is_quiet(const struct db *db)
 {
     if (db->log && (!log_is_quiet(db->log) || !checkpointer_is_quiet(db->checkpointer))) {
         return false;
     }
     if (db->roller && !roller_is_quiet(db->roller)) return false;
     if (db->retention && !retention_is_quiet(db->retention)) return false;
-    return identity_saver_is_idle(db->saver) && scans_is_quiet(db->scans);
+    return (!db->saver || identity_saver_is_idle(db->saver)) && scans_is_quiet(db->scans);
+}
+
+void db_seal_last(struct db *db)
+{
+    if (!db->log) return;
+    log_stop(db->log);
+    if (!log_is_writing(db->log)) log_seal(db->log, seal_was_done, db);
+}
+
+void db_stop_parts(struct db *db, const struct err *why)
+{
+    if (db->checkpointer) checkpointer_stop(db->checkpointer, why);
+    if (db->ticker) ticker_stop(db->ticker);
+    if (db->roller) roller_stop(db->roller);
+    if (db->retention) retention_stop(db->retention);
 }
 
 static void finish_close(struct db *db)
@@ -407,21 +449,20 @@ static void close_step(struct env_timer *timer)
         break;
     case CLOSE_WRITES:
         if (db->log) db_feed_log(db);
-        if (!are_writes_done(db) && !is_close_late(db)) break;
+        if (!db_are_writes_done(db) && !is_close_late(db)) break;
         queue_fail_all(db->queue, E_CLOSED, "the database is closing");
         scans_stop(db->scans);
         db->closing_step = CLOSE_SEAL;
-        if (db->log) log_stop(db->log);
-        if (db->log && !log_is_writing(db->log)) log_seal(db->log, seal_was_done, db);
+        db_seal_last(db);
         break;
     case CLOSE_SEAL:
-        if (!is_all_quiet(db)) break;
+        if (!db_is_quiet(db)) break;
         db->closing_step = CLOSE_IDENTITY;
         db_save_identity(db, identity_closed, NULL);
         break;
     case CLOSE_IDENTITY: break; /* identity_closed moves on */
     case CLOSE_DONE:
-        if (!is_all_quiet(db)) break;
+        if (!db_is_quiet(db)) break;
         finish_close(db);
         return;
     }
@@ -432,11 +473,11 @@ void db_close(struct db *db, void (*closed)(void *arg), void *arg)
 {
     db->closed = closed;
     db->closed_arg = arg;
+    if (db->reopening) return; /* its end comes back here */
+    struct err why = {.code = OK};
+    (void)ERR(&why, E_CLOSED, "the database is closing");
     db_set_condition(db, DB_CLOSING, NULL);
-    if (db->checkpointer) checkpointer_stop(db->checkpointer);
-    if (db->ticker) ticker_stop(db->ticker);
-    if (db->roller) roller_stop(db->roller);
-    if (db->retention) retention_stop(db->retention);
+    db_stop_parts(db, &why);
     if (db->receiver) {
         db->links_open++;
         receiver_close(db->receiver, links_closed, db);

@@ -58,10 +58,11 @@ struct db {
     struct scans *scans; /* long reads */
     struct metrics *metrics;
     struct identity_saver *saver;
-    struct save_request *saves; /* not answered yet */
-    struct adoption *adoption;  /* under way; NULL: none */
-    struct env_task poll_task;  /* seal, follower checkpoints: after the operation was parked */
-    struct env_task flush_task; /* db_submit outside a burst */
+    struct save_request *saves;  /* not answered yet */
+    struct adoption *adoption;   /* under way; NULL: none */
+    struct reopening *reopening; /* under way; NULL: none. See engine/reopen.h */
+    struct env_task poll_task;   /* seal, follower checkpoints: after the operation was parked */
+    struct env_task flush_task;  /* db_submit outside a burst */
     void (*closed)(void *arg);
     void *closed_arg;
     struct env_timer close_timer;
@@ -77,11 +78,12 @@ struct db {
  * Afterwards env callbacks drive it. alloc is borrowed. */
 MUST_CHECK enum code db_open(struct env *env, struct alloc *alloc,
                              const struct tide_options *options, struct db **out, struct err *e);
-/* Judge and queue a run; its callback comes later (or at once) on the loop. */
+/* Judge and queue a run; its callback comes later (or at once) on the loop. While the node opens
+ * its data anew (engine/reopen.h) runs wait. */
 void db_submit(struct db *db, struct tide_run *run);
 /* Stop: finish what was submitted (until db->close_deadline_ns, if that is set; then answer every
  * waiter CLOSED or UNKNOWN), save what is lazy, then closed(arg) on the loop; db is freed before
- * closed is called. */
+ * closed is called. While the node opens its data anew, that ends first. */
 void db_close(struct db *db, void (*closed)(void *arg), void *arg);
 /* Free everything without any I/O and without callbacks: the process "died". Simulator only needs
  * this; jobs of this env must not run afterwards. */

@@ -1,6 +1,6 @@
 /* db_open: from a directory to a running node: lock, identity, log recovery, newest checkpoint,
  * replay, and as leader a new epoch. Blocking file calls on the caller's thread; nothing runs
- * beside it. */
+ * beside it. Its second half is also how a running node opens its data anew (reopen.c). */
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -280,8 +280,38 @@ static enum code start_epoch(struct db *db, struct err *e)
     db_event(db, DB_EVENT_EPOCH, "this node leads epoch %llu, which begins with record %llu",
              (unsigned long long)db->epoch.number, (unsigned long long)previous_last.v + 1);
     if (state_type_count(db->state) == 0) TRY(write_schemas_now(db->write, e));
-    db->ticker = ticker_new(db);
-    if (!db->ticker) return ERR(e, E_NOMEMORY, "no memory for the ticker");
+    return OK;
+}
+
+enum code db_open_files(struct db *db, struct err *e)
+{
+    bool has_cluster = !id128_is_zero(&db->identity.cluster);
+    if (has_cluster) TRY(recover(db, e));
+    if (db_is_leader(db)) {
+        TRY(start_epoch(db, e));
+    } else {
+        TRY(identity_save_now(db->env, &db->identity, e));
+    }
+    if (has_cluster) TRY(db_make_parts(db, e));
+    if (db->shipper) shipper_reload(db->shipper);
+    return OK;
+}
+
+enum code db_open_links(struct db *db, struct err *e)
+{
+    db->saver = identity_saver_new(db->env, db);
+    if (!db->saver) return ERR(e, E_NOMEMORY, "no memory to open");
+    if (db_is_leader(db)) {
+        db->ticker = ticker_new(db);
+        if (!db->ticker) return ERR(e, E_NOMEMORY, "no memory for the ticker");
+    }
+    if (db->shipper) {
+        shipper_resume(db->shipper);
+    } else if (db->config.replication_listen[0]) {
+        TRY(shipper_open(db, &db->shipper, e));
+    }
+    if (!db_is_leader(db)) TRY(receiver_open(db, &db->receiver, e));
+    if (db->log) log_start_spare(db->log);
     return OK;
 }
 
@@ -299,22 +329,11 @@ static enum code open_steps(struct db *db, struct err *e)
     db->scans = scans_new(db);
     db->metrics = metrics_new();
     if (!db->queue || !db->scans || !db->metrics) return ERR(e, E_NOMEMORY, "no memory to open");
-    bool has_cluster = !id128_is_zero(&db->identity.cluster);
-    if (has_cluster) TRY(recover(db, e));
-    if (db_is_leader(db)) {
-        TRY(start_epoch(db, e));
-    } else {
-        TRY(identity_save_now(env, &db->identity, e));
-    }
-    db->saver = identity_saver_new(env, db);
-    if (!db->saver) return ERR(e, E_NOMEMORY, "no memory to open");
-    if (has_cluster) TRY(db_make_parts(db, e));
-    if (db->config.replication_listen[0]) TRY(shipper_open(db, &db->shipper, e));
-    if (!db_is_leader(db)) TRY(receiver_open(db, &db->receiver, e));
-    return OK;
+    TRY(db_open_files(db, e));
+    return db_open_links(db, e);
 }
 
-static void fill_report(struct db *db, uint64_t started_ns)
+void db_fill_report(struct db *db, uint64_t started_ns)
 {
     struct position at = db_applied(db);
     uint64_t took_ns = db->env->v->now_mono_ns(db->env) - started_ns;
@@ -347,8 +366,7 @@ enum code db_open(struct env *env, struct alloc *alloc, const struct tide_option
         db_free_parts(db);
         return code;
     }
-    fill_report(db, db->opened_ns);
-    if (db->log) log_start_spare(db->log);
+    db_fill_report(db, db->opened_ns);
     *out = db;
     return OK;
 }

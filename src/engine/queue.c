@@ -449,7 +449,8 @@ void queue_fail_all(struct run_queue *q, enum code code, const char *why)
             run = next;
         }
     }
-    if (code != E_CLOSED) return; /* WAIT can still be satisfied by followers */
+    bool is_end = code == E_CLOSED || code == E_LOADING;
+    if (!is_end) return; /* WAIT can still be satisfied by followers */
     while (q->waiters) {
         struct waiter *w = q->waiters;
         q->waiters = w->next;

@@ -17,7 +17,7 @@ void queue_advance(struct run_queue *q, struct tide_run *run);
 /* Applied moved: runs whose writes are visible go on; then those that had no room. */
 void queue_on_applied(struct run_queue *q);
 /* Nothing more will become durable: answer every write that waits with UNKNOWN (E_CLOSED: a clean
- * stop; E_POISONED ...) and end their runs. */
+ * stop; E_LOADING: the data is opened anew; E_POISONED ...) and end their runs. */
 void queue_fail_all(struct run_queue *q, enum code code, const char *why);
 /* A follower's stored position moved, or time did: WAIT operations that are satisfied go on. */
 void queue_on_ack(struct run_queue *q);

@@ -271,6 +271,7 @@ static enum code do_short(struct db *db, struct tide_run *run, struct op *op, st
  * for. Where it stopped before the batch changed anything, reads go on. */
 static enum code check_state(const struct db *db, const struct op *op, struct err *e)
 {
+    if (!db->state && db->condition == DB_HALTED) return ERR(e, E_HALTED, "%s", db->reason.text);
     if (!db->state) {
         return ERR(e, E_LOADING, "this follower has not reached its leader yet and holds nothing");
     }

@@ -70,6 +70,12 @@ void receiver_follow(struct receiver *r, struct env_network *network, const char
     run(r, (struct follow_event){.kind = FOLLOW_EV_START});
 }
 
+struct env_network *receiver_network(const struct receiver *r, const char **out_address)
+{
+    *out_address = r->network_address;
+    return r->network;
+}
+
 void receiver_free(struct receiver *r)
 {
     if (r == NULL) return;

@@ -16,6 +16,9 @@ void receiver_free(struct receiver *r); /* no I/O; NULL allowed */
  * bytes. A link to another leader is ended. */
 void receiver_follow(struct receiver *r, struct env_network *network, const char *address);
 
+/* Over which network it follows, and the leader's name there: NULL for TCP. */
+struct env_network *receiver_network(const struct receiver *r, const char **out_address);
+
 /* The log is idle: hand it the next chunk of what was received, if there is one. */
 void receiver_feed_log(struct receiver *r);
 

@@ -12,6 +12,7 @@
 #include "engine/transport.h"
 
 static void timer_fired(struct env_timer *timer);
+static void close_further(struct shipper *s);
 
 seqno shipper_durable(const struct shipper *s)
 {
@@ -52,6 +53,7 @@ void lease_release(void *arg)
     lease->chunk = NULL;
     lease->next_free = s->leases_free;
     s->leases_free = lease;
+    close_further(s);
 }
 
 static void leases_free(struct shipper *s)
@@ -99,8 +101,10 @@ static void accept_link(struct env_link *env_link, const char *peer_address, voi
     struct ship_link *link = NULL;
     if (!s->is_closing && s->link_count < SHIP_LINKS_MAX) link = ship_link_new(s, env_link);
     if (link == NULL) {
-        trace_add(&s->db->trace, shipper_now(s), "turned %s away: %u links", peer_address,
-                  (unsigned)s->link_count);
+        if (!s->is_closing) { /* the trace may be another thread's while the data is opened anew */
+            trace_add(&s->db->trace, shipper_now(s), "turned %s away: %u links", peer_address,
+                      (unsigned)s->link_count);
+        }
         *out_events = &turned_away;
         *out_arg = NULL;
         env->v->link_close(env, env_link);
@@ -222,10 +226,18 @@ void shipper_free(struct shipper *s)
     alloc_put(s->db->alloc, s, sizeof(*s));
 }
 
+static bool is_anything_lent(const struct shipper *s)
+{
+    for (const struct lease *lease = s->leases_made; lease != NULL; lease = lease->next_made) {
+        if (lease->chunk != NULL) return true;
+    }
+    return false;
+}
+
 /* Closing goes on when a link is gone or a save is done: links first, then what is unsaved. */
 static void close_further(struct shipper *s)
 {
-    if (!s->is_closing || s->links != NULL || s->store.is_saving) return;
+    if (!s->is_closing || s->links != NULL || s->store.is_saving || is_anything_lent(s)) return;
     if (s->table.is_dirty && !s->table.is_closed && s->closed != NULL) {
         slots_store_save(&s->store, &s->table);
         s->table.is_closed = true; /* one try: what is on disk is never ahead of the truth */
@@ -236,17 +248,37 @@ static void close_further(struct shipper *s)
     if (closed != NULL) closed(s->closed_arg);
 }
 
-void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg)
+void shipper_suspend(struct shipper *s, void (*done)(void *arg), void *arg)
 {
-    ASSERT(!s->is_closing);
     s->is_closing = true;
     s->closed = done;
     s->closed_arg = arg;
-    unlisten(s);
     for (struct ship_link *link = s->links; link != NULL; link = link->next) {
         ship_link_close(link);
     }
+    s->db->env->v->timer_stop(s->db->env, &s->timer);
     close_further(s);
+}
+
+void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg)
+{
+    unlisten(s);
+    shipper_suspend(s, done, arg);
+}
+
+void shipper_reload(struct shipper *s)
+{
+    ASSERT(s->is_closing && s->links == NULL);
+    memset(s->peers, 0, sizeof(s->peers));
+    memset(s->by_slot, 0, sizeof(s->by_slot));
+    memset(&s->table, 0, sizeof(s->table));
+    if (db_is_leader(s->db)) load_table(s);
+}
+
+void shipper_resume(struct shipper *s)
+{
+    s->is_closing = false;
+    shipper_arm(s);
 }
 
 void shipper_forget(struct shipper *s, struct ship_link *link)

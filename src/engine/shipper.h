@@ -18,6 +18,12 @@ MUST_CHECK enum code shipper_listen(struct shipper *s, struct env_network *netwo
 /* Stop listening, end links with CLOSING, save slots; done on the loop when all links are closed.
  */
 void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg);
+/* End all links and save slots; done on the loop when all links are closed and nothing of the log
+ * is lent any more. Listeners stay; whoever connects is turned away until shipper_resume. */
+void shipper_suspend(struct shipper *s, void (*done)(void *arg), void *arg);
+/* While suspended: begin anew with what identity and the catalogue say now. Reads a file. */
+void shipper_reload(struct shipper *s);
+void shipper_resume(struct shipper *s);
 void shipper_free(struct shipper *s); /* no I/O; after close or on abandon; NULL allowed */
 
 void shipper_on_durable(struct shipper *s); /* new durable batches: ship what may be shipped */

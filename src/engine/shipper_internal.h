@@ -80,7 +80,7 @@ struct shipper {
     struct lease *leases_free;
     struct lease *leases_made;
     struct ship_refusal refusal;
-    bool is_closing;
+    bool is_closing; /* or suspended: no links, no timer */
     void (*closed)(void *arg);
     void *closed_arg;
 };
