@@ -410,6 +410,10 @@ int32_t tide_run_clock(tide_run *run);   /* -> clock */
 /* Accept the step of the wall clock that is pending. -> clock. TIDE_INVALID: none is;
  * TIDE_READONLY on a follower. */
 int32_t tide_run_clock_accept(tide_run *run);
+/* What would happen, asked of the code that decides it; nothing changes. what: "prune" (which log
+ * would go now, and who holds the rest). argument: what the question is about, size 0 where it is
+ * about this node. -> plan. TIDE_INVALID: no such question. Both are borrowed until completion. */
+int32_t tide_run_plan(tide_run *run, struct tide_bytes what, struct tide_bytes argument);
 
 enum tide_result_kind {
     TIDE_RESULT_NONE = 0, /* code tells all */
@@ -422,6 +426,7 @@ enum tide_result_kind {
     TIDE_RESULT_STATUS = 7,
     TIDE_RESULT_CLOCK = 8,
     TIDE_RESULT_ENTITY = 9,
+    TIDE_RESULT_PLAN = 10,
 };
 
 /* A part of a score. Added in their order, from the first on, they give the score bit for bit. */
@@ -546,6 +551,22 @@ struct tide_status {
     const char *json;                /* the same as one JSON object (status.json) */
 };
 
+/* What would happen. Everything lives as long as the run. */
+struct tide_plan_fact {
+    const char *name; /* a word; things of which there are several: "slot.f1.stored" */
+    const char *value;
+    bool is_number; /* value is a whole number */
+};
+struct tide_plan {
+    const char *what;
+    const char *path; /* one word: which way it would go */
+    uint64_t bytes;   /* moved or removed; UINT64_MAX: does not apply */
+    double seconds;   /* estimated; below 0: not known */
+    const char *why;  /* sentences for people */
+    const struct tide_plan_fact *facts;
+    uint32_t fact_count;
+};
+
 struct tide_result {
     enum tide_code code;
     enum tide_result_kind kind;
@@ -562,6 +583,7 @@ struct tide_result {
         struct tide_entity entity;
         const struct tide_status *status;
         struct tide_clock clock;
+        const struct tide_plan *plan;
     } as;
     const char *message; /* one sentence when code is not OK; NULL else */
 };
@@ -752,6 +774,9 @@ enum tide_code tide_retrieve(tide_db *db, const struct tide_retrieve *request,
 enum tide_code tide_schema_show(tide_db *db, const struct tide_result **out, struct tide_err *e);
 enum tide_code tide_metrics(tide_db *db, const struct tide_result **out, struct tide_err *e);
 enum tide_code tide_status(tide_db *db, const struct tide_result **out, struct tide_err *e);
+/* argument NULL: none. See tide_run_plan. */
+enum tide_code tide_plan(tide_db *db, const char *what, const char *argument,
+                         const struct tide_result **out, struct tide_err *e);
 /* The status of a moment for the sake of its followers: every slot that this leader keeps, or only
  * those with a link. A follower has none. */
 enum tide_code tide_slots(tide_db *db, const struct tide_result **out, struct tide_err *e);
@@ -807,6 +832,8 @@ enum tide_code tide_clock_now_async(tide_db *db, tide_done done, void *arg);
 enum tide_code tide_clock_accept_async(tide_db *db, tide_done done, void *arg);
 enum tide_code tide_status_async(tide_db *db, tide_done done, void *arg);
 enum tide_code tide_metrics_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_plan_async(tide_db *db, const char *what, const char *argument, tide_done done,
+                               void *arg);
 enum tide_code tide_replicate_async(tide_db *db, const struct tide_transport *transport,
                                     const char *peer, tide_done done, void *arg);
 enum tide_code tide_listen_async(tide_db *db, const struct tide_transport *transport,

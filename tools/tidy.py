@@ -49,6 +49,7 @@ UNTESTED = {
     "src/cli/ingest.c": "tests/e2e/test_import.py, with real servers that die",
     "src/cli/progress.c": "a line on a terminal",
     "src/cli/status.c": "tests/e2e/test_cli.py",
+    "src/cli/plan.c": "tests/e2e/test_slots.py",
     "src/cli/demo.c": "tests/e2e/test_demo.py",
     "src/cli/demo_load.c": "tests/e2e/test_demo.py",
     "src/cli/nodes.c": "tests/e2e/test_demo.py",

@@ -34,7 +34,7 @@ int main(int argc, char **argv)
         log_verb(),
         {.name = "slot", .summary = "list, drop or rename the places kept for followers"},
         {.name = "member", .summary = "list, add or remove members"},
-        {.name = "plan", .summary = "what a resume, prune, promotion or bootstrap would do"},
+        plan_verb(),
         {.name = "promote", .summary = "make a follower the leader"},
         {.name = "handover", .summary = "pass leadership on without loss"},
         {.name = "follow", .summary = "make a node follow another leader"},

@@ -1,6 +1,7 @@
 /* api_async: the asynchronous twins: a run of one operation that frees itself after its callback.
  * Each is its tide_run_ call and `start`; what an operation means is said there. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "tidemark.h"
 
@@ -200,6 +201,15 @@ enum tide_code tide_metrics_async(tide_db *db, tide_done done, void *arg)
 {
     tide_run *run = tide_run_new();
     return start(db, run, run ? tide_run_metrics(run) : -1, done, arg);
+}
+
+enum tide_code tide_plan_async(tide_db *db, const char *what, const char *argument, tide_done done,
+                               void *arg)
+{
+    tide_run *run = tide_run_new();
+    struct tide_bytes question = {what, strlen(what)};
+    struct tide_bytes about = {argument, argument ? strlen(argument) : 0};
+    return start(db, run, run ? tide_run_plan(run, question, about) : -1, done, arg);
 }
 
 enum tide_code tide_replicate_async(tide_db *db, const struct tide_transport *transport,

@@ -76,6 +76,16 @@ enum tide_code tide_status(tide_db *db, const struct tide_result **out, struct t
     return give(db, run, tide_run_status(run), out, e);
 }
 
+enum tide_code tide_plan(tide_db *db, const char *what, const char *argument,
+                         const struct tide_result **out, struct tide_err *e)
+{
+    tide_run *run = api_run_new(e);
+    if (!run) return TIDE_NOMEMORY;
+    struct tide_bytes about = {argument, argument ? strlen(argument) : 0};
+    int32_t index = tide_run_plan(run, (struct tide_bytes){what, strlen(what)}, about);
+    return give(db, run, index, out, e);
+}
+
 enum tide_code tide_slots(tide_db *db, const struct tide_result **out, struct tide_err *e)
 {
     return tide_status(db, out, e);

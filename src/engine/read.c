@@ -9,6 +9,7 @@
 #include "core/state/schema.h"
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
+#include "engine/plan.h"
 #include "engine/read_entity.h"
 #include "engine/read_items.h"
 #include "engine/status.h"
@@ -307,6 +308,7 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
         if (code == OK) return read_items(db, run, op);
         break;
     case OP_CONFIGURE: code = configure_op(db, op, &e); break;
+    case OP_PLAN: return plan_op(db, run, op);
     case OP_DIGEST:
     case OP_CHECKPOINT:
     case OP_LOG_SEAL:

@@ -371,6 +371,11 @@ int32_t tide_run_wait_position(tide_run *run, const struct tide_position *positi
     return index;
 }
 
+int32_t tide_run_plan(tide_run *run, struct tide_bytes what, struct tide_bytes argument)
+{
+    return add_plain(run, OP_PLAN, what, argument, 0, 0);
+}
+
 int32_t tide_run_items(tide_run *run)
 {
     return add_plain(run, OP_ITEMS, no_bytes, no_bytes, 0, 0);

@@ -44,7 +44,8 @@
     X(OP_LISTEN, listen, READS)                \
     X(OP_CLOCK, clock, READS)                  \
     X(OP_CONFIGURE, configure, READS)          \
-    X(OP_WAIT_POSITION, wait_position, READS)
+    X(OP_WAIT_POSITION, wait_position, READS)  \
+    X(OP_PLAN, plan, READS)
 enum op_kind {
 #define X(constant, call, access) constant,
     OP_TABLE(X)

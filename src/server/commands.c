@@ -107,6 +107,9 @@ static const struct command table[] = {
      "Role, positions, link and followers of this node."},
     {"SLOT.LIST", NULL, 1, NODE, handle_slot_list, "Node", "",
      "The slot of every follower, as its leader sees it."},
+    {"PLAN", NULL, -2, NODE | ALONE, handle_plan, "Node", "what [argument]",
+     "What would happen, from the code that decides it; nothing changes. PLAN prune: the log that "
+     "would go now, and who holds the rest."},
     {"WAIT", NULL, 3, NODE | ALONE, handle_wait, "Node", "followers ms",
      "Wait until so many followers stored this client's writes, or everybody's if it wrote "
      "nothing; answers how many did."},

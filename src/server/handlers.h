@@ -46,6 +46,9 @@ void handle_repl_status(struct call *call);
 void handle_slot_list(struct call *call);
 void handle_lastsave(struct call *call);
 
+/* commands_plan.c */
+void handle_plan(struct call *call);
+
 /* commands_multi.c */
 void handle_multi(struct call *call);
 void handle_exec(struct call *call);

@@ -37,6 +37,7 @@ enum fake_kind {
     FAKE_METRICS,
     FAKE_CLOCK,
     FAKE_CONFIGURE,
+    FAKE_PLAN,
     FAKE_PUT, /* also a deletion */
     FAKE_GET,
 };
@@ -463,6 +464,27 @@ static void do_clock(struct fake_op *op)
     op->result.as.clock = status.clock;
 }
 
+static void do_plan(struct fake_op *op)
+{
+    static const struct tide_plan_fact facts[] = {
+        {"floor", "7", true}, {"holder", "slots", false}, {"slot.f1.held_bytes", "512", true}};
+    static const struct tide_plan plan = {
+        .what = "prune",
+        .path = "keep",
+        .bytes = UINT64_MAX,
+        .seconds = -1,
+        .why = "A follower may still ask for it.",
+        .facts = facts,
+        .fact_count = COUNT_OF(facts),
+    };
+    if (op->type.size != 5 || memcmp(op->type.data, "prune", 5) != 0) {
+        fail(op, TIDE_INVALID, "there is no such plan; known are: prune");
+        return;
+    }
+    op->result.kind = TIDE_RESULT_PLAN;
+    op->result.as.plan = &plan;
+}
+
 static void do_counter(struct fake_op *op)
 {
     const struct fake_counter *c = find_counter(op->type, op->item);
@@ -512,6 +534,7 @@ static void do_other(struct fake_op *op)
         answer_text(op, "# HELP tidemark_epoch The leadership this node is in.\n"
                         "# TYPE tidemark_epoch gauge\ntidemark_epoch 1\n");
         break;
+    case FAKE_PLAN: do_plan(op); break;
     case FAKE_CONFIGURE: op->result.kind = TIDE_RESULT_NONE; break;
     case FAKE_SIGNAL:
     case FAKE_SIGNALS:
@@ -1016,6 +1039,16 @@ int32_t tide_run_metrics(tide_run *run)
 int32_t tide_run_clock(tide_run *run)
 {
     return add_plain(run, FAKE_CLOCK, "clock");
+}
+
+int32_t tide_run_plan(tide_run *run, struct tide_bytes what, struct tide_bytes argument)
+{
+    struct fake_op *op = add(run, FAKE_PLAN);
+    op->type = what;
+    op->item = argument;
+    op->line = line_of("plan %.*s %.*s", (int)what.size, (const char *)what.data,
+                       (int)argument.size, (const char *)argument.data);
+    return index_of(run);
 }
 
 int32_t tide_run_clock_accept(tide_run *run)

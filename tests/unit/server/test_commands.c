@@ -119,6 +119,16 @@ static void bad_words_are_named(void **state)
         {"COUNT view a 2h\r\n", "-ERR unknown window '2h': 1h, 24h, 7d, 30d or all\r\n", ""},
         {"DIGEST FOO\r\n", "-ERR DIGEST takes nothing, or AT seqno\r\n", ""},
         {"DIGEST AT x\r\n", "-ERR DIGEST AT 'x' is not a whole number\r\n", ""},
+        {"PLAN\r\n", "-ERR wrong number of arguments for 'PLAN': PLAN what [argument]\r\n", ""},
+        {"PLAN prune a b\r\n", "-ERR PLAN takes a question and at most one word behind it\r\n", ""},
+        {"PLAN lunch\r\n", "-ERR there is no such plan; known are: prune\r\n",
+         "run\nplan lunch \n"},
+        {"PLAN prune\r\n",
+         "*12\r\n$4\r\nwhat\r\n$5\r\nprune\r\n$4\r\npath\r\n$4\r\nkeep\r\n$5\r\nbytes\r\n$-1\r\n"
+         "$7\r\nseconds\r\n$-1\r\n$3\r\nwhy\r\n$32\r\nA follower may still ask for it.\r\n"
+         "$5\r\nfacts\r\n*6\r\n$5\r\nfloor\r\n:7\r\n$6\r\nholder\r\n$5\r\nslots\r\n"
+         "$18\r\nslot.f1.held_bytes\r\n:512\r\n",
+         "run\nplan prune \n"},
         {"CLOCK FOO\r\n", "-ERR CLOCK takes nothing, or ACCEPT\r\n", ""},
         {"CLOCK ACCEPT\r\n", "-ERR no step of the clock is pending: leader time is following\r\n",
          "run\nclock accept\n"},
