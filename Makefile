@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 CTEST = ctest --test-dir $(1) -j$(JOBS) --output-on-failure --no-tests=error
 BUILD = tools/deps.sh $(2) && cmake --preset $(1) -Wno-dev >/dev/null && cmake --build --preset $(1) -j$(JOBS)
 
-.PHONY: all test check deep sim asan tsan fuzz tidy fmt bench demo install uninstall clean
+.PHONY: all test check deep sim sim-forever asan tsan fuzz tidy fmt bench demo install uninstall clean
 all: ## the program and the library, in build/
 	@$(call BUILD,release,build)
 test: ## everything quick; T=name runs the tests whose name matches
@@ -20,6 +20,8 @@ deep: ## everything, for a release
 	@tools/test.sh deep
 sim: ## one simulated world from its seed: make sim S=42
 	@$(call BUILD,dev,test) && build-dev/tests/sim/sim --seed $(or $(S),1) --trace
+sim-forever: ## new seeds on every core until one fails
+	@$(call BUILD,dev,test) && build-dev/tests/sim/sim --seed $$(date +%s)000000 --for-ever --jobs $(JOBS)
 asan tsan: ## the tests under a sanitizer; T=name as above
 ifdef T
 	@JOBS=$(JOBS) tools/test_some.sh $@ '$(T)'

@@ -159,8 +159,9 @@ static void add_write(struct client_run *r)
         client_run_write(r, change);
         return;
     }
-    uint32_t entries = chance(c, 25) ? (uint32_t)draw(c, 2, CLIENT_ENTRIES_MAX) : 1;
-    if (world_draw_chance(&c->world, STREAM_CLIENT, 500)) {
+    uint32_t entries =
+        chance(c, 20) ? (uint32_t)draw(c, 2, chance(c, 20) ? CLIENT_ENTRIES_MAX : 4) : 1;
+    if (world_draw_chance(&c->world, STREAM_CLIENT, 300)) {
         entries = (uint32_t)draw(c, 500, CLIENT_BULK_MAX);
     }
     uint64_t how = draw(c, 0, 99);
@@ -197,7 +198,7 @@ static void fill_leader_run(struct client_run *r)
     struct cluster *c = r->cluster;
     uint64_t what = draw(c, 0, 99);
     if (what < 70) {
-        uint64_t count = draw(c, 1, chance(c, 10) ? 40 : 6);
+        uint64_t count = draw(c, 1, chance(c, 4) ? 40 : 4);
         for (uint64_t i = 0; i < count; i++) {
             if (chance(c, 15)) {
                 add_group(r);
@@ -209,7 +210,7 @@ static void fill_leader_run(struct client_run *r)
         }
         if (chance(c, 30)) add_reads(r, 3);
     } else if (what < 78) {
-        add_reads(r, 12);
+        add_reads(r, 6);
         client_run_producer(r, r->client->index + 1);
     } else if (what < 82) {
         uint64_t at_least = chance(c, 50) ? 0 : c->model.acked_max;
@@ -239,20 +240,20 @@ static void fill_follower_run(struct client_run *r)
     struct cluster *c = r->cluster;
     uint64_t what = draw(c, 0, 99);
     if (what < 40) {
-        add_reads(r, 12);
+        add_reads(r, 6);
     } else if (what < 65) {
         client_run_status(r);
-    } else if (what < 75) {
+    } else if (what < 70) {
         client_run_digest(r, 0);
-    } else if (what < 85) {
+    } else if (what < 80) {
         client_run_digest(r, c->nodes[r->node].digest_mark);
-    } else if (what < 88) {
+    } else if (what < 83) {
         client_run_other(r, OTHER_CHECKPOINT);
         c->world.coverage.checkpoints++;
-    } else if (what < 91) {
+    } else if (what < 86) {
         client_run_other(r, OTHER_SEAL);
         c->world.coverage.seals++;
-    } else if (what < 95) {
+    } else if (what < 90) {
         client_run_forbidden(r);
     } else {
         client_run_retrieve(r, 1, 5, MACHINE_WALL_START_MS);

@@ -68,5 +68,7 @@ struct coverage {
 void coverage_add(struct coverage *sum, const struct coverage *more);
 /* Print the counters that are not zero on one line to stdout, and those that are in a second. */
 void coverage_print(const struct coverage *c);
+/* False, with a line that names them: something declared was never tried. */
+bool coverage_is_whole(const struct coverage *c);
 
 #endif

@@ -21,6 +21,7 @@ struct history {
     struct cluster cluster; /* first: cluster_of reaches it */
     enum phase phase;
     uint64_t phase_since_ns;
+    uint64_t events_max;  /* 0: chaos ends when the plan says */
     uint32_t rounds_left; /* of power cuts for everybody, healing and audit */
 };
 
@@ -41,7 +42,9 @@ static void tick_chaos(struct history *h)
 {
     struct cluster *c = &h->cluster;
     struct world *w = &c->world;
-    if (w->now_ns < c->plan.chaos_ns || w->coverage.events < c->plan.events_min) return;
+    bool is_cut_short = h->events_max != 0 && w->coverage.events >= h->events_max;
+    bool is_over = w->now_ns >= c->plan.chaos_ns && w->coverage.events >= c->plan.events_min;
+    if (!is_over && !is_cut_short) return;
     if (death_count(&w->coverage) == 0) {
         cluster_kill(c, CLUSTER_LEADER, true); /* no story without a crash */
         return;
@@ -72,6 +75,7 @@ static void tick_audit(struct history *h)
 {
     struct cluster *c = &h->cluster;
     if (client_audits_pending(c) > 0) return;
+    model_check_claims(&c->model);
     if (h->rounds_left == 0) {
         enter(h, PHASE_DONE);
         return;
@@ -121,7 +125,14 @@ void history_run(uint64_t seed, const struct history_options *options, struct hi
     struct world *w = &c->world;
     struct plan plan;
     plan_draw(&plan, seed, options->allowed_faults);
+    h->events_max = options->events_max;
     if (options->events_min != 0) plan.events_min = options->events_min;
+    if (options->node_max != 0 && options->node_max < plan.node_count) {
+        plan.node_count = options->node_max;
+    }
+    if (options->client_max != 0 && options->client_max < plan.client_count) {
+        plan.client_count = options->client_max;
+    }
     cluster_init(c, seed, &plan);
     w->is_tracing = options->is_tracing;
     w->is_trace_dense = options->is_trace_dense;

@@ -8,8 +8,11 @@
 #include "sim/cluster.h"
 
 struct history_options {
-    uint32_t allowed_faults; /* bits of enum fault */
-    uint64_t events_min;     /* 0: the plan's */
+    uint64_t allowed_faults; /* bits of enum fault */
+    uint64_t events_min;     /* chaos lasts at least so long; 0: the plan's */
+    uint64_t events_max;     /* ... and ends then; 0: when the plan says */
+    uint32_t node_max;       /* fewer nodes than drawn; 0: as drawn */
+    uint32_t client_max;     /* the same */
     bool is_tracing;
     bool is_trace_dense;
 };

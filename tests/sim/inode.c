@@ -7,17 +7,21 @@
 #include "base/assert.h"
 #include "sim/disk.h"
 
+static void bytes_reserve(struct inode_bytes *b, size_t size)
+{
+    if (size <= b->capacity) return;
+    size_t capacity = b->capacity == 0 ? 1024 : b->capacity;
+    while (capacity < size) {
+        capacity *= 2;
+    }
+    b->data = realloc(b->data, capacity);
+    ASSERT(b->data != NULL);
+    b->capacity = capacity;
+}
+
 static void bytes_resize(struct inode_bytes *b, size_t size)
 {
-    if (size > b->capacity) {
-        size_t capacity = b->capacity == 0 ? 1024 : b->capacity;
-        while (capacity < size) {
-            capacity *= 2;
-        }
-        b->data = realloc(b->data, capacity);
-        ASSERT(b->data != NULL);
-        b->capacity = capacity;
-    }
+    bytes_reserve(b, size);
     if (size > b->size) memset(b->data + b->size, 0, size - b->size);
     b->size = size;
 }
@@ -25,8 +29,10 @@ static void bytes_resize(struct inode_bytes *b, size_t size)
 static void bytes_put(struct inode_bytes *b, uint64_t offset, const uint8_t *data, size_t size)
 {
     if (size == 0) return;
-    if (offset + size > b->size) bytes_resize(b, (size_t)offset + size);
+    if (offset > b->size) bytes_resize(b, (size_t)offset); /* a hole reads as zeros */
+    bytes_reserve(b, (size_t)offset + size);
     memcpy(b->data + offset, data, size);
+    if (offset + size > b->size) b->size = (size_t)offset + size;
 }
 
 static void bytes_apply(struct inode_bytes *b, const struct inode_change *c)
@@ -40,8 +46,9 @@ static void bytes_apply(struct inode_bytes *b, const struct inode_change *c)
 
 static void bytes_copy(struct inode_bytes *to, const struct inode_bytes *from)
 {
-    bytes_resize(to, from->size);
+    bytes_reserve(to, from->size);
     if (from->size != 0) memcpy(to->data, from->data, from->size);
+    to->size = from->size;
 }
 
 struct disk_inode *inode_new(void)
@@ -199,6 +206,7 @@ void inode_drop_cache(struct disk_inode *inode)
 void inode_cut_power(struct disk_inode *inode, const struct inode_fate *fate, struct random *random,
                      struct coverage *coverage)
 {
+    if (inode->pending_count == 0 && !inode->is_split) return;
     for (size_t i = 0; i < inode->pending_count; i++) {
         const struct inode_change *c = &inode->pending[i];
         if (random_chance(random, fate->lost)) {

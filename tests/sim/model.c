@@ -16,8 +16,6 @@ const struct model_type model_types[MODEL_TYPES] = {
 void model_init(struct model *m, struct world *world)
 {
     *m = (struct model){.world = world};
-    m->places = calloc(MODEL_SEQNOS_MAX, sizeof(m->places[0]));
-    ASSERT(m->places != NULL);
 }
 
 void model_fini(struct model *m)
@@ -150,11 +148,29 @@ void model_acked(struct model *m, uint32_t write, const struct tide_position *wh
     model_saw_position(m, WORLD_NO_NODE, where->epoch, where->seqno, where->chain4);
 }
 
+/* The place of a record number, NULL beyond what is remembered. */
+static struct model_place *place_at(struct model *m, uint64_t record)
+{
+    if (record >= MODEL_SEQNOS_MAX) return NULL;
+    if (record >= m->place_capacity) {
+        uint64_t capacity = m->place_capacity == 0 ? 512 : m->place_capacity;
+        while (capacity <= record) {
+            capacity *= 2;
+        }
+        m->places = realloc(m->places, capacity * sizeof(m->places[0]));
+        ASSERT(m->places != NULL);
+        memset(m->places + m->place_capacity, 0,
+               (capacity - m->place_capacity) * sizeof(m->places[0]));
+        m->place_capacity = capacity;
+    }
+    return &m->places[record];
+}
+
 void model_saw_position(struct model *m, uint32_t node, uint64_t epoch, uint64_t record,
                         const uint8_t chain4[4])
 {
-    if (record == 0 || record >= MODEL_SEQNOS_MAX) return;
-    struct model_place *p = &m->places[record];
+    struct model_place *p = place_at(m, record);
+    if (record == 0 || p == NULL) return;
     if (!p->is_known) {
         p->is_known = true;
         p->epoch = epoch;
@@ -172,8 +188,8 @@ void model_saw_position(struct model *m, uint32_t node, uint64_t epoch, uint64_t
 
 void model_saw_root(struct model *m, uint32_t node, uint64_t record, const uint8_t root[32])
 {
-    if (record >= MODEL_SEQNOS_MAX) return;
-    struct model_place *p = &m->places[record];
+    struct model_place *p = place_at(m, record);
+    if (p == NULL) return;
     world_note(m->world, root[0] | (uint64_t)root[1] << 8 | (uint64_t)root[2] << 16);
     if (!p->has_root) {
         p->has_root = true;
@@ -190,7 +206,8 @@ void model_saw_root(struct model *m, uint32_t node, uint64_t record, const uint8
 
 void model_saw_durable(struct model *m, uint64_t to, uint64_t now_ns)
 {
-    for (uint64_t s = to; s > 0 && s < MODEL_SEQNOS_MAX; s--) {
+    if (place_at(m, to) == NULL) return;
+    for (uint64_t s = to; s > 0; s--) {
         if (m->places[s].durable_ns != 0) break;
         m->places[s].durable_ns = now_ns;
     }
@@ -198,7 +215,7 @@ void model_saw_durable(struct model *m, uint64_t to, uint64_t now_ns)
 
 uint64_t model_staleness_ns(const struct model *m, uint64_t applied, uint64_t leader_durable)
 {
-    if (applied >= leader_durable || applied + 1 >= MODEL_SEQNOS_MAX) return 0;
+    if (applied >= leader_durable || applied + 1 >= m->place_capacity) return 0;
     uint64_t since = m->places[applied + 1].durable_ns;
     return since == 0 ? 0 : m->world->now_ns - since;
 }
@@ -282,22 +299,43 @@ static void views_value(const struct model *m, int64_t at_ms, struct edge_views 
     }
 }
 
+/* Every write that may show at `at` and speaks of this edge. Claims are few, edges many, so each is
+ * looked at alone. */
+static struct edge_view view_edge(const struct model *m, const struct model_entry *edge,
+                                  uint64_t at)
+{
+    struct edge_view v = {0};
+    for (uint32_t i = 0; i < m->write_count; i++) {
+        const struct model_write *w = &m->writes[i];
+        for (uint32_t k = w->first_entry; k < w->first_entry + w->entry_count; k++) {
+            const struct model_entry *entry = &m->entries[k];
+            bool is_same =
+                entry->type == edge->type && entry->item == edge->item && entry->user == edge->user;
+            if (!is_same || w->is_claim) continue;
+            bool must = w->state == WRITE_ACKED && w->where.seqno <= at;
+            if (must) view_word(&v, entry, place_of(w, k));
+            if (must || !model_may_show(w, at)) continue;
+            v.may_come |= !entry->is_undo;
+            v.may_go |= entry->is_undo;
+        }
+    }
+    return v;
+}
+
 void model_check_claims(const struct model *m)
 {
-    static struct edge_views views;
     for (uint32_t i = 0; i < m->write_count; i++) {
         const struct model_write *w = &m->writes[i];
         if (!w->is_claim) continue;
         const struct model_entry *entry = &m->entries[w->first_entry];
-        views_fill(m, w->where.seqno, w->where.seqno, &views);
-        const struct edge_view *v = view_of(&views, entry);
-        if (v->may_come || v->may_go || v->is_there == !entry->is_undo) continue;
+        const struct edge_view v = view_edge(m, entry, w->where.seqno);
+        if (v.may_come || v.may_go || v.is_there == !entry->is_undo) continue;
         world_fail(m->world, "honesty",
                    "k%" PRIu32 " is said to have nothing to do at %" PRIu64
                    ", but %s of item-%u by "
                    "u%u is %s there",
                    i, w->where.seqno, model_types[entry->type].name, entry->item, entry->user,
-                   v->is_there ? "still" : "not");
+                   v.is_there ? "still" : "not");
     }
 }
 

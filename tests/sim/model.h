@@ -93,9 +93,10 @@ struct model {
     uint32_t entry_count;
     uint32_t entry_capacity;
     struct model_place *places; /* by seqno */
-    uint64_t place_count;       /* highest seqno known + 1 */
-    uint64_t acked_max;         /* highest seqno acknowledged to anybody */
-    uint64_t acked_min;         /* lowest one; 0: none yet */
+    uint64_t place_capacity;
+    uint64_t place_count; /* highest seqno known + 1 */
+    uint64_t acked_max;   /* highest seqno acknowledged to anybody */
+    uint64_t acked_min;   /* lowest one; 0: none yet */
     uint32_t group_count;
 };
 

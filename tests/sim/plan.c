@@ -23,7 +23,7 @@ static uint64_t pick(struct random *r, const uint64_t *choices, size_t count)
     pick((r), (const uint64_t[]){__VA_ARGS__}, \
          sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
-void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed)
+void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
 {
     struct random random;
     struct random *r = &random;
@@ -31,14 +31,14 @@ void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed)
     *p = (struct plan){
         .node_count = (uint32_t)PICK(r, 1, 2, 3, 3, 3, 4),
         .client_count = (uint32_t)PICK(r, 1, 2, 3, 4),
-        .chaos_ns = (2 + random_below(r, 7)) * NS_PER_S,
-        .events_min = 2200,
+        .chaos_ns = (1 + random_below(r, 6)) * NS_PER_S,
+        .events_min = PICK(r, 600, 1200, 2400),
         .fault_mean_ns = PICK(r, 200, 500, 1000) * NS_PER_MS,
         .turn_mean_ns = PICK(r, 4, 10, 30) * NS_PER_MS,
         .net_mean_ns = PICK(r, 200, 1000, 5000, 20000) * 1000,
         .disk_mean_ns = PICK(r, 100, 500, 2000, 10000) * 1000,
         .segment_size = PICK(r, SEGMENT_SIZE_MIN, SEGMENT_SIZE_MIN, 128 * KIB, 256 * KIB),
-        .mark_interval_ms = PICK(r, 50, 200, 1000),
+        .mark_interval_ms = PICK(r, 100, 400, 2000),
         .checkpoint_log_bytes = PICK(r, 4 * KIB, 16 * KIB, 64 * KIB, GIB),
         .tail_buffer = PICK(r, 64 * KIB, 64 * KIB, 256 * KIB, MIB),
         .heartbeat_ms = PICK(r, 50, 200, 500),
@@ -48,7 +48,7 @@ void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed)
     for (uint32_t fault = 0; fault < FAULT_COUNT; fault++) {
         bool is_rare = fault == FAULT_WIPE || fault == FAULT_RESTORE;
         uint32_t chance = is_rare ? 150000 : 500000;
-        if (random_chance(r, chance)) p->faults |= 1u << fault;
+        if (random_chance(r, chance)) p->faults |= UINT64_C(1) << fault;
     }
     if (random_chance(r, 300000)) p->ship_interval_ms = PICK(r, 50, 300, 2000);
     if (random_chance(r, 500000)) p->seal_interval_ms = PICK(r, 50, 300, 2000);
@@ -57,6 +57,6 @@ void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed)
     bool loses_disks = plan_has(p, FAULT_WIPE) || plan_has(p, FAULT_RESTORE);
     if (loses_disks) p->retain_segments = UINT32_MAX;
     /* Every history has at least one way to die. */
-    p->faults |= 1u << PICK(r, FAULT_KILL, FAULT_POWER_CUT, FAULT_DEATH_AT_IO);
+    p->faults |= UINT64_C(1) << PICK(r, FAULT_KILL, FAULT_POWER_CUT, FAULT_DEATH_AT_IO);
     p->faults &= allowed;
 }

@@ -39,7 +39,7 @@ enum fault {
 struct plan {
     uint32_t node_count;
     uint32_t client_count;
-    uint32_t faults; /* bits of enum fault */
+    uint64_t faults; /* bits of enum fault */
     uint64_t chaos_ns;
     uint64_t events_min; /* chaos lasts until this many events, too */
     uint64_t fault_mean_ns;
@@ -63,8 +63,8 @@ static inline bool plan_has(const struct plan *p, enum fault fault)
     return (p->faults >> fault & 1) != 0;
 }
 
-/* allowed: bits of the faults that may be drawn (all: UINT32_MAX). */
-void plan_draw(struct plan *p, uint64_t seed, uint32_t allowed);
+/* allowed: bits of the faults that may be drawn (all: UINT64_MAX). */
+void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed);
 const char *fault_name(enum fault fault);
 
 #endif

@@ -57,6 +57,7 @@ static void audit_all(struct cluster *c)
         play_for(c, TICK_NS);
         if (c->world.now_ns >= end_ns) world_fail(&c->world, "answered", "an audit has no answer");
     }
+    model_check_claims(&c->model);
 }
 
 static void work_for(struct cluster *c, uint64_t ns)
