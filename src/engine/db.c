@@ -193,10 +193,12 @@ static void chunk_was_written(void *arg, struct log_chunk *chunk, enum code code
         db_on_durable(db);
         return;
     }
+    stages_on_durable(db, log_durable(db->log).seqno);
     roller_on_chunk(db->roller, chunk);
     db_feed_log(db); /* the disk works while this thread ships and applies */
     if (db->shipper) shipper_on_durable(db->shipper);
     db_apply_chunk(db, chunk);
+    stages_on_applied(db, db_applied(db).seqno);
     db_on_applied(db);
     db_on_durable(db);
 }

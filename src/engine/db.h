@@ -16,6 +16,7 @@
 #include "engine/events.h"
 #include "engine/log.h"
 #include "engine/run.h"
+#include "engine/stages.h"
 #include "env/env.h"
 #include "format/identity.h"
 #include "tidemark.h"
@@ -52,6 +53,7 @@ struct db {
     uint64_t digests_checked;
     struct trace trace;
     struct db_events events;
+    struct stages stages;
     struct tide_open_report report;
     /* waiting runs: see engine/run.c */
     struct run_queue *queue;

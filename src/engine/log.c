@@ -228,6 +228,7 @@ void log_figures(const struct log *log, struct log_figures *out)
 {
     *out = (struct log_figures){.segments = log->segment_count,
                                 .tail_bytes = log->tail_bytes,
+                                .pool_bytes = log->pool_bytes,
                                 .recycled = log->recycled_used};
     /* File ids need not ascend with the records: a spare can be made before and used after. */
     for (uint32_t i = 0; i < log->segment_count; i++) {

@@ -70,6 +70,7 @@ struct log_figures {
     uint64_t bytes;
     uint32_t segments;
     uint64_t tail_bytes;
+    uint64_t pool_bytes;    /* of free chunks */
     uint64_t recycled;      /* segments begun in a file that was used before, since open */
     uint64_t first_file_id; /* lowest and highest of the segments */
     uint64_t last_file_id;

@@ -1,6 +1,5 @@
 /* metrics: counters and histograms of the engine, and the Prometheus text of one snapshot. Owner:
- * the loop thread. Names, help and types are in one table (metrics.c); docs/OPERATING.md is checked
- * against it. */
+ * the loop thread. Names, help and types are in the table of base/metric.h. */
 #ifndef TIDEMARK_ENGINE_METRICS_H
 #define TIDEMARK_ENGINE_METRICS_H
 

@@ -26,6 +26,7 @@ void receiver_drop_queue(struct receiver *r)
     }
     r->queue_last = NULL;
     r->queue_bytes = 0;
+    stages_drop(&r->db->stages);
 }
 
 void receiver_write_next(struct receiver *r)
@@ -147,11 +148,14 @@ enum code receiver_take_batches(struct receiver *r, const struct wire_batches *b
     }
     if (log_is_poisoned(db->log)) return OK;
     struct slice bytes = batches->bytes;
+    bool is_sample = stages_is_sample(&db->stages);
+    uint64_t arrived_ns = is_sample ? receiver_now(r) : 0;
     while (bytes.size > 0) {
         size_t size = 0;
         TRY(take_batch(r, bytes, &size, e));
         bytes = slice_of(bytes.data + size, bytes.size - size);
     }
+    if (is_sample) stages_begin(db, STAGE_RECEIVE, arrived_ns, r->accepted.seqno);
     r->was_heard = true;
     if (batches->durable.v > r->leader_durable) r->leader_durable = batches->durable.v;
     if (batches->durable_bytes > r->leader_durable_bytes) {

@@ -460,6 +460,7 @@ static void take_ack(struct ship_link *link, const struct wire_message *m)
     bool was_dirty = s->table.is_dirty;
     slots_advance(&s->table, link->slot, &progress);
     if (s->table.is_dirty && !was_dirty) shipper_arm(s);
+    stages_on_ack(s->db, &link->stages, link->ship.applied);
     if (!actions.has_progress) return;
     shipper_on_stored(s);
     ship_link_pump(link);
@@ -503,6 +504,7 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
 static void count_sent(struct ship_link *link, struct position end, uint64_t bytes)
 {
     (void)step(link, (struct ship_event){.kind = SHIP_EV_SENT, .position = end, .bytes = bytes});
+    stages_on_sent(link->shipper->db, &link->stages, end.seqno);
 }
 
 /* Batches of one chunk, from `first` on, as one message that lends the chunk's bytes. */

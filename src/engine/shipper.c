@@ -384,6 +384,13 @@ seqno shipper_committed(const struct shipper *s)
     return s->table.committed;
 }
 
+const struct link_stages *shipper_stages(const struct shipper *s, const char *node_id)
+{
+    uint32_t index = slots_find(&s->table, slice_of_text(node_id));
+    if (index == SLOT_NONE || s->by_slot[index] == NULL) return NULL;
+    return &s->by_slot[index]->stages;
+}
+
 uint32_t shipper_follower_count(const struct shipper *s)
 {
     return s->table.count;

@@ -36,6 +36,8 @@ seqno shipper_floor(const struct shipper *s); /* oldest seqno any unlost slot ma
 /* Highest seqno stored by every unlost slot, durable without slots; never goes down while this node
  * leads. 0 until this epoch's first record is. */
 seqno shipper_committed(const struct shipper *s);
+/* Of the follower's live link; NULL: none. */
+const struct link_stages *shipper_stages(const struct shipper *s, const char *node_id);
 uint32_t shipper_follower_count(const struct shipper *s);
 /* Fill out[0..count-1] from one snapshot; strings borrowed until the next loop turn. */
 uint32_t shipper_status(const struct shipper *s, struct tide_follower_status *out,

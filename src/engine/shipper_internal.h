@@ -53,6 +53,7 @@ struct ship_link {
     size_t frame_size_max;
     char node_id[NODE_ID_SIZE_MAX + 1];
     char data_address[ADDRESS_SIZE_MAX + 1];
+    struct link_stages stages;
     /* echoed in heartbeats */
     uint64_t probe;      /* newest of the follower */
     seqno probe_durable; /* what was durable when it arrived first */

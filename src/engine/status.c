@@ -21,8 +21,8 @@
 #define JSON_SIZE                 (3 * KIB + ESCAPED_MAX(JSON_TEXTS_MAX))
 #define JSON_SIZE_PER_FOLLOWER    (KIB + ESCAPED_MAX(ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX))
 #define JSON_SIZE_PER_EVENT       (160 + ESCAPED_MAX(DB_EVENT_TEXT_SIZE))
-#define METRICS_SIZE              (24 * KIB)
-#define METRICS_SIZE_PER_FOLLOWER (4 * KIB)
+#define METRICS_SIZE              (32 * KIB)
+#define METRICS_SIZE_PER_FOLLOWER (12 * KIB) /* two histograms and a line each */
 
 static enum code no_memory(struct err *e)
 {
@@ -410,6 +410,7 @@ enum code metrics_op(struct db *db, struct tide_run *run, struct op *op, struct 
     if (!bytes) return no_memory(e);
     struct text t = text_of(bytes, capacity);
     metrics_write(db, &s, &t);
+    if (t.is_cut) return ERR(e, E_LIMIT, "the metrics do not fit into %zu bytes", capacity);
     op->result.kind = TIDE_RESULT_TEXT;
     op->result.as.text = (struct tide_bytes){t.data, t.size};
     return OK;

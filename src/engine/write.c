@@ -504,6 +504,9 @@ void write_flush(struct write *w)
     struct log_chunk *chunk = group_close(w);
     if (!chunk) return; /* no memory: the next event tries again */
     w->is_anyone_waiting = false;
+    if (stages_is_sample(&db->stages)) {
+        stages_begin(db, STAGE_APPEND, w->group.opened_ns, chunk->batches[0].end.seqno);
+    }
     db_write_chunk(db, chunk);
 }
 

@@ -7,6 +7,7 @@
 #include "server/bridge.h"
 #include "server/commands.h"
 #include "server/now.h"
+#include "server/openmetrics.h"
 #include "server/out.h"
 #include "server/service.h"
 #include "server/sockets.h"
@@ -104,7 +105,8 @@ struct page {
     struct out text;
     unsigned status;
     const char *type;
-    const char *allow; /* methods; NULL: not told */
+    const char *allow;  /* methods; NULL: not told */
+    const char *accept; /* of the request; NULL: it did not say */
 };
 
 static void fill_failed(struct page *page, const char *why)
@@ -129,6 +131,10 @@ static void fill_metrics(struct http *http, struct page *page)
         out_bytes(&page->text, result->as.text.data, result->as.text.size);
         stats_write_metrics(&http->service->stats, &page->text, commands_labels(),
                             commands_unknown_row() + 1);
+        if (openmetrics_is_wanted(page->accept)) {
+            page->type = OPENMETRICS_TYPE;
+            openmetrics_rewrite(&page->text);
+        }
     } else {
         fill_failed(page, result->message);
     }
@@ -410,7 +416,11 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         *body_size = 0;
         return MHD_YES;
     }
-    struct page page = {.status = MHD_HTTP_OK, .type = "text/plain; charset=utf-8"};
+    struct page page = {
+        .status = MHD_HTTP_OK,
+        .type = "text/plain; charset=utf-8",
+        .accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept"),
+    };
     out_init(&page.text, &http->service->alloc);
     if (request == NULL) {
         *slot = request_new(http, connection, url, method, &page);

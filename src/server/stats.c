@@ -2,15 +2,21 @@
 #include "server/stats.h"
 
 #include "base/assert.h"
-#include "base/text.h"
+#include "base/metric.h"
 
 #include <inttypes.h>
+
+static const struct metric_bounds bounds = {.count = STATS_BUCKETS - 1,
+                                            .upper = {25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3,
+                                                      2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25,
+                                                      0.5, 1, 2.5, 10}};
 
 static const uint64_t bounds_ns[STATS_BUCKETS - 1] = {
     25000,     50000,     100000,     250000,     500000,      1000000,
     2500000,   5000000,   10000000,   25000000,   50000000,    100000000,
     250000000, 500000000, 1000000000, 2500000000, 10000000000,
 };
+_Static_assert(STATS_BUCKETS - 1 <= METRIC_BUCKETS_MAX, "the buckets fit");
 
 static const char *const outcome_names[STATS_OUTCOMES] = {
     [TIDE_CLASS_NONE] = "ok",     [TIDE_CLASS_CALLER] = "caller",
@@ -50,64 +56,65 @@ uint64_t stats_calls(const struct stats *s, size_t command)
     return sum;
 }
 
-static void write_totals(const struct stats *s, struct out *o, const char *const *labels,
-                         size_t count)
+/* What one command adds to the text at most: its name and words are short. */
+#define ROWS_SIZE (STATS_BUCKETS * 160 + 512)
+
+static void write_outcomes(const struct stats_command *c, struct metric_writer *w,
+                           const char *label)
 {
-    out_text(o, "# HELP tidemark_commands_total Commands answered, by the class of their outcome.\n"
-                "# TYPE tidemark_commands_total counter\n");
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < STATS_OUTCOMES; k++) {
-            uint64_t v = stats_get(&s->commands[i].outcomes[k]);
-            if (v == 0 && (k > 0 || stats_calls(s, i) == 0)) continue;
-            out_format(o, "tidemark_commands_total{command=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
-                       labels[i], outcome_names[k], v);
-        }
+    for (size_t k = 0; k < STATS_OUTCOMES; k++) {
+        uint64_t v = stats_get(&c->outcomes[k]);
+        if (v == 0 && k > 0) continue;
+        char labels[128];
+        struct text t = text_of(labels, sizeof(labels));
+        text_add(&t, "command=\"%s\",outcome=\"%s\"", label, outcome_names[k]);
+        metric_u64(w, labels, v);
     }
 }
 
-static void write_seconds(struct out *o, double v)
+static void write_seconds(const struct stats_command *c, struct metric_writer *w, const char *label)
 {
-    char text[F64_TEXT_SIZE];
-    out_bytes(o, text, format_f64(text, v));
-}
-
-static const char seconds_name[] = "tidemark_command_seconds";
-
-static void write_histogram(const struct stats_command *c, struct out *o, const char *label)
-{
-    uint64_t count = 0;
+    char labels[96];
+    struct text t = text_of(labels, sizeof(labels));
+    struct metric_histogram h = {.sum = (double)stats_get(&c->sum_ns) / 1e9};
     for (size_t i = 0; i < STATS_BUCKETS; i++) {
-        count += stats_get(&c->buckets[i]);
-        out_format(o, "%s_bucket{command=\"%s\",le=\"", seconds_name, label);
-        if (i < COUNT_OF(bounds_ns)) {
-            write_seconds(o, (double)bounds_ns[i] / 1e9);
-        } else {
-            out_text(o, "+Inf");
-        }
-        out_format(o, "\"} %" PRIu64 "\n", count);
+        h.counts[i] = stats_get(&c->buckets[i]);
     }
-    out_format(o, "%s_sum{command=\"%s\"} ", seconds_name, label);
-    write_seconds(o, (double)stats_get(&c->sum_ns) / 1e9);
-    out_format(o, "\n%s_count{command=\"%s\"} %" PRIu64 "\n", seconds_name, label, count);
+    text_add(&t, "command=\"%s\"", label);
+    metric_histogram_rows(w, labels, &h, &bounds);
+}
+
+/* Hand over what was written and begin anew: the text of all commands is long. */
+static void pass_on(struct text *t, struct out *o)
+{
+    ASSERT(!t->is_cut);
+    out_bytes(o, t->data, t->size);
+    *t = text_of(t->data, t->capacity);
 }
 
 void stats_write_metrics(const struct stats *s, struct out *o, const char *const *labels,
                          size_t count)
 {
-    write_totals(s, o, labels, count);
-    out_text(o, "# HELP tidemark_command_seconds Time from reading a command to its reply.\n"
-                "# TYPE tidemark_command_seconds histogram\n");
+    char room[ROWS_SIZE];
+    struct text t = text_of(room, sizeof(room));
+    struct metric_writer w;
+    metric_writer_init(&w, &t);
+    metric_begin(&w, METRIC_COMMANDS);
     for (size_t i = 0; i < count; i++) {
-        if (stats_calls(s, i) > 0) write_histogram(&s->commands[i], o, labels[i]);
+        if (stats_calls(s, i) > 0) write_outcomes(&s->commands[i], &w, labels[i]);
+        pass_on(&t, o);
     }
-    out_format(o,
-               "# HELP tidemark_connections Client connections open now.\n"
-               "# TYPE tidemark_connections gauge\n"
-               "tidemark_connections %" PRIu64 "\n",
-               stats_get(&s->connections));
-    out_format(o,
-               "# HELP tidemark_build_info Version of the program and of the files it writes.\n"
-               "# TYPE tidemark_build_info gauge\n"
-               "tidemark_build_info{version=\"%s\",format=\"%" PRIu32 "\"} 1\n",
-               tide_version(), tide_format_version());
+    metric_begin(&w, METRIC_COMMAND_SECONDS);
+    for (size_t i = 0; i < count; i++) {
+        if (stats_calls(s, i) > 0) write_seconds(&s->commands[i], &w, labels[i]);
+        pass_on(&t, o);
+    }
+    metric_one_u64(&w, METRIC_CONNECTIONS, stats_get(&s->connections));
+    char version[64];
+    struct text words = text_of(version, sizeof(version));
+    text_add(&words, "version=\"%s\",format=\"%" PRIu32 "\"", tide_version(),
+             tide_format_version());
+    metric_begin(&w, METRIC_BUILD_INFO);
+    metric_u64(&w, version, 1);
+    pass_on(&t, o);
 }

@@ -97,9 +97,9 @@ class Tidy(Planted):
         self.assert_named({**files, "docs/FORMAT.md": "ticket\n"}, "tick", "docs/FORMAT.md")
 
     def test_metric_that_is_not_documented_is_named(self):
-        files = {**self.in_body('    x("tidemark_log_bytes");'), "README.md": "docs/OPERATING.md"}
-        self.assertEqual(self.findings({**files, "docs/OPERATING.md": "`log_bytes`\n"}), [])
-        self.assert_named({**files, "docs/OPERATING.md": "\n"}, "tidemark_log_bytes")
+        files = {**self.in_body('    x("tidemark_log_bytes");'), "README.md": "docs/METRICS.md"}
+        self.assertEqual(self.findings({**files, "docs/METRICS.md": "`tidemark_log_bytes`\n"}), [])
+        self.assert_named({**files, "docs/METRICS.md": "\n"}, "tidemark_log_bytes")
 
     def test_lesson_without_its_test_is_named(self):
         files = {"README.md": "docs/LESSONS.md", "tests/e2e/test_lag.py": "def a_truth(world):\n",
