@@ -197,7 +197,8 @@ int main(int argc, char **argv)
     struct log_hooks hooks = {.owner = &b};
     struct position base = {0};
     b.log = log_new(b.env, &b.id, &b.config, &hooks, &base, 0);
-    if (b.log == NULL || log_start(b.log, 1, 0, &e) != OK) fail("log", &e);
+    struct log_continue from = {.next_file_id = 1};
+    if (b.log == NULL || log_start(b.log, &from, &e) != OK) fail("log", &e);
     uint64_t groups = megabytes * MIB / GROUP_SIZE;
     (void)run_log(&b, false, GROUP_SIZE, groups * 2); /* until there is something to prune */
     (void)run_log(&b, true, GROUP_SIZE, groups * 4);

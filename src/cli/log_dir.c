@@ -67,7 +67,8 @@ static void read_mark(struct log_dir *dir)
         return;
     }
     struct slice bytes = slice_of(dir->mark_bytes, dir->mark_size);
-    dir->has_mark = dir->has_identity && mark_decode(bytes, key, &dir->mark);
+    dir->has_mark = dir->has_identity && mark_decode(bytes, key, &dir->mark) &&
+                    dir->mark.generation == dir->identity.generation;
 }
 
 /* --- segments --- */
@@ -217,6 +218,8 @@ static enum code list_files(struct log_dir *dir, struct err *e)
     while (code == OK && (name = host_dir_next(list)) != NULL) {
         uint64_t file_id = 0;
         if (!segment_name_parse(slice_of_text(name), &file_id)) continue;
+        bool is_given_up = dir->has_identity && file_id < dir->identity.log_first_file;
+        if (is_given_up) continue; /* of an older generation: the next start removes it */
         struct log_file *file = add_file(dir);
         *file = (struct log_file){.file_id = file_id};
         code = look_at_file(dir, file, e);

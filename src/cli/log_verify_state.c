@@ -100,6 +100,8 @@ static enum code each_manifest(struct log_check *check,
         seqno at;
         uint64_t generation = 0;
         if (!manifest_name_parse(slice_of_text(entry), &at, &generation)) continue;
+        bool is_other = check->dir->has_identity && generation != check->dir->identity.generation;
+        if (is_other) continue; /* given up, or not switched to yet */
         char name[LOG_NAME_SIZE];
         struct text under = text_of(name, sizeof(name));
         text_add(&under, "state/%s", entry);

@@ -24,6 +24,7 @@ enum { MARK_BY_INTERVAL = 1, MARK_BY_COMMAND = 2 };
 
 struct known_mark {
     seqno at;
+    uint64_t log_bytes; /* up to it */
     struct hash256 root;
     struct hash256 leader_root;
     bool has_root;
@@ -405,12 +406,15 @@ static bool prepare_files(struct checkpointer *c, struct version_job *v)
     for (uint32_t i = 0; i < id->epoch_count; i++) {
         if (id->epochs[i].start.v <= v->mark.v) epochs[used++] = id->epochs[i];
     }
+    const struct known_mark *mark = find_mark(c, v->mark);
+    if (!mark) return false; /* the newest of all marks: it is known */
     v->writes_files = true;
     v->write = (struct checkpoint_write){
         .env = c->db->env,
         .cluster = id->cluster,
         .stream = id->stream,
         .generation = id->generation,
+        .log_bytes = mark->log_bytes,
         .epochs = epochs,
         .epoch_count = used,
         .version = v->version,
@@ -510,7 +514,8 @@ static void pass_over(struct checkpointer *c, struct state_version *version)
 static void on_mark(struct checkpointer *c, seqno at)
 {
     c->last_mark = at;
-    c->marks[c->mark_count % MARKS_KEPT] = (struct known_mark){.at = at};
+    uint64_t log_bytes = log_durable_bytes(c->db->log) - log_bytes_after(c->db->log, at);
+    c->marks[c->mark_count % MARKS_KEPT] = (struct known_mark){.at = at, .log_bytes = log_bytes};
     c->mark_count++;
     struct state_version *version = state_pin(c->db->state);
     if (!version) { /* without memory this mark has no root; the next one may */

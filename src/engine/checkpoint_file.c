@@ -4,225 +4,14 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
-#include "base/text.h"
+#include "engine/checkpoint_read.h"
 #include "engine/packs.h"
-
-#define MANIFEST_SIZE_MAX (512 * MIB)
-#define STATE_PATH_SIZE   (CHECKPOINT_NAME_SIZE + 8)
 
 void checkpoint_contents_fini(struct checkpoint_contents *c)
 {
     free(c->blocks);
     free(c->places);
     *c = (struct checkpoint_contents){0};
-}
-
-static void state_path(const char *name, char out[STATE_PATH_SIZE])
-{
-    struct text t = text_of(out, STATE_PATH_SIZE);
-    text_add(&t, "state/%s", name);
-}
-
-/* --- loading --- */
-
-struct loading {
-    const struct checkpoint_load *l;
-    struct manifest manifest;
-    void *memory[8]; /* what manifest_decode took */
-    size_t memory_count;
-    uint8_t *bytes;
-    uint8_t *scratch;
-    struct env_file *pack_file;
-    uint64_t pack;
-};
-
-static void *take_memory(void *context, size_t size)
-{
-    struct loading *g = context;
-    if (g->memory_count == COUNT_OF(g->memory)) return NULL;
-    void *p = malloc(size ? size : 1);
-    if (p) g->memory[g->memory_count++] = p;
-    return p;
-}
-
-static enum code open_pack_for_read(struct loading *g, uint64_t pack, struct err *e)
-{
-    struct env *env = g->l->env;
-    if (g->pack_file && g->pack == pack) return OK;
-    env->v->close(env, g->pack_file);
-    g->pack_file = NULL;
-    char name[CHECKPOINT_NAME_SIZE];
-    char path[STATE_PATH_SIZE];
-    pack_name(pack, name);
-    state_path(name, path);
-    TRY(env->v->open(env, path, ENV_READ, &g->pack_file, e));
-    uint8_t header[PACK_HEADER_SIZE] = {0};
-    size_t got;
-    TRY(env->v->pread(env, g->pack_file, 0, header, sizeof(header), &got, e));
-    TRY(pack_header_decode(header, &g->l->cluster, pack, e));
-    g->pack = pack;
-    return OK;
-}
-
-static enum code load_block(struct loading *g, uint32_t i, struct state *state, struct err *e)
-{
-    const struct block_entry *entry = &g->manifest.blocks[i];
-    const struct block_place *place = &g->manifest.places[i];
-    TRY(open_pack_for_read(g, place->pack, e));
-    size_t got;
-    TRY(g->l->env->v->pread(g->l->env, g->pack_file, place->offset, g->scratch, entry->size, &got,
-                            e));
-    struct slice bytes = slice_of(g->scratch, got);
-    struct hash256 hash = hash256_of(bytes);
-    if (got != entry->size || !hash256_equal(&hash, &entry->hash)) {
-        return ERR(e, E_CORRUPT, "block %s %llu in pack %016llx at offset %llu does not verify",
-                   block_kind_name(entry->id.kind), (unsigned long long)entry->id.number,
-                   (unsigned long long)place->pack, (unsigned long long)place->offset);
-    }
-    return state_load_block(state, entry->id, bytes, e);
-}
-
-static enum code load_blocks(struct loading *g, struct state *state, struct err *e)
-{
-    uint32_t size_max = 1;
-    for (uint32_t i = 0; i < g->manifest.block_count; i++) {
-        if (g->manifest.blocks[i].size > size_max) size_max = g->manifest.blocks[i].size;
-    }
-    g->scratch = malloc(size_max);
-    if (!g->scratch) return ERR(e, E_NOMEMORY, "no memory to load a checkpoint");
-    for (uint32_t i = 0; i < g->manifest.block_count; i++) {
-        TRY(load_block(g, i, state, e));
-    }
-    return state_load_end(state, &g->manifest.position, g->manifest.leader_time, e);
-}
-
-static enum code read_manifest(struct loading *g, const char *name, struct err *e)
-{
-    char path[STATE_PATH_SIZE];
-    size_t size = 0;
-    state_path(name, path);
-    TRY(env_read_file(g->l->env, path, MANIFEST_SIZE_MAX, &g->bytes, &size, e));
-    TRY(manifest_decode(slice_of(g->bytes, size), take_memory, g, &g->manifest, e));
-    const struct manifest *m = &g->manifest;
-    if (!id128_equal(&m->cluster, &g->l->cluster) || !stream_equal(m->stream, g->l->stream)) {
-        return ERR(e, E_WRONG_CLUSTER, "%s belongs to another cluster or stream", path);
-    }
-    struct hash256 root = state_root(m->blocks, m->block_count);
-    if (!hash256_equal(&root, &m->root)) {
-        return ERR(e, E_CORRUPT, "%s: its root does not verify", path);
-    }
-    return OK;
-}
-
-/* What the manifest names, in memory of its own. E_NOMEMORY: *out is empty. */
-static enum code copy_contents(const struct manifest *m, struct checkpoint_contents *out)
-{
-    size_t blocks = m->block_count ? m->block_count : 1;
-    struct checkpoint_contents c = {.count = m->block_count, .at = m->position.seqno};
-    c.blocks = calloc(blocks, sizeof(*c.blocks));
-    c.places = calloc(blocks, sizeof(*c.places));
-    if (!c.blocks || !c.places) {
-        checkpoint_contents_fini(&c);
-        return E_NOMEMORY;
-    }
-    memcpy(c.blocks, m->blocks, m->block_count * sizeof(*c.blocks));
-    memcpy(c.places, m->places, m->block_count * sizeof(*c.places));
-    for (uint32_t i = 0; i < c.count; i++) {
-        c.bytes += c.blocks[i].size;
-    }
-    *out = c;
-    return OK;
-}
-
-static void loading_fini(struct loading *g)
-{
-    g->l->env->v->close(g->l->env, g->pack_file);
-    for (size_t i = 0; i < g->memory_count; i++) {
-        free(g->memory[i]);
-    }
-    free(g->bytes);
-    free(g->scratch);
-}
-
-static enum code keep_results(struct loading *g, struct state *state, struct checkpoint_loaded *out,
-                              struct err *e)
-{
-    const struct manifest *m = &g->manifest;
-    size_t epochs = m->epoch_count ? m->epoch_count : 1;
-    struct checkpoint_contents c = {0};
-    out->epochs = calloc(epochs, sizeof(*out->epochs));
-    if (!out->epochs || copy_contents(m, &c) != OK) {
-        free(out->epochs);
-        out->epochs = NULL;
-        return ERR(e, E_NOMEMORY, "no memory to load a checkpoint");
-    }
-    memcpy(out->epochs, m->epochs, m->epoch_count * sizeof(*out->epochs));
-    out->epoch_count = m->epoch_count;
-    out->contents = c;
-    out->state = state;
-    out->position = m->position;
-    return OK;
-}
-
-static enum code load_one(const struct checkpoint_load *l, const char *name,
-                          struct checkpoint_loaded *out, struct err *e)
-{
-    struct loading g = {.l = l};
-    struct state *state = NULL;
-    enum code code = read_manifest(&g, name, e);
-    if (code == OK) {
-        state = state_new(l->alloc, l->cluster, l->stream);
-        code = state ? OK : ERR(e, E_NOMEMORY, "no memory for the state");
-    }
-    if (code == OK) code = load_blocks(&g, state, e);
-    if (code == OK) code = keep_results(&g, state, out, e);
-    if (code != OK) state_free(state);
-    loading_fini(&g);
-    return code;
-}
-
-static bool is_damage(enum code code)
-{
-    return code == E_CORRUPT || code == E_NOTFOUND || code == E_WRONG_CLUSTER || code == E_LIMIT;
-}
-
-enum code checkpoint_load_newest(const struct checkpoint_load *l, struct checkpoint_loaded *out,
-                                 struct err *e)
-{
-    struct env_dirent *entries = NULL;
-    size_t count = 0;
-    *out = (struct checkpoint_loaded){.next_pack = 1};
-    TRY(l->env->v->list(l->env, "state", &entries, &count, e));
-    enum code code = OK;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t pack;
-        if (pack_name_parse(slice_of_text(entries[i].name), &pack) && pack >= out->next_pack) {
-            out->next_pack = pack + 1;
-        }
-    }
-    for (size_t i = count; i > 0 && !out->state && code == OK; i--) { /* names sort by seqno */
-        seqno at;
-        uint64_t generation;
-        const char *name = entries[i - 1].name;
-        if (!manifest_name_parse(slice_of_text(name), &at, &generation)) continue;
-        if (at.v > l->at_most.v) {
-            out->rejected++;
-            continue;
-        }
-        struct err why = {.code = OK};
-        code = load_one(l, name, out, &why);
-        if (is_damage(code)) {
-            struct text t = text_of(out->rejected_why, sizeof(out->rejected_why));
-            text_add(&t, "%s: %s", name, why.text);
-            out->rejected++;
-            code = OK;
-        } else if (code != OK && e) {
-            *e = why;
-        }
-    }
-    free(entries);
-    return code;
 }
 
 /* --- writing --- */
@@ -362,6 +151,7 @@ static enum code write_manifest(const struct checkpoint_write *w,
         .blocks = c->blocks,
         .places = c->places,
         .generation = w->generation,
+        .log_bytes = w->log_bytes,
         .root = state_root(c->blocks, c->count),
     };
     size_t size = manifest_size(&m);
@@ -385,6 +175,14 @@ static bool names_pack(const struct checkpoint_contents *c, uint64_t pack)
     return false;
 }
 
+static bool is_pinned(const struct checkpoint_write *w, uint64_t pack)
+{
+    for (uint32_t i = 0; i < w->pinned_count; i++) {
+        if (w->pinned[i] == pack) return true;
+    }
+    return false;
+}
+
 /* A manifest that was being written when a write failed or a life ended. */
 static bool is_unfinished(struct slice name)
 {
@@ -402,6 +200,7 @@ static seqno newest_committed(const struct checkpoint_write *w, const struct env
         seqno at;
         uint64_t generation;
         if (!manifest_name_parse(slice_of_text(entries[i].name), &at, &generation)) continue;
+        if (generation != w->generation) continue;
         if (at.v <= w->committed.v) newest = seqno_max(newest, at);
     }
     return newest;
@@ -412,17 +211,17 @@ static seqno newest_committed(const struct checkpoint_write *w, const struct env
 static bool read_contents(const struct checkpoint_write *w, const struct env_dirent *entries,
                           size_t count, struct checkpoint_contents *c)
 {
-    struct checkpoint_load l = {.env = w->env, .cluster = w->cluster, .stream = w->stream};
+    struct state_files files = {.env = w->env, .cluster = w->cluster, .stream = w->stream};
     for (size_t i = 0; i < count; i++) {
         seqno at;
         uint64_t generation;
         bool is_it = manifest_name_parse(slice_of_text(entries[i].name), &at, &generation) &&
-                     at.v == c->at.v;
+                     at.v == c->at.v && generation == w->generation;
         if (!is_it) continue;
-        struct loading g = {.l = &l};
-        bool is_read =
-            read_manifest(&g, entries[i].name, NULL) == OK && copy_contents(&g.manifest, c) == OK;
-        loading_fini(&g);
+        struct manifest_file m;
+        bool is_read = manifest_file_read(&files, entries[i].name, &m, NULL) == OK &&
+                       checkpoint_contents_copy(&m.manifest, c) == OK;
+        manifest_file_fini(&m);
         return is_read;
     }
     return false;
@@ -446,10 +245,11 @@ static void remove_old(const struct checkpoint_writing *g)
         uint64_t id;
         bool is_old = is_unfinished(name);
         if (manifest_name_parse(name, &at, &id)) {
-            is_old = at.v != kept->at.v && at.v != w->previous->at.v && at.v != third.at.v;
+            is_old = id == w->generation && at.v != kept->at.v && at.v != w->previous->at.v &&
+                     at.v != third.at.v;
         } else if (pack_name_parse(name, &id)) {
             is_old = are_packs_known && id != w->pack && !names_pack(kept, id) &&
-                     !names_pack(w->previous, id) && !names_pack(&third, id);
+                     !names_pack(w->previous, id) && !names_pack(&third, id) && !is_pinned(w, id);
         }
         if (!is_old) continue;
         char path[STATE_PATH_SIZE];

@@ -19,12 +19,16 @@ struct checkpoint_contents {
     uint64_t bytes; /* of all blocks */
 };
 void checkpoint_contents_fini(struct checkpoint_contents *c);
+/* What a manifest names, in memory of its own. E_NOMEMORY: *out is as before. */
+MUST_CHECK enum code checkpoint_contents_copy(const struct manifest *m,
+                                              struct checkpoint_contents *out);
 
 struct checkpoint_write {
     struct env *env;
     struct id128 cluster;
     struct stream_id stream;
     uint64_t generation;
+    uint64_t log_bytes; /* of all records up to the version's position */
     const struct epoch_entry *epochs;
     uint32_t epoch_count;
     struct state_version *version;
@@ -33,6 +37,9 @@ struct checkpoint_write {
     /* Known to be stored by every unlost follower: the newest manifest at or below it is kept, too,
      * whatever is newer. */
     seqno committed;
+    /* Packs that others read; these stay, whoever names them. Borrowed. */
+    const uint64_t *pinned;
+    uint32_t pinned_count;
 };
 /* Writing in steps, so that the log's syncs find the disk free in between. *w and what it borrows
  * stay until the end. Pack synced step by step, then the manifest by durable rename; then what is
@@ -52,7 +59,8 @@ struct checkpoint_load {
     struct id128 cluster;
     struct stream_id stream;
     struct alloc *alloc;
-    seqno at_most; /* ignore manifests beyond */
+    uint64_t generation; /* of others nothing is loaded */
+    seqno at_most;       /* ignore manifests beyond */
 };
 struct checkpoint_loaded {
     struct state *state; /* NULL: no usable manifest */

@@ -296,7 +296,8 @@ enum code db_make_parts(struct db *db, struct err *e)
         db->log = log_new(db->env, &id, &db->config, &hooks, &db->identity.log_base,
                           db->identity.log_base_bytes);
         if (!db->log) return ERR(e, E_NOMEMORY, "no memory for the log");
-        TRY(log_start(db->log, 1, 0, e));
+        struct log_continue from = {.next_file_id = 1, .generation = db->identity.generation};
+        TRY(log_start(db->log, &from, e));
     }
     if (!db->state) {
         db->state = state_new(db->alloc, db->identity.cluster, db->identity.stream);

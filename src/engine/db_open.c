@@ -9,6 +9,7 @@
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
 #include "engine/db_internal.h"
+#include "engine/generation.h"
 #include "engine/identity_store.h"
 #include "engine/log_open.h"
 #include "engine/metrics.h"
@@ -157,6 +158,7 @@ static enum code load_state(struct db *db, struct err *e)
         .cluster = db->identity.cluster,
         .stream = db->identity.stream,
         .alloc = db->alloc,
+        .generation = db->identity.generation,
         .at_most = log_durable(db->log).seqno,
     };
     struct position base = db->identity.log_base;
@@ -221,6 +223,7 @@ static enum code recover(struct db *db, struct err *e)
         db_event(db, DB_EVENT_RECOVERY, "%s", note);
     }
     TRY(load_state(db, e));
+    generation_clean(db->env, &db->identity);
     if (db->identity.epoch_count > 0) {
         db->epoch = db->identity.epochs[db->identity.epoch_count - 1].epoch;
     }
@@ -325,6 +328,9 @@ static enum code open_steps(struct db *db, struct err *e)
     TRY(env->v->sync_dir(env, ".", e));
     TRY(load_identity(db, e));
     db->identity.incarnation++;
+    bool has_switched = false;
+    TRY(generation_settle(env, &db->identity, &has_switched, e));
+    if (has_switched) db_add_note(db, "the state that was copied from another node counts now");
     db->queue = queue_new(db);
     db->scans = scans_new(db);
     db->metrics = metrics_new();

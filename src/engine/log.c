@@ -63,10 +63,11 @@ enum code log_add_sealed(struct log *log, const struct log_segment *segment, str
     return OK;
 }
 
-enum code log_start(struct log *log, uint64_t next_file_id, uint64_t mark_version, struct err *e)
+enum code log_start(struct log *log, const struct log_continue *from, struct err *e)
 {
-    log->next_file_id = next_file_id;
-    log->mark_version = mark_version;
+    log->next_file_id = from->next_file_id;
+    log->generation = from->generation;
+    log->mark_version = from->mark_version;
     /* Room for the next segment is there before a job needs it. */
     TRY(grow_segments(log, e));
     TRY(log->env->v->open(log->env, "mark", ENV_WRITE | ENV_CREATE, &log->mark_file, e));

@@ -124,6 +124,7 @@ static enum code list_files(struct export *x, struct err *e)
         bool is_segment = false;
         struct source_file *f = &x->files[x->file_count];
         if (!segment_name_parse(slice_of_text(names[i].name), &file_id)) continue;
+        if (file_id < x->identity.log_first_file) continue; /* of an older generation */
         *f = (struct source_file){0};
         code = read_file_ends(x, names[i].name, f, &is_segment, e);
         if (is_segment && f->header.file_id == file_id) x->file_count++;
@@ -146,7 +147,7 @@ static enum code load_source(struct export *x, struct err *e)
                                   .log_key = x->identity.log_key};
     bool has_mark = false;
     TRY(mark_load(x->from, x->id.log_key, &mark, &has_mark, e));
-    if (has_mark) x->durable = mark.durable.seqno;
+    if (has_mark && mark.generation == x->identity.generation) x->durable = mark.durable.seqno;
     return list_files(x, e);
 }
 

@@ -105,6 +105,7 @@ struct log {
 
     struct env_file *mark_file;
     uint64_t mark_version;
+    uint64_t generation; /* that marks speak of */
 
     bool is_writing;
     struct log_job job;

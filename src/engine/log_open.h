@@ -41,9 +41,13 @@ struct log *log_new(struct env *env, const struct log_identity *id, const struct
 /* Add a sealed segment found by recovery; it must continue the log. Takes over segment->seeks. */
 MUST_CHECK enum code log_add_sealed(struct log *log, const struct log_segment *segment,
                                     struct err *e);
-/* File ids at or above this are free; the mark continues after this version. */
-MUST_CHECK enum code log_start(struct log *log, uint64_t next_file_id, uint64_t mark_version,
-                               struct err *e);
+/* Where a new life of the log goes on. */
+struct log_continue {
+    uint64_t next_file_id; /* ids at or above this are free */
+    uint64_t mark_version; /* the mark continues after this version ... */
+    uint64_t generation;   /* ... and speaks of this generation */
+};
+MUST_CHECK enum code log_start(struct log *log, const struct log_continue *from, struct err *e);
 /* log_write, but blocking: only while opening. Takes over the reference. */
 MUST_CHECK enum code log_write_now(struct log *log, struct log_chunk *chunk, struct err *e);
 /* Make the segment that the first write of this opening goes into, its space written with zeros:

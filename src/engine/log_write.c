@@ -208,6 +208,7 @@ uint64_t log_next_mark(struct log *log, const struct position *durable, uint64_t
         .version = ++log->mark_version,
         .durable = *durable,
         .segment = file_id,
+        .generation = log->generation,
     };
     mark_encode(&mark, log->id.log_key, out);
     return (log->mark_version & 1) * MARK_SLOT_SIZE;

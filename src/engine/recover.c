@@ -342,6 +342,7 @@ enum code recover_log(const struct recovery_input *input, struct log **out,
         .window_size = BATCH_SIZE_MAX + 256 * KIB,
     };
     enum code code = E_NOMEMORY;
+    uint64_t mark_version = 0;
     r.window = malloc(r.window_size);
     r.log = log_new(env, &r.id, input->config, input->hooks, &identity->log_base,
                     identity->log_base_bytes);
@@ -350,11 +351,19 @@ enum code recover_log(const struct recovery_input *input, struct log **out,
         goto out;
     }
     code = mark_load(env, r.id.log_key, &r.mark, &r.has_mark, e);
+    if (r.has_mark) mark_version = r.mark.version;
+    /* Of a generation that was given up: its records are not this log's. */
+    if (r.has_mark && r.mark.generation != identity->generation) r.has_mark = false;
     report->had_mark = r.has_mark;
     if (code == OK) code = recover_list(&r, e);
     if (code == OK) code = take_segments(&r, e);
     if (code == OK) code = recover_clear_headless(&r, e);
-    if (code == OK) code = log_start(r.log, r.file_id_max + 1, r.has_mark ? r.mark.version : 0, e);
+    if (code == OK) {
+        struct log_continue from = {.next_file_id = r.file_id_max + 1,
+                                    .mark_version = mark_version,
+                                    .generation = identity->generation};
+        code = log_start(r.log, &from, e);
+    }
 out:
     recover_free_files(&r);
     free(r.window);

@@ -193,6 +193,7 @@ enum code recover_list(struct recovery *r, struct err *e)
         uint64_t file_id;
         if (!segment_name_parse(slice_of_text(entries[i].name), &file_id)) continue;
         if (file_id > r->file_id_max) r->file_id_max = file_id;
+        if (file_id < r->identity->log_first_file) continue; /* engine/generation removes it */
         code = judge_file(r, file_id, e);
     }
     free(entries);

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "format/batch.h"
@@ -15,10 +16,11 @@
 #define ROOT_MAGIC  "TIDEMAN2"
 #define PLACE_MAGIC "TIDEPLC2"
 #define PACK_MAGIC  "TIDEPAK2"
+#define HEAD_MAGIC  "TIDEBLK2"
 
 enum {
     ROOT_FIXED_SIZE = 136, /* up to the epochs */
-    PLACE_FIXED_SIZE = 32, /* up to the places */
+    PLACE_FIXED_SIZE = 40, /* up to the places */
     EPOCH_SIZE = 56,
     BLOCK_SIZE = 48,
     PLACE_SIZE = 16,
@@ -29,6 +31,12 @@ enum {
     PACK_AT_CLUSTER = 16,
     PACK_AT_ID = 32,
     PACK_AT_ZEROS = 40,
+
+    HEAD_AT_SIZE = 8,
+    HEAD_AT_ZERO = 12,
+    HEAD_AT_HASH = 16,
+    HEAD_AT_ZEROS = 48,
+    HEAD_AT_CRC = 60,
 };
 
 const char *block_kind_name(uint32_t kind)
@@ -146,6 +154,7 @@ static void place_part_write(struct bytes_writer *w, const struct manifest *m)
     uint8_t *start = w->at;
     sealed_begin(w, PLACE_MAGIC);
     bytes_write_u64(w, m->generation);
+    bytes_write_u64(w, m->log_bytes);
     bytes_write_u32(w, m->block_count);
     bytes_write_u32(w, 0);
     for (uint32_t i = 0; i < m->block_count; i++) {
@@ -186,6 +195,7 @@ static bool root_fixed_read(struct bytes_reader *r, struct manifest *m)
 static bool place_fixed_read(struct bytes_reader *r, struct manifest *m)
 {
     m->generation = bytes_read_u64(r);
+    m->log_bytes = bytes_read_u64(r);
     uint32_t count = bytes_read_u32(r);
     uint32_t zero = bytes_read_u32(r);
     return !r->is_failed && zero == 0 && count == m->block_count &&
@@ -308,6 +318,28 @@ enum code pack_header_decode(const uint8_t bytes[PACK_HEADER_SIZE], const struct
         return ERR(e, E_CORRUPT, "pack %016" PRIx64 " has a damaged header", pack);
     }
     return OK;
+}
+
+void block_head_encode(const struct hash256 *hash, uint32_t size, uint8_t out[BLOCK_HEAD_SIZE])
+{
+    memset(out, 0, BLOCK_HEAD_SIZE);
+    memcpy(out, HEAD_MAGIC, HEAD_AT_SIZE);
+    store_u32(out + HEAD_AT_SIZE, size);
+    memcpy(out + HEAD_AT_HASH, hash->bytes, sizeof(hash->bytes));
+    store_u32(out + HEAD_AT_CRC, crc32c(0, out, HEAD_AT_CRC));
+}
+
+bool block_head_decode(const uint8_t bytes[BLOCK_HEAD_SIZE], struct hash256 *out_hash,
+                       uint32_t *out_size)
+{
+    if (memcmp(bytes, HEAD_MAGIC, HEAD_AT_SIZE) != 0) return false;
+    if (load_u32(bytes + HEAD_AT_CRC) != crc32c(0, bytes, HEAD_AT_CRC)) return false;
+    bool is_plain = bytes_are_zero(bytes + HEAD_AT_ZERO, HEAD_AT_HASH - HEAD_AT_ZERO) &&
+                    bytes_are_zero(bytes + HEAD_AT_ZEROS, HEAD_AT_CRC - HEAD_AT_ZEROS);
+    if (!is_plain) return false;
+    memcpy(out_hash->bytes, bytes + HEAD_AT_HASH, sizeof(out_hash->bytes));
+    *out_size = load_u32(bytes + HEAD_AT_SIZE);
+    return true;
 }
 
 /* Names: made by one function, and parsed by making them again, so that one thing has one name. */

@@ -16,14 +16,18 @@
  *              blocks, ascending id: u32 kind, u64 number, u32 size, 32 bytes hash
  *   place part, magic "TIDEPLC2", body:
  *      16    8 generation
- *      24    4 block count                28 4 zero
- *      32      per block: u64 pack id, u64 offset
+ *      24    8 log bytes: of all records up to the position, padding included
+ *      32    4 block count                36 4 zero
+ *      40      per block: u64 pack id, u64 offset
  *
  * The state root (digest) does not contain the position, so that it is the same for equal states.
  *
  * Pack "state/{pack id:016x}.pack": magic "TIDEPAK2", u16 version, u16 zero, u32 zero, 16 bytes
  * cluster id, u64 pack id, zeros to 64; then blocks, each at a multiple of 64, raw canonical bytes.
- * Integrity of a block is its hash in the manifest.
+ * Integrity of a block is its hash in the manifest. A pack that came from another node has a head
+ * in front of each block, by which an interrupted transfer is found again: off size field 0    8
+ * magic "TIDEBLK2" 8    4 size of the block    12 4 zero 16   32 hash of the block 48   12 zero 60
+ * 4 CRC32C over bytes 0..59
  */
 #ifndef TIDEMARK_FORMAT_CHECKPOINT_H
 #define TIDEMARK_FORMAT_CHECKPOINT_H
@@ -90,6 +94,7 @@ struct manifest {
     const struct block_entry *blocks; /* ascending id */
     const struct block_place *places; /* same order */
     uint64_t generation;
+    uint64_t log_bytes;  /* of all records up to the position, padding included */
     struct hash256 root; /* state root over the block entries */
 };
 
@@ -111,6 +116,12 @@ struct hash256 state_root(const struct block_entry *blocks, uint32_t count);
 void pack_header_encode(const struct id128 *cluster, uint64_t pack, uint8_t out[PACK_HEADER_SIZE]);
 MUST_CHECK enum code pack_header_decode(const uint8_t bytes[PACK_HEADER_SIZE],
                                         const struct id128 *cluster, uint64_t pack, struct err *e);
+
+/* The head of a block in a pack that is being received. decode: false for anything else. */
+#define BLOCK_HEAD_SIZE 64u
+void block_head_encode(const struct hash256 *hash, uint32_t size, uint8_t out[BLOCK_HEAD_SIZE]);
+bool block_head_decode(const uint8_t bytes[BLOCK_HEAD_SIZE], struct hash256 *out_hash,
+                       uint32_t *out_size);
 
 #define CHECKPOINT_NAME_SIZE 64
 void manifest_name(seqno at, uint64_t generation, char out[CHECKPOINT_NAME_SIZE]);

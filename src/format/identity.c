@@ -55,6 +55,8 @@ static const struct field identity_list[] = {
     {FIELD(FIELD_FIXED, struct identity, log_base_bytes), .note = "log bytes up to there"},
     {FIELD(FIELD_FIXED, struct identity, first_segment)},
     {FIELD(FIELD_FIXED, struct identity, last_segment)},
+    {FIELD(FIELD_FIXED, struct identity, log_first_file),
+     .note = "segment files with lower ids are of an older generation"},
     {FIELD(FIELD_FIXED, struct identity, feature_level)},
     {FIELD(FIELD_FIXED, struct identity, intent.step), .max = TRUNCATION_STATE_RELOADED,
      .note = "steps of a truncation that are done; 0 = none pending"},
@@ -131,7 +133,8 @@ enum {
     MARK_AT_CHAIN = 32,
     MARK_AT_COMMITTED = 64,
     MARK_AT_SEGMENT = 72,
-    MARK_AT_ZERO = 80,
+    MARK_AT_GENERATION = 80,
+    MARK_AT_ZERO = 88,
     MARK_AT_CRC = 124,
 };
 static_assert(MARK_AT_CRC + 4 == MARK_SLOT_SIZE, "the checksum ends the slot");
@@ -146,6 +149,7 @@ void mark_encode(const struct mark *m, uint64_t log_key, uint8_t out[MARK_SLOT_S
     memcpy(out + MARK_AT_CHAIN, m->durable.chain.bytes, sizeof(m->durable.chain.bytes));
     store_u64(out + MARK_AT_COMMITTED, m->committed.v);
     store_u64(out + MARK_AT_SEGMENT, m->segment);
+    store_u64(out + MARK_AT_GENERATION, m->generation);
     store_u32(out + MARK_AT_CRC, crc32c_keyed(log_key, out, MARK_AT_CRC));
 }
 
@@ -161,6 +165,7 @@ static bool mark_slot_decode(const uint8_t *slot, uint64_t log_key, struct mark 
                     .seqno = seqno_of(load_u64(slot + MARK_AT_SEQNO))},
         .committed = seqno_of(load_u64(slot + MARK_AT_COMMITTED)),
         .segment = load_u64(slot + MARK_AT_SEGMENT),
+        .generation = load_u64(slot + MARK_AT_GENERATION),
     };
     memcpy(out->durable.chain.bytes, slot + MARK_AT_CHAIN, sizeof(out->durable.chain.bytes));
     return true;

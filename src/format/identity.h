@@ -11,7 +11,8 @@
  *    16    8 durable epoch   24 8 durable seqno   32 32 durable chain
  *    64    8 committed seqno
  *    72    8 file id of the active segment
- *    80   44 zero
+ *    80    8 generation that it speaks of
+ *    88   36 zero
  *   124    4 CRC32C over bytes 0..123, keyed with the log key
  */
 #ifndef TIDEMARK_FORMAT_IDENTITY_H
@@ -67,6 +68,7 @@ struct identity {
     uint64_t log_base_bytes;  /* log bytes (padding included) of all records up to there */
     uint64_t first_segment; /* registered segments: file ids first..last must exist (0,0 = none) */
     uint64_t last_segment;
+    uint64_t log_first_file; /* files with lower ids belong to an older generation */
     uint32_t feature_level;
     struct truncation_intent intent;
     uint32_t epoch_count;
@@ -88,6 +90,7 @@ struct mark {
     struct position durable;
     seqno committed;
     uint64_t segment;
+    uint64_t generation; /* a mark of another one says nothing */
 };
 #define MARK_SLOT_SIZE 128u
 #define MARK_FILE_SIZE ((size_t)2 * MARK_SLOT_SIZE)

@@ -338,6 +338,7 @@ void sample_identity(struct identity *out)
         .log_base_bytes = 8192,
         .first_segment = 1,
         .last_segment = 4,
+        .log_first_file = 1,
         .feature_level = 2,
         .intent = {.step = TRUNCATION_QUARANTINED,
                    .fork = sample_position(99),
@@ -353,8 +354,11 @@ void sample_identity(struct identity *out)
 
 struct mark sample_mark(void)
 {
-    return (struct mark){
-        .version = 9, .durable = sample_position(300), .committed = seqno_of(290), .segment = 4};
+    return (struct mark){.version = 9,
+                         .durable = sample_position(300),
+                         .committed = seqno_of(290),
+                         .segment = 4,
+                         .generation = 3};
 }
 
 struct manifest sample_manifest(void)
@@ -379,6 +383,7 @@ struct manifest sample_manifest(void)
         .blocks = blocks,
         .places = places,
         .generation = 3,
+        .log_bytes = 65536,
         .root = state_root(blocks, COUNT_OF(blocks)),
     };
 }

@@ -145,6 +145,7 @@ static void make_small_files(struct world *w)
     identity.cluster = w->id.cluster;
     identity.stream = w->id.stream;
     identity.log_key = w->id.log_key;
+    identity.generation = 1;
     identity.log_base = (struct position){0};
     identity.first_segment = 1;
     identity.last_segment = 2;
@@ -153,7 +154,7 @@ static void make_small_files(struct world *w)
     size_t size = identity_encode(&identity, bytes);
     write_file(w, "identity.a", bytes, size);
     write_file(w, "identity.b", bytes, size);
-    struct mark mark = {.version = 4, .durable = w->end, .segment = 2};
+    struct mark mark = {.version = 4, .durable = w->end, .segment = 2, .generation = 1};
     memset(bytes, 0, MARK_FILE_SIZE);
     mark_encode(&mark, w->id.log_key, bytes);
     mark.version = 3;
@@ -330,6 +331,7 @@ static void forget_last_batch(struct world *w)
     struct mark mark = {
         .version = 9,
         .segment = 2,
+        .generation = 1,
         .durable = {.epoch = 1, .seqno = seqno_of(last.first.v - 1), .chain = last.previous_chain}};
     mark_encode(&mark, w->id.log_key, bytes);
     write_file(w, "mark", bytes, sizeof(bytes));

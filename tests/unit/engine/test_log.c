@@ -47,7 +47,8 @@ static void open_log(struct fixture *f)
     struct position base = {0};
     f->log = log_new(f->env, &f->id, &f->config, &hooks, &base, 0);
     struct err e;
-    assert_int_equal(log_start(f->log, 1, 0, &e), OK);
+    struct log_continue from = {.next_file_id = 1};
+    assert_int_equal(log_start(f->log, &from, &e), OK);
 }
 
 static int setup(void **state)
