@@ -21,12 +21,10 @@ bool bootstrap_edge_is_allowed(enum bootstrap_state from, enum bootstrap_state t
     static const bool edges[BOOTSTRAP_STATE_COUNT][BOOTSTRAP_STATE_COUNT] = {
         [BOOTSTRAP_IDLE] = {[BOOTSTRAP_ASKING] = true},
         [BOOTSTRAP_ASKING] = {[BOOTSTRAP_LOOKING] = true, [BOOTSTRAP_IDLE] = true},
-        [BOOTSTRAP_LOOKING] = {[BOOTSTRAP_FETCHING] = true,
-                               [BOOTSTRAP_FINISHING] = true,
-                               [BOOTSTRAP_IDLE] = true},
-        [BOOTSTRAP_FETCHING] = {[BOOTSTRAP_FINISHING] = true,
-                                [BOOTSTRAP_ASKING] = true,
-                                [BOOTSTRAP_IDLE] = true},
+        [BOOTSTRAP_LOOKING] =
+            {[BOOTSTRAP_FETCHING] = true, [BOOTSTRAP_FINISHING] = true, [BOOTSTRAP_IDLE] = true},
+        [BOOTSTRAP_FETCHING] =
+            {[BOOTSTRAP_FINISHING] = true, [BOOTSTRAP_ASKING] = true, [BOOTSTRAP_IDLE] = true},
         [BOOTSTRAP_FINISHING] = {[BOOTSTRAP_SWITCHING] = true, [BOOTSTRAP_IDLE] = true},
     };
     ASSERT(from < BOOTSTRAP_STATE_COUNT);
@@ -200,8 +198,8 @@ bool bootstrap_next(struct bootstrap *b, uint32_t *out_index)
     }
     if (b->next == b->count) return false;
     struct bootstrap_want *want = &b->wants[b->next];
-    bool fits = b->asked < BOOTSTRAP_WINDOW_BLOCKS &&
-                b->asked_bytes + want->size <= BOOTSTRAP_WINDOW_BYTES;
+    bool fits =
+        b->asked < BOOTSTRAP_WINDOW_BLOCKS && b->asked_bytes + want->size <= BOOTSTRAP_WINDOW_BYTES;
     if (b->asked > 0 && !fits) return false;
     want->state = WANT_ASKED;
     b->asked++;

@@ -28,12 +28,12 @@
 #include "base/types.h"
 
 /* X(constant, name) */
-#define BOOTSTRAP_STATE_TABLE(X)         \
-    X(BOOTSTRAP_IDLE, "idle")            \
-    X(BOOTSTRAP_ASKING, "asking")        \
-    X(BOOTSTRAP_LOOKING, "looking")      \
-    X(BOOTSTRAP_FETCHING, "fetching")    \
-    X(BOOTSTRAP_FINISHING, "finishing")  \
+#define BOOTSTRAP_STATE_TABLE(X)        \
+    X(BOOTSTRAP_IDLE, "idle")           \
+    X(BOOTSTRAP_ASKING, "asking")       \
+    X(BOOTSTRAP_LOOKING, "looking")     \
+    X(BOOTSTRAP_FETCHING, "fetching")   \
+    X(BOOTSTRAP_FINISHING, "finishing") \
     X(BOOTSTRAP_SWITCHING, "switching")
 enum bootstrap_state {
 #define X(constant, name) constant,
@@ -98,13 +98,13 @@ struct bootstrap_event {
 
 /* What to do, in this order. */
 struct bootstrap_actions {
-    bool is_refused;     /* the peer broke the protocol: give the link up */
-    bool is_taken;       /* PIECE: its bytes belong at `offset` */
-    bool is_asking_due;  /* ask for the manifest from manifest_got on; mark 0: the newest */
-    bool is_look_due;    /* the manifest is whole: verify it, look for what is there, LOOKED */
-    bool may_ask;        /* bootstrap_next may have something */
-    bool is_finish_due;  /* everything is held: make the new copy durable, FINISHED */
-    bool is_switch_due;  /* let it count */
+    bool is_refused;    /* the peer broke the protocol: give the link up */
+    bool is_taken;      /* PIECE: its bytes belong at `offset` */
+    bool is_asking_due; /* ask for the manifest from manifest_got on; mark 0: the newest */
+    bool is_look_due;   /* the manifest is whole: verify it, look for what is there, LOOKED */
+    bool may_ask;       /* bootstrap_next may have something */
+    bool is_finish_due; /* everything is held: make the new copy durable, FINISHED */
+    bool is_switch_due; /* let it count */
 };
 void bootstrap_init(struct bootstrap *b);
 /* Never fails; what a state has no use for does nothing. */
@@ -128,7 +128,7 @@ static inline bool bootstrap_is_active(const struct bootstrap *b)
  * needs no measurement of its own: after a read that took t at a share of p percent it waits
  * t * (100 - p) / p. Both may be set; the slower one counts. */
 struct bootstrap_pace {
-    uint64_t rate; /* bytes per second; 0: only the share counts */
+    uint64_t rate;    /* bytes per second; 0: only the share counts */
     uint32_t percent; /* 1..100 */
     uint64_t next_ns; /* no read before */
 };

@@ -509,7 +509,8 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
     case WIRE_MANIFEST:
     case WIRE_BLOCKS:
     case WIRE_MEMBERS:
-    case WIRE_HANDOVER: break;
+    case WIRE_HANDOVER:
+    case WIRE_PROGRESS: break;
     }
     return ERR(e, E_PROTOCOL, "a follower does not take %s while %s", wire_kind_name(header->kind),
                follow_state_name(r->follow.state));

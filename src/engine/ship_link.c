@@ -493,7 +493,8 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
     case WIRE_MANIFEST:
     case WIRE_BLOCKS:
     case WIRE_MEMBERS:
-    case WIRE_HANDOVER: break;
+    case WIRE_HANDOVER:
+    case WIRE_PROGRESS: break;
     }
     return ERR(e, E_UNSUPPORTED, "a leader does not take %s in this version",
                wire_kind_name(header->kind));

@@ -38,11 +38,12 @@
     X(WIRE_INQUIRE, 7, "inquire", "who are you and what do you hold?")             \
     X(WIRE_STANDING, 8, "standing", "answers inquire")                             \
     X(WIRE_FETCH, 9, "fetch", "send me this range of batches (repair, lost tail)") \
-    X(WIRE_MANIFEST, 10, "manifest", "a manifest's bytes, in pieces")              \
+    X(WIRE_MANIFEST, 10, "manifest", "a manifest in pieces: a request or bytes")   \
     X(WIRE_BLOCKS, 11, "blocks", "blocks by hash: a request or the bytes")         \
     X(WIRE_MEMBERS, 12, "members", "members, addresses, topology version")         \
     X(WIRE_HANDOVER, 13, "handover", "planned change of leader")                   \
-    X(WIRE_END, 14, "end", "the link ends, with a reason in words")
+    X(WIRE_END, 14, "end", "the link ends, with a reason in words")                \
+    X(WIRE_PROGRESS, 15, "progress", "how far the copy of the state is")
 enum wire_kind {
 #define X(constant, number, name, meaning) constant = number,
     WIRE_TABLE(X)
@@ -87,7 +88,7 @@ struct wire_hello {
     uint8_t is_voter;
     uint8_t is_empty; /* holds nothing: takes cluster id and log key from the plan */
     uint8_t is_damaged;
-    uint8_t is_bootstrapping;
+    uint8_t is_bootstrapping; /* asks for the state: it has no copy that it can stand for */
     struct slice credentials;
     uint64_t memory_max;
     struct position last; /* end of its own durable log */
@@ -187,6 +188,8 @@ struct wire_ack {
     uint64_t apply_errors;
     uint64_t divergences;
     uint8_t is_poisoned;
+    uint8_t is_diverged;        /* its state is not the leader's: it vouches for nothing */
+    uint8_t is_rebootstrapping; /* it copies the state anew and serves an older one */
 };
 struct wire_heartbeat {
     struct epoch epoch;
@@ -218,7 +221,8 @@ struct wire_fetch {
     struct position after; /* known good position before the range */
     seqno last;            /* up to and including */
 };
-struct wire_piece { /* manifest bytes */
+struct wire_piece {     /* manifest bytes, or a request for them */
+    uint8_t is_request; /* mark 0: of the newest one; else of the mark of the piece before */
     seqno mark;
     uint64_t offset;
     uint64_t total;
@@ -227,7 +231,16 @@ struct wire_piece { /* manifest bytes */
 struct wire_blocks {
     uint8_t is_request;
     uint32_t count;
-    struct slice bytes; /* request: hashes; else per block: hash, u32 size, bytes */
+    struct slice bytes; /* request: hashes; else per block: hash, u32 size, bytes; an answer of 0
+                         * bytes: it is not here. No block of a state is empty */
+};
+struct wire_progress {
+    seqno mark; /* of the manifest that is copied; 0: none yet */
+    uint64_t done_bytes;
+    uint64_t total_bytes;
+    uint64_t done_blocks;
+    uint64_t total_blocks;
+    uint64_t fetched_bytes; /* of them, those that came from others */
 };
 struct wire_members {
     uint64_t topology_version;
@@ -267,6 +280,7 @@ struct wire_message {
         struct wire_members members;
         struct wire_handover handover;
         struct wire_end end;
+        struct wire_progress progress;
     } as; /* inquire has no body */
 };
 

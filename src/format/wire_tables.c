@@ -121,6 +121,8 @@ static const struct field ack_list[] = {
     {FIELD(FIELD_FIXED, struct wire_ack, apply_errors)},
     {FIELD(FIELD_FIXED, struct wire_ack, divergences)},
     {FIELD(FIELD_FIXED, struct wire_ack, is_poisoned), .max = 1},
+    {FIELD(FIELD_FIXED, struct wire_ack, is_diverged), .max = 1},
+    {FIELD(FIELD_FIXED, struct wire_ack, is_rebootstrapping), .max = 1},
 };
 static const struct field_table ack_table = {FIELD_TABLE("ack", struct wire_ack, ack_list)};
 
@@ -166,7 +168,9 @@ static const struct field fetch_list[] = {
 static const struct field_table fetch_table = {FIELD_TABLE("fetch", struct wire_fetch, fetch_list)};
 
 static const struct field piece_list[] = {
-    {FIELD(FIELD_FIXED, struct wire_piece, mark), .note = "seqno of the manifest's mark"},
+    {FIELD(FIELD_FIXED, struct wire_piece, is_request), .max = 1},
+    {FIELD(FIELD_FIXED, struct wire_piece, mark),
+     .note = "seqno of the manifest's mark; in a request 0: the newest"},
     {FIELD(FIELD_FIXED, struct wire_piece, offset)},
     {FIELD(FIELD_FIXED, struct wire_piece, total), .note = "bytes of the whole manifest"},
     {FIELD(FIELD_REST, struct wire_piece, bytes)},
@@ -215,6 +219,18 @@ static const struct field end_list[] = {
 };
 static const struct field_table end_table = {FIELD_TABLE("end", struct wire_end, end_list)};
 
+static const struct field progress_list[] = {
+    {FIELD(FIELD_FIXED, struct wire_progress, mark), .note = "of the manifest; 0: none yet"},
+    {FIELD(FIELD_FIXED, struct wire_progress, done_bytes)},
+    {FIELD(FIELD_FIXED, struct wire_progress, total_bytes)},
+    {FIELD(FIELD_FIXED, struct wire_progress, done_blocks)},
+    {FIELD(FIELD_FIXED, struct wire_progress, total_blocks)},
+    {FIELD(FIELD_FIXED, struct wire_progress, fetched_bytes),
+     .note = "those that came from others"},
+};
+static const struct field_table progress_table = {
+    FIELD_TABLE("progress", struct wire_progress, progress_list)};
+
 /* Rules between fields: each says what is wrong, or NULL. */
 
 static bool hello_has_rest(const struct wire_message *m)
@@ -260,6 +276,7 @@ static const char *standing_check(const struct wire_message *m)
 static const char *piece_check(const struct wire_message *m)
 {
     const struct wire_piece *p = &m->as.manifest;
+    if (p->is_request) return p->bytes.size == 0 ? NULL : "a request that carries bytes";
     bool is_inside = p->offset <= p->total && p->bytes.size <= p->total - p->offset;
     return is_inside ? NULL : "a piece beyond the manifest's end";
 }
@@ -304,6 +321,7 @@ static const struct wire_rule RULES[] = {
     [WIRE_MEMBERS] = {.table = &members_table, .check = members_check},
     [WIRE_HANDOVER] = {.table = &handover_table},
     [WIRE_END] = {.table = &end_table},
+    [WIRE_PROGRESS] = {.table = &progress_table},
 };
 
 static bool kind_is_known(uint16_t kind)

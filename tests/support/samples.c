@@ -495,6 +495,7 @@ static void ack_sample(struct wire_ack *a)
         .apply_errors = 1,
         .divergences = 2,
         .is_poisoned = 1,
+        .is_rebootstrapping = 1,
     };
 }
 
@@ -588,7 +589,9 @@ void sample_message(enum wire_kind kind, struct sample_memory *memory, struct wi
     case WIRE_INQUIRE: break;
     case WIRE_STANDING: standing_sample(&out->as.standing); break;
     case WIRE_FETCH: out->as.fetch = (struct wire_fetch){at, seqno_of(310)}; break;
-    case WIRE_MANIFEST: out->as.manifest = (struct wire_piece){seqno_of(300), 10, 26, bytes}; break;
+    case WIRE_MANIFEST:
+        out->as.manifest = (struct wire_piece){0, seqno_of(300), 10, 26, bytes};
+        break;
     case WIRE_BLOCKS: blocks_sample(memory, &out->as.blocks); break;
     case WIRE_MEMBERS: wire_members_sample(memory, &out->as.members); break;
     case WIRE_HANDOVER:
@@ -596,6 +599,9 @@ void sample_message(enum wire_kind kind, struct sample_memory *memory, struct wi
         break;
     case WIRE_END:
         out->as.end = (struct wire_end){WIRE_END_CLOSING, slice_of_text("the node is closing")};
+        break;
+    case WIRE_PROGRESS:
+        out->as.progress = (struct wire_progress){seqno_of(300), 10, 40, 1, 4, 8};
         break;
     }
 }

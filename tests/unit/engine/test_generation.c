@@ -123,8 +123,7 @@ static bool copy_blocks(struct copying *c, uint32_t count)
         const struct block_entry *entry = &c->m.manifest.blocks[i];
         uint8_t *bytes = malloc(entry->size + 1);
         uint64_t offset = 0;
-        assert_int_equal(
-            pack_read_block(&packs, entry, &c->m.manifest.places[i], bytes, NULL), OK);
+        assert_int_equal(pack_read_block(&packs, entry, &c->m.manifest.places[i], bytes, NULL), OK);
         is_ok = staging_add(&c->staging, &entry->hash, slice_of(bytes, entry->size), &offset,
                             NULL) == OK;
         free(bytes);

@@ -231,6 +231,28 @@ static void names_parse_only_as_they_are_made(void **state)
     }
 }
 
+/* The head by which a block on its way is found again: any changed bit makes it none. */
+static bool head_decodes(struct slice bytes)
+{
+    struct hash256 hash;
+    uint32_t size;
+    return bytes.size == BLOCK_HEAD_SIZE && block_head_decode(bytes.data, &hash, &size);
+}
+
+static void the_head_of_a_staged_block_survives_and_is_not_mistaken(void **state)
+{
+    (void)state;
+    uint8_t bytes[BLOCK_HEAD_SIZE];
+    struct hash256 wanted = sample_hash(0x40);
+    struct hash256 hash;
+    uint32_t size = 0;
+    block_head_encode(&wanted, 12345, bytes);
+    assert_true(block_head_decode(bytes, &hash, &size));
+    assert_true(hash256_equal(&hash, &wanted));
+    assert_int_equal(size, 12345);
+    assert_int_equal(sample_damage_accepted(bytes, sizeof(bytes), head_decodes), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +265,7 @@ int main(void)
         cmocka_unit_test(refused_memory_is_an_error),
         cmocka_unit_test(a_pack_header_survives_and_no_flipped_bit_passes),
         cmocka_unit_test(names_parse_only_as_they_are_made),
+        cmocka_unit_test(the_head_of_a_staged_block_survives_and_is_not_mistaken),
     };
     return cmocka_run_group_tests_name("format/checkpoint", tests, NULL, NULL);
 }
