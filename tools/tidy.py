@@ -42,6 +42,7 @@ UNTESTED = {
     "src/engine/ship_link.c": "as receiver.c",
     "src/engine/shipper.c": "as receiver.c",
     "src/engine/directory.c": "tests/unit/engine/test_transport.c and test_log_export.c",
+    "src/engine/staging.c": "tests/unit/engine/test_generation.c",
     "src/engine/slots_store.c": "as receiver.c: restarts, an unreadable catalogue",
     "src/cli/main.c": "the program itself: tests/e2e",
     "src/cli/serve.c": "tests/e2e start nodes with it",
