@@ -21,6 +21,7 @@ struct pending_timer {
 struct steps {
     struct env base; /* first */
     struct env *real;
+    bool is_real_borrowed; /* and its files are not on a real disk */
     struct env_task *tasks_first;
     struct env_task *tasks_last;
     struct job_list lanes[LANE_COUNT];
@@ -60,6 +61,11 @@ static int64_t now_wall_ms(struct env *env)
 void steps_set_wall(struct env *env, int64_t ms)
 {
     of(env)->wall_ms = ms - (int64_t)(of(env)->now_ns / NS_PER_MS);
+}
+
+void steps_seed(struct env *env, uint64_t seed)
+{
+    of(env)->random = seed;
 }
 
 static uint64_t random_bits(struct env *env)
@@ -255,11 +261,13 @@ static enum code file_pread(struct env *env, struct env_file *file, uint64_t off
     return real->v->pread(real, file, offset, out, size, out_read, e);
 }
 
-/* Nothing here is ever tried by a power cut, so syncing may be left out. */
+/* On a real folder nothing is ever tried by a power cut, so syncing may be left out. */
 static enum code file_sync(struct env *env, struct env_file *file, struct err *e)
 {
-    (void)file;
-    return judge(env, true, "sync", e);
+    TRY(judge(env, true, "sync", e));
+    if (!of(env)->is_real_borrowed) return OK;
+    struct env *real = of(env)->real;
+    return real->v->sync(real, file, e);
 }
 
 static enum code file_truncate(struct env *env, struct env_file *file, uint64_t size, struct err *e)
@@ -299,8 +307,10 @@ static enum code make_dir(struct env *env, const char *path, struct err *e)
 
 static enum code sync_dir(struct env *env, const char *path, struct err *e)
 {
-    (void)path;
-    return judge(env, true, "sync_dir", e);
+    TRY(judge(env, true, "sync_dir", e));
+    if (!of(env)->is_real_borrowed) return OK;
+    struct env *real = of(env)->real;
+    return real->v->sync_dir(real, path, e);
 }
 
 static enum code list(struct env *env, const char *path, struct env_dirent **out, size_t *out_count,
@@ -355,12 +365,22 @@ static const struct env_vtable vtable = {
 
 struct env *steps_open(const char *dir)
 {
+    struct env_uv_options options = {.size = sizeof(options), .dir = dir, .background_threads = 1};
+    struct env *real = NULL;
+    struct err e;
+    if (env_uv_open(&options, &real, &e) != OK) give_up(e.text);
+    struct env *env = steps_open_over(real);
+    of(env)->is_real_borrowed = false;
+    return env;
+}
+
+struct env *steps_open_over(struct env *files)
+{
     struct steps *s = calloc(1, sizeof(*s));
     if (s == NULL) give_up("no memory");
-    struct env_uv_options options = {.size = sizeof(options), .dir = dir, .background_threads = 1};
-    struct err e;
-    if (env_uv_open(&options, &s->real, &e) != OK) give_up(e.text);
     s->base.v = &vtable;
+    s->real = files;
+    s->is_real_borrowed = true;
     s->now_ns = NS_PER_S;
     s->random = 42;
     steps_set_wall(&s->base, INT64_C(1700000000000));
@@ -371,6 +391,6 @@ void steps_close(struct env *env)
 {
     if (env == NULL) return;
     struct steps *s = of(env);
-    env_uv_close(s->real);
+    if (!s->is_real_borrowed) env_uv_close(s->real);
     free(s);
 }

@@ -10,6 +10,9 @@
 
 /* Open on a folder, which is created if absent. Ends the program when the world refuses. */
 struct env *steps_open(const char *dir);
+/* The same over another env's file calls, which are passed on as they come, syncs too. Borrowed: it
+ * is not closed. */
+struct env *steps_open_over(struct env *files);
 /* Close with everything that still waits forgotten: for after db_abandon, or when all is quiet. */
 void steps_close(struct env *env);
 
@@ -37,6 +40,8 @@ void steps_fail(struct env *env, const struct steps_fault *fault);
 uint64_t steps_calls(const struct env *env);
 bool steps_has_failed(const struct env *env); /* since steps_fail */
 
+/* Random numbers from here on: so that two lives on one disk do not draw the same. */
+void steps_seed(struct env *env, uint64_t seed);
 /* Wall clock of the env in ms; it moves with steps_advance. */
 void steps_set_wall(struct env *env, int64_t ms);
 
