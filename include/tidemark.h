@@ -10,7 +10,7 @@
  * Out-parameters come last and are written on success only. Bytes given to a run stay borrowed
  * until its callback was called, or until a waiting call returned. Times are milliseconds since
  * 1970 (UTC); durations are milliseconds. A write is successful when the level asked for was
- * reached (in this version: local, fsynced in this node's own log) and its effect is visible.
+ * reached (struct tide_durability) and its effect is visible here.
  * Options structs start with `size`: set it to sizeof; zero in any other field means the default.
  *
  * Threads and blocking. Unless its comment says otherwise a call may be made from any thread, at
@@ -20,8 +20,9 @@
  * block. Errors that every call on a database can give are not repeated: TIDE_BUSY (too many runs
  * are in flight), TIDE_CLOSED (it is closing), TIDE_NOMEMORY, and from a node in that state
  * TIDE_LOADING (a follower that holds nothing yet), TIDE_HALTED, TIDE_DIVERGED; writes also
- * TIDE_READONLY (a follower), TIDE_POISONED, TIDE_DISKFULL, TIDE_LIMIT, and TIDE_UNKNOWN, where the
- * outcome is not known and the result holds the position to ask about. The library prints nothing,
+ * TIDE_READONLY (a follower), TIDE_POISONED, TIDE_DISKFULL, TIDE_LIMIT, TIDE_DURABILITY (its level
+ * was not reached), and TIDE_UNKNOWN, where the outcome is not known and the result holds the
+ * position to ask about. The library prints nothing,
  * never exits because of what it is given, and leaves signals and locale alone.
  */
 #ifndef TIDEMARK_H
@@ -121,6 +122,47 @@ const char *tide_code_word(enum tide_code c); /* "READONLY"; never NULL */
 const char *tide_code_name(enum tide_code c); /* "ROTTEN"; never NULL */
 enum tide_class tide_code_class(enum tide_code c);
 
+/* --- how durable a write is --- */
+
+/* How many copies a write waits for: local, fsynced in this node's own log; also fsynced in the
+ * logs of `count` followers (stored:k), or visible to their readers (applied:k); fsynced by a
+ * majority of the voters, the leader included; by a node in each of the regions. */
+enum tide_level_kind {
+    TIDE_LEVEL_DEFAULT = 0, /* in a request: tide_options.level */
+    TIDE_LEVEL_LOCAL = 1,
+    TIDE_LEVEL_STORED = 2,
+    TIDE_LEVEL_APPLIED = 3,
+    TIDE_LEVEL_MAJORITY = 4,
+    TIDE_LEVEL_REGIONS = 5,
+};
+#define TIDE_LEVEL_REGIONS_MAX 4
+struct tide_level {
+    uint8_t kind;  /* enum tide_level_kind */
+    uint8_t count; /* followers, 1 to 64; how many regions */
+    uint16_t regions[TIDE_LEVEL_REGIONS_MAX];
+};
+/* "local" "stored:2" "applied:1" "majority" "regions:1,2". TIDE_INVALID, TIDE_LIMIT: not a level;
+ * *e (may be NULL) says why. */
+enum tide_code tide_level_parse(struct tide_bytes text, struct tide_level *out, struct tide_err *e);
+#define TIDE_LEVEL_SIZE 48
+/* Write the text and a NUL; returns its size without the NUL. */
+size_t tide_level_format(const struct tide_level *level, char out[TIDE_LEVEL_SIZE]);
+
+/* When the level is not reached by the deadline. wait, reject: TIDE_DURABILITY with the record's
+ * position, for it exists and may still spread; reject also looks before anything is written
+ * whether enough followers are connected and within their credit, and if not answers at once and
+ * writes nothing (no position). degrade: a success that says what was reached. */
+enum tide_on_miss { TIDE_MISS_WAIT = 0, TIDE_MISS_REJECT = 1, TIDE_MISS_DEGRADE = 2 };
+
+#define TIDE_DEADLINE_NOW UINT64_MAX /* look once, wait for nothing */
+
+struct tide_durability {
+    struct tide_level level;
+    bool on_miss_is_set; /* false: tide_options.on_miss */
+    enum tide_on_miss on_miss;
+    uint64_t deadline_ms; /* from the moment the write is taken up; 0: tide_options.deadline_ms */
+};
+
 /* --- open and close --- */
 
 typedef struct tide_db tide_db;
@@ -171,6 +213,10 @@ struct tide_options {
     uint64_t clock_step_max_ms;      /* 10 s, at most 24 h: a wall clock that steps further is not
                                         followed until tide_clock_accept */
     uint64_t dedup_keys_max;         /* 4 M */
+    const char *level;               /* "local"; of writes that name none */
+    enum tide_on_miss on_miss;       /* wait */
+    uint64_t deadline_ms;            /* 5 s; of levels, and of reads that wait */
+    uint64_t max_staleness_ms;       /* 0: off; of reads that name none, and of readiness */
     uint64_t memory_max;             /* 80 % of memory */
     uint32_t runs_max;               /* runs in flight before TIDE_BUSY; 65,536 */
 };
@@ -225,6 +271,7 @@ struct tide_write_options {
     struct tide_bytes key;      /* covers the whole record */
     struct tide_bytes producer; /* size 0: none; 1..255 bytes */
     uint64_t producer_number;
+    struct tide_durability durability; /* zero: the defaults of the database */
 };
 
 struct tide_schema_signal {
@@ -322,6 +369,10 @@ void tide_run_free(tide_run *run); /* with its results. NULL allowed. Not while 
 void tide_run_reset(tide_run *run);
 size_t tide_run_count(const tide_run *run);
 
+/* The durability of the write `index`, also of those that take no options. Of writes between begin
+ * and end that of begin counts. */
+void tide_run_set_durability(tide_run *run, int32_t index, const struct tide_durability *wanted);
+
 /* Errors of signals: TIDE_SCHEMA (unknown type), TIDE_LIMIT (sizes, weight), TIDE_INVALID (a time
  * that cannot be milliseconds), TIDE_GAP (the producer's number skips ahead). */
 int32_t tide_run_signal(tide_run *run, const struct tide_signal *signal,
@@ -399,9 +450,10 @@ int32_t tide_run_wait_position(tide_run *run, const struct tide_position *positi
 int32_t tide_run_replicate(tide_run *run, const struct tide_transport *transport, const char *peer);
 int32_t tide_run_listen(tide_run *run, const struct tide_transport *transport, const char *address);
 /* Take over the options that may change while a database is open: checkpoint_interval_ms,
- * checkpoint_log_bytes, mark_interval_ms, commit_delay_us, clock_skew_max_ms, dedup_keys_max. The
- * other fields are judged, too, and then stay what they were. TIDE_INVALID: out of bounds, nothing
- * changed. Numbers are copied, texts borrowed until completion. -> none */
+ * checkpoint_log_bytes, mark_interval_ms, commit_delay_us, clock_skew_max_ms, dedup_keys_max,
+ * level, on_miss, deadline_ms, max_staleness_ms. The other fields are judged, too, and then stay
+ * what they were. TIDE_INVALID: out of bounds, nothing changed. Numbers are copied, texts borrowed
+ * until completion. -> none */
 int32_t tide_run_configure(tide_run *run, const struct tide_options *options);
 int32_t tide_run_items(tide_run *run);   /* -> integer: item count */
 int32_t tide_run_status(tide_run *run);  /* -> status */
@@ -573,6 +625,7 @@ struct tide_result {
     /* An idempotent success that wrote nothing: position is the first write's, or one at which
      * things are as wanted (a once signal that stands already, an unsignal of what does not). */
     bool is_duplicate;
+    struct tide_level level; /* of a write that succeeded: what was reached */
     union {
         struct tide_position position;
         double number;

@@ -29,6 +29,7 @@ struct setting_row {
         uint32_t: FORM_U32,                       \
         uint64_t: FORM_U64)
 static_assert(sizeof(enum tide_ship_mode) == 4, "an enum is stored like a number of 32 bits");
+static_assert(sizeof(enum tide_on_miss) == 4, "an enum is stored like a number of 32 bits");
 static_assert(sizeof(enum server_log_format) == 4, "an enum is stored like a number of 32 bits");
 
 static const struct setting_row rows_of_table[SETTING_ID_COUNT] = {

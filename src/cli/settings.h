@@ -105,6 +105,15 @@ enum setting_kind {
       "steps of the wall clock beyond this wait for CLOCK ACCEPT")                              \
     X(dedup_keys_max, SETTING_COUNT_OF, "4000000", "N", true, database.dedup_keys_max,          \
       "idempotency keys remembered")                                                            \
+    X(level, SETTING_TEXT, "local", "LEVEL", true, database.level,                              \
+      "copies a write waits for when it names no LEVEL: local, stored:k, applied:k, majority, " \
+      "regions:a,b")                                                                            \
+    X(deadline, SETTING_MS, "5s", "TIME", true, database.deadline_ms,                           \
+      "how long a write waits for its level, and a read for what it asks for")                  \
+    X(on_miss, SETTING_CHOICE, "wait", "wait|reject|degrade", true, database.on_miss,           \
+      "what happens to a write whose level is not reached")                                     \
+    X(max_staleness, SETTING_MS_OR_0, "0", "TIME", true, database.max_staleness_ms,             \
+      "reads that name no MAXSTALE refuse answers that may be older; 0 is off")                 \
     X(memory_max, SETTING_SIZE, "80%", "SIZE", false, database.memory_max,                      \
       "memory of the state; beyond it writes are refused")
 
@@ -114,10 +123,6 @@ enum setting_kind {
     A(slot_budget_bytes, "auto")        \
     A(slot_budget_records, "0")         \
     A(slot_idle_timeout, "24h")         \
-    A(level, "local")                   \
-    A(deadline, "5s")                   \
-    A(on_miss, "wait")                  \
-    A(max_staleness, "0")               \
     A(dedup_window, "10min")            \
     A(disk_reserve, "64MiB")            \
     A(quarantine_budget, "1GiB")

@@ -204,18 +204,9 @@ uint32_t slots_count_stored(const struct slots *t, seqno s)
     return copies;
 }
 
-seqno slots_commit(struct slots *t, seqno durable)
+seqno slots_commit(struct slots *t, seqno now)
 {
-    if (t->is_closed || durable.v < t->epoch_start.v) return t->committed;
-    seqno lowest = durable;
-    for (uint32_t i = 0; i < t->count; i++) {
-        const struct slot *slot = &t->slots[i];
-        if (slot->record.state == SLOT_LOST) continue;
-        if (!is_counted(t, slot)) return t->committed;
-        lowest = seqno_min(lowest, slot->record.stored);
-    }
-    t->committed = seqno_max(t->committed, lowest);
-    ASSERT(t->committed.v <= durable.v);
+    t->committed = seqno_max(t->committed, now);
     return t->committed;
 }
 

@@ -44,6 +44,7 @@ struct slot {
     seqno shipped;          /* newest record queued on its link */
     uint64_t connected_ns;  /* when the link's handshake was accepted */
     uint64_t seen_ns;       /* when it was last heard or, restored, when the catalogue was read */
+    uint64_t last_acks; /* writes that had waited for its ack alone: whose levels it completed */
 };
 
 struct slots {
@@ -114,8 +115,8 @@ seqno slots_floor(const struct slots *t, seqno durable);
 seqno slots_safe(const struct slots *t, seqno durable);
 /* Slots that store record s, by the rule above. */
 uint32_t slots_count_stored(const struct slots *t, seqno s);
-/* Move committed on: stored by every unlost slot; durable without slots. Returns it. */
-seqno slots_commit(struct slots *t, seqno durable);
+/* Move committed on, never back, to what core/quorum says is committed now. Returns it. */
+seqno slots_commit(struct slots *t, seqno now);
 
 /* Saving. due: now; copy out (room for SLOTS_MAX), write, then say that the copy began to be saved.
  */

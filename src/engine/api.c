@@ -110,6 +110,25 @@ enum tide_code api_error(enum code code, const struct err *from, struct tide_err
     return (enum tide_code)code;
 }
 
+enum tide_code tide_level_parse(struct tide_bytes text, struct tide_level *out, struct tide_err *e)
+{
+    struct err err = {.code = OK};
+    struct level level;
+    enum code code = level_parse(slice_of(text.data, text.size), &level, &err);
+    if (code != OK) return api_error(code, &err, e);
+    *out = (struct tide_level){.kind = level.kind, .count = level.count};
+    memcpy(out->regions, level.regions, sizeof(out->regions));
+    return TIDE_OK;
+}
+
+size_t tide_level_format(const struct tide_level *level, char out[TIDE_LEVEL_SIZE])
+{
+    _Static_assert(TIDE_LEVEL_SIZE == LEVEL_TEXT_SIZE, "one size");
+    struct level inner = {.kind = level->kind, .count = level->count};
+    memcpy(inner.regions, level->regions, sizeof(inner.regions));
+    return level_format(&inner, out);
+}
+
 /* --- the loop thread --- */
 
 static struct tide_run *take_list(struct tide_db *t)

@@ -59,6 +59,22 @@ static enum code take_texts(const struct tide_options *o, struct config *c, stru
                      sizeof(c->replication_address), e);
 }
 
+static enum code take_levels(const struct tide_options *o, struct config *c, struct err *e)
+{
+    struct err why = {.code = OK};
+    c->level = (struct level){.kind = LEVEL_LOCAL};
+    if (o->level != NULL && level_parse(slice_of_text(o->level), &c->level, &why) != OK) {
+        return ERR(e, E_INVALID, "option level: %s", why.text);
+    }
+    if (o->on_miss < TIDE_MISS_WAIT || o->on_miss > TIDE_MISS_DEGRADE) {
+        return ERR(e, E_INVALID,
+                   "option on_miss is %d; it must be wait (0), reject (1) or degrade (2)",
+                   (int)o->on_miss);
+    }
+    c->on_miss = (uint8_t)o->on_miss;
+    return OK;
+}
+
 enum code config_from_options(const struct tide_options *o, struct config *out, struct err *e)
 {
     if (o->size != sizeof(*o)) {
@@ -67,6 +83,9 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
     }
     struct config c = {.stream = {.region = o->region, .shard = o->shard}};
     TRY(take_texts(o, &c, e));
+    TRY(take_levels(o, &c, e));
+    uint64_t deadline_ms;
+    uint64_t staleness_ms;
     uint64_t checkpoint_ms;
     uint64_t mark_ms;
     uint64_t retain;
@@ -104,6 +123,8 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
         {"clock_skew_max", o->clock_skew_max_ms, 5000, 1, 3600000, &skew_ms},
         {"clock_step_max", o->clock_step_max_ms, 10000, 1, day_ms, &c.clock_step_max_ms},
         {"dedup_keys_max", o->dedup_keys_max, 4000000, 1, UINT32_MAX - 1, &c.dedup_keys_max},
+        {"deadline", o->deadline_ms, 5000, 1, 365 * day_ms, &deadline_ms},
+        {"max_staleness", o->max_staleness_ms, 0, 0, 365 * day_ms, &staleness_ms},
         {"memory_max", o->memory_max, 0, 0, UINT64_MAX, &c.memory_max},
         {"runs_max", o->runs_max, 65536, 1, 1U << 20, &runs},
     };
@@ -131,6 +152,8 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
     c.suspect_ns = suspect_ms * NS_PER_MS;
     c.dead_ns = dead_ms * NS_PER_MS;
     c.clock_skew_max_ms = (int64_t)skew_ms;
+    c.deadline_ns = deadline_ms * NS_PER_MS;
+    c.max_staleness_ns = staleness_ms * NS_PER_MS;
     c.runs_max = (uint32_t)runs;
     *out = c;
     return OK;
@@ -144,4 +167,8 @@ void config_take_live(struct config *c, const struct config *wanted)
     c->commit_delay_ns = wanted->commit_delay_ns;
     c->clock_skew_max_ms = wanted->clock_skew_max_ms;
     c->dedup_keys_max = wanted->dedup_keys_max;
+    c->level = wanted->level;
+    c->on_miss = wanted->on_miss;
+    c->deadline_ns = wanted->deadline_ns;
+    c->max_staleness_ns = wanted->max_staleness_ns;
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "core/level.h"
 #include "tidemark.h"
 
 struct config {
@@ -34,6 +35,10 @@ struct config {
     int64_t clock_skew_max_ms;
     uint64_t clock_step_max_ms;
     uint64_t dedup_keys_max;
+    struct level level; /* of writes that name none */
+    uint8_t on_miss;    /* enum tide_on_miss */
+    uint64_t deadline_ns;
+    uint64_t max_staleness_ns; /* 0 = off */
     uint64_t memory_max;
     uint32_t runs_max;
 };

@@ -9,6 +9,7 @@
 #include "engine/checkpoint.h"
 #include "engine/db_internal.h"
 #include "engine/identity_store.h"
+#include "engine/levels.h"
 #include "engine/log_open.h"
 #include "engine/metrics.h"
 #include "engine/queue.h"
@@ -223,9 +224,9 @@ void db_on_applied(struct db *db)
     if (db->write) db_feed_log(db); /* runs that went on may have appended */
 }
 
-void db_on_ack(struct db *db)
+void db_on_ack(struct db *db, uint32_t slot)
 {
-    queue_on_ack(db->queue);
+    queue_on_ack(db->queue, slot);
 }
 
 static void flush_was_due(struct env_task *task)
@@ -345,6 +346,7 @@ void db_free_parts(struct db *db)
     transport_networks_free(db);
     queue_free(db->queue);
     reopen_free(db->reopening);
+    levels_free(db->levels);
     while (db->saves) {
         struct save_request *next = db->saves->next;
         free(db->saves);

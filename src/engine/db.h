@@ -57,7 +57,8 @@ struct db {
     struct tide_open_report report;
     /* waiting runs: see engine/run.c */
     struct run_queue *queue;
-    struct scans *scans; /* long reads */
+    struct levels *levels; /* writes that wait for followers */
+    struct scans *scans;   /* long reads */
     struct metrics *metrics;
     struct identity_saver *saver;
     struct save_request *saves;  /* not answered yet */
@@ -116,7 +117,9 @@ void db_apply_chunk(struct db *db, const struct log_chunk *chunk);
 /* Hooks between modules, all on the loop. */
 void db_on_durable(struct db *db); /* leader and follower: after log_write advanced durable */
 void db_on_applied(struct db *db); /* after apply advanced: waiting runs, acks, gauges */
-void db_on_ack(struct db *db);     /* a follower's stored position advanced: WAIT */
+/* What a follower holds changed, or who counts: WAIT and levels. slot: whose ack it was; SLOT_NONE:
+ * nobody's. */
+void db_on_ack(struct db *db, uint32_t slot);
 
 /* An empty follower takes its cluster from the first accepted plan: identity is saved (synced),
  * then the log and the empty state are made, then done. Until then db->log and db->state are NULL

@@ -11,6 +11,7 @@
 #include "engine/db_internal.h"
 #include "engine/generation.h"
 #include "engine/identity_store.h"
+#include "engine/levels.h"
 #include "engine/log_open.h"
 #include "engine/metrics.h"
 #include "engine/queue.h"
@@ -332,9 +333,12 @@ static enum code open_steps(struct db *db, struct err *e)
     TRY(generation_settle(env, &db->identity, &has_switched, e));
     if (has_switched) db_add_note(db, "the state that was copied from another node counts now");
     db->queue = queue_new(db);
+    db->levels = levels_new(db);
     db->scans = scans_new(db);
     db->metrics = metrics_new();
-    if (!db->queue || !db->scans || !db->metrics) return ERR(e, E_NOMEMORY, "no memory to open");
+    if (!db->queue || !db->levels || !db->scans || !db->metrics) {
+        return ERR(e, E_NOMEMORY, "no memory to open");
+    }
     TRY(db_open_files(db, e));
     return db_open_links(db, e);
 }

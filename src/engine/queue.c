@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "engine/levels.h"
 #include "engine/read.h"
 #include "engine/read_position.h"
 #include "engine/shipper.h"
@@ -97,7 +98,8 @@ void queue_free(struct run_queue *q)
 
 bool queue_is_empty(const struct run_queue *q)
 {
-    return !q->applied.head && !q->stalled.head && !q->waiters && q->own_count == 0;
+    return !q->applied.head && !q->stalled.head && !q->waiters && q->own_count == 0 &&
+           levels_is_empty(q->db->levels);
 }
 
 /* --- positions --- */
@@ -145,7 +147,7 @@ static void fill_positions(struct run_queue *q, struct tide_run *run)
 
 /* --- carrying on --- */
 
-static void complete(struct tide_run *run)
+void queue_end_run(struct tide_run *run)
 {
     run->is_submitted = false;
     run->callback(run, run->callback_arg);
@@ -189,9 +191,18 @@ static bool advance_write(struct run_queue *q, struct tide_run *run)
         write_refuse(run, code, obstacle);
         return true;
     }
-    if (write_op(q->db->write, run)) return true;
-    list_add(&q->stalled, run);
-    return false;
+    struct err e = {.code = OK};
+    uint32_t first = run->cursor;
+    if (levels_judge(q->db->levels, &run->ops[first], &e) != OK) {
+        write_refuse(run, e.code, e.text);
+        return true;
+    }
+    if (!write_op(q->db->write, run)) {
+        list_add(&q->stalled, run);
+        return false;
+    }
+    levels_note(q->db->levels, run, first);
+    return true;
 }
 
 static bool start_wait(struct run_queue *q, struct tide_run *run, struct op *op);
@@ -231,7 +242,7 @@ void queue_advance(struct run_queue *q, struct tide_run *run)
         return;
     }
     if (q->db->state) fill_positions(q, run);
-    complete(run);
+    if (!levels_park(q->db->levels, run)) queue_end_run(run);
 }
 
 /* Go on behind an operation that was answered on its own, outside of a burst: what the run writes
@@ -377,8 +388,9 @@ static bool answer_if_over(struct run_queue *q, struct waiter *w, bool is_late)
     return true;
 }
 
-void queue_on_ack(struct run_queue *q)
+void queue_on_ack(struct run_queue *q, uint32_t slot)
 {
+    levels_on_progress(q->db->levels, slot);
     look_at_waiters(q);
 }
 
@@ -431,9 +443,10 @@ static void fail_rest(struct run_queue *q, struct tide_run *run, enum code code,
         };
         op->is_waiting = false;
     }
+    levels_fail_run(q->db->levels, run, why);
     run->cursor = run->count;
     run->filled = run->count;
-    complete(run);
+    queue_end_run(run);
 }
 
 void queue_fail_all(struct run_queue *q, enum code code, const char *why)
@@ -449,6 +462,7 @@ void queue_fail_all(struct run_queue *q, enum code code, const char *why)
             run = next;
         }
     }
+    levels_fail_all(q->db->levels, why);
     bool is_end = code == E_CLOSED || code == E_LOADING;
     if (!is_end) return; /* WAIT can still be satisfied by followers */
     while (q->waiters) {

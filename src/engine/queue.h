@@ -19,8 +19,11 @@ void queue_on_applied(struct run_queue *q);
 /* Nothing more will become durable: answer every write that waits with UNKNOWN (E_CLOSED: a clean
  * stop; E_LOADING: the data is opened anew; E_POISONED ...) and end their runs. */
 void queue_fail_all(struct run_queue *q, enum code code, const char *why);
-/* A follower's stored position moved, or time did: WAIT operations that are satisfied go on. */
-void queue_on_ack(struct run_queue *q);
+/* What a follower holds changed: WAIT operations and levels that are satisfied go on. slot: whose
+ * ack it was; SLOT_NONE: nobody's (one is gone, or counts no more). */
+void queue_on_ack(struct run_queue *q, uint32_t slot);
+/* Every operation of the run has its result, and nobody holds it: hand it back. */
+void queue_end_run(struct tide_run *run);
 /* An operation that waited on its own is answered: op->result is filled. Goes on with the next. */
 void queue_resume(struct run_queue *q, struct tide_run *run);
 /* Note the end of an applied batch: positions of waiting writes are filled in from these. */

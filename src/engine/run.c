@@ -79,6 +79,8 @@ void tide_run_reset(tide_run *run)
     run->cursor = 0;
     run->filled = 0;
     run->pending = SEQNO_NONE;
+    run->undecided = 0;
+    run->level_cursor = 0;
 }
 
 void tide_run_free(tide_run *run)
@@ -124,9 +126,28 @@ static struct slice slice_from(struct tide_bytes b)
     return slice_of(b.data, b.size);
 }
 
+static void take_durability(struct op *op, const struct tide_durability *d)
+{
+    struct op_level *level = &op->level;
+    _Static_assert(TIDE_LEVEL_REGIONS_MAX == LEVEL_REGIONS_MAX, "one bound");
+    level->level = (struct level){.kind = d->level.kind, .count = d->level.count};
+    memcpy(level->level.regions, d->level.regions, sizeof(level->level.regions));
+    level->on_miss_is_set = d->on_miss_is_set;
+    level->on_miss = (uint8_t)d->on_miss;
+    level->deadline_ms = d->deadline_ms;
+}
+
+void tide_run_set_durability(tide_run *run, int32_t index, const struct tide_durability *wanted)
+{
+    ASSERT(!run->is_submitted);
+    if (index < 0 || (uint32_t)index >= run->count) return; /* there was no memory for it */
+    take_durability(&run->ops[index], wanted);
+}
+
 void run_take_options(struct op *op, const struct tide_write_options *options)
 {
     if (!options) return;
+    take_durability(op, &options->durability);
     op->record_key = slice_from(options->key);
     op->producer = slice_from(options->producer);
     op->number = options->producer_number;

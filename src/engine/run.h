@@ -3,7 +3,9 @@
 #ifndef TIDEMARK_ENGINE_RUN_H
 #define TIDEMARK_ENGINE_RUN_H
 
+#include "base/heap.h"
 #include "base/types.h"
+#include "core/level.h"
 #include "format/record.h"
 #include "tidemark.h"
 
@@ -72,6 +74,17 @@ struct op_entity {
     struct tide_field fields[];
 };
 
+/* The level of a write: what was asked for, and the wait for it (engine/levels.c). */
+struct op_level {
+    struct level level; /* LEVEL_DEFAULT: the database's */
+    bool on_miss_is_set;
+    uint8_t on_miss;      /* enum tide_on_miss */
+    uint8_t class_;       /* 1 + its class; 0: decided, or not waited for */
+    uint64_t deadline_ms; /* 0: the database's */
+    uint64_t since_ns;    /* when it was taken up */
+    uint64_t until_ns;
+};
+
 struct op {
     uint8_t kind;    /* enum op_kind */
     bool is_explain; /* of a retrieve */
@@ -84,6 +97,7 @@ struct op {
     uint64_t number;                        /* producer number; seqno; limit; field kind */
     const struct tide_transport *transport; /* borrowed; NULL: TCP */
     void *more; /* entries, excludes, schema or options: malloc'ed, freed at reset */
+    struct op_level level;
     struct tide_result result;
 };
 
@@ -96,6 +110,10 @@ struct tide_run {
     uint32_t filled;       /* operations whose write positions are filled in */
     seqno pending;         /* highest seqno its writes so far wait for; 0 none */
     struct tide_run *next; /* in the queue it waits in */
+    uint32_t undecided;    /* writes whose level is waited for: engine/levels.c */
+    uint32_t level_cursor; /* the first of them */
+    struct heap_node by_seqno;
+    struct heap_node by_deadline;
     tide_callback callback;
     void *callback_arg;
     tide_callback user_callback; /* of the public call; callback is the api's own */

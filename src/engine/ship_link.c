@@ -354,7 +354,7 @@ static void join(struct ship_link *link)
                          .kind = SHIP_EV_PLANNED, .position = from, .applied = link->applied});
     db_event(s->db, DB_EVENT_RESYNC, "%s continues after record %llu", link->node_id,
              (unsigned long long)from.seqno.v);
-    shipper_on_stored(s);
+    shipper_on_stored(s, index);
     ship_link_tick(link, event.now_ns); /* the first heartbeat */
     ship_link_pump(link);
     shipper_arm(s);
@@ -462,7 +462,7 @@ static void take_ack(struct ship_link *link, const struct wire_message *m)
     if (s->table.is_dirty && !was_dirty) shipper_arm(s);
     stages_on_ack(s->db, &link->stages, link->ship.applied);
     if (!actions.has_progress) return;
-    shipper_on_stored(s);
+    shipper_on_stored(s, link->slot);
     ship_link_pump(link);
 }
 

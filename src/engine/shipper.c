@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "engine/db_internal.h"
+#include "engine/levels.h"
 #include "engine/shipper_internal.h"
 #include "engine/transport.h"
 
@@ -17,6 +18,15 @@ static void close_further(struct shipper *s);
 seqno shipper_durable(const struct shipper *s)
 {
     return s->db->log != NULL ? log_durable(s->db->log).seqno : SEQNO_NONE;
+}
+
+/* What is committed by now. */
+static void commit(struct shipper *s)
+{
+    struct quorum quorum;
+    levels_quorum(s->db, &quorum);
+    if (s != s->db->shipper) shipper_fill_quorum(s, &quorum); /* while it is being opened */
+    (void)slots_commit(&s->table, quorum_committed(&quorum));
 }
 
 static uint64_t durable_bytes(const struct shipper *s)
@@ -143,7 +153,7 @@ static void load_table(struct shipper *s)
         db_event(db, DB_EVENT_SLOT, "%s", e.text);
         db_add_note(db, e.text);
     }
-    (void)slots_commit(&s->table, shipper_durable(s));
+    commit(s);
 }
 
 static void save_done(void *arg, enum code code, const struct err *e)
@@ -342,7 +352,7 @@ void shipper_on_durable(struct shipper *s)
 {
     if (!db_is_leader(s->db) || s->is_closing) return;
     lag_times_add(&s->times, shipper_durable(s), shipper_now(s));
-    (void)slots_commit(&s->table, shipper_durable(s));
+    commit(s);
     shipper_on_shippable(s);
 }
 
@@ -356,10 +366,10 @@ void shipper_on_shippable(struct shipper *s)
     }
 }
 
-void shipper_on_stored(struct shipper *s)
+void shipper_on_stored(struct shipper *s, uint32_t slot)
 {
-    (void)slots_commit(&s->table, shipper_durable(s));
-    db_on_ack(s->db);
+    commit(s);
+    db_on_ack(s->db, slot);
 }
 
 /* --- questions --- */
@@ -367,6 +377,31 @@ void shipper_on_stored(struct shipper *s)
 uint32_t shipper_count_stored(const struct shipper *s, seqno at_least)
 {
     return slots_count_stored(&s->table, at_least);
+}
+
+void shipper_fill_quorum(const struct shipper *s, struct quorum *out)
+{
+    out->is_catalogue_lost = s->table.is_closed;
+    out->count = s->table.count;
+    for (uint32_t i = 0; i < s->table.count; i++) {
+        const struct slot *slot = &s->table.slots[i];
+        const struct ship_link *link = s->by_slot[i];
+        out->copies[i] = (struct quorum_copy){
+            .stored = slot->record.stored,
+            .applied = slot->record.applied,
+            .region = slot->record.stream.region,
+            .is_vouched = slot->is_vouched && !slot->is_poisoned,
+            .is_lost = slot->record.state == SLOT_LOST,
+            .is_ready = link != NULL && slot->is_connected && !slot->is_poisoned &&
+                        ship_room_bytes(&link->ship) > 0,
+        };
+    }
+}
+
+void shipper_count_last_acks(struct shipper *s, uint32_t slot, uint64_t writes)
+{
+    ASSERT(slot < s->table.count);
+    s->table.slots[slot].last_acks += writes;
 }
 
 seqno shipper_safe(const struct shipper *s)

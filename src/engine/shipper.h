@@ -4,6 +4,7 @@
 #ifndef TIDEMARK_ENGINE_SHIPPER_H
 #define TIDEMARK_ENGINE_SHIPPER_H
 
+#include "core/quorum.h"
 #include "engine/db.h"
 
 struct shipper;
@@ -33,8 +34,11 @@ void shipper_on_shippable(struct shipper *s);
 uint32_t shipper_count_stored(const struct shipper *s, seqno at_least);
 seqno shipper_safe(const struct shipper *s);  /* lowest stored over unlost slots; durable if none */
 seqno shipper_floor(const struct shipper *s); /* oldest seqno any unlost slot may ask for */
-/* Highest seqno stored by every unlost slot, durable without slots; never goes down while this node
- * leads. 0 until this epoch's first record is. */
+/* Add what every slot holds to what levels_quorum filled in. */
+void shipper_fill_quorum(const struct shipper *s, struct quorum *out);
+/* So many writes had waited for nothing but this slot's ack. */
+void shipper_count_last_acks(struct shipper *s, uint32_t slot, uint64_t writes);
+/* quorum_committed, which never goes down while this node leads. */
 seqno shipper_committed(const struct shipper *s);
 /* Of the follower's live link; NULL: none. */
 const struct link_stages *shipper_stages(const struct shipper *s, const char *node_id);

@@ -94,8 +94,8 @@ static inline uint64_t shipper_now(const struct shipper *s)
 void shipper_arm(struct shipper *s);
 /* A link is closed and free of reads: forget it. */
 void shipper_forget(struct shipper *s, struct ship_link *link);
-/* A slot's stored position moved or a follower joined. */
-void shipper_on_stored(struct shipper *s);
+/* What a slot holds moved, or its follower joined. */
+void shipper_on_stored(struct shipper *s, uint32_t slot);
 seqno shipper_durable(const struct shipper *s);
 
 /* A message that lends bytes of chunk: holds a reference until the link has sent them. NULL: no

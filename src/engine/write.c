@@ -56,7 +56,11 @@ void write_refuse_op(struct tide_run *run, struct op *op, const struct err *e)
 void write_accept(struct tide_run *run, struct op *op, seqno s)
 {
     op->result = (struct tide_result){
-        .code = TIDE_OK, .kind = TIDE_RESULT_POSITION, .as.position = {.seqno = s.v}};
+        .code = TIDE_OK,
+        .kind = TIDE_RESULT_POSITION,
+        .level = {.kind = TIDE_LEVEL_LOCAL},
+        .as.position = {.seqno = s.v},
+    };
     op->is_waiting = true;
     run->pending = seqno_max(run->pending, s);
 }
@@ -65,6 +69,7 @@ void write_accept(struct tide_run *run, struct op *op, seqno s)
 void write_accept_duplicate(struct tide_run *run, struct op *op, bool waits)
 {
     op->is_waiting = waits;
+    op->result.level = (struct tide_level){.kind = TIDE_LEVEL_LOCAL};
     if (waits) run->pending = seqno_max(run->pending, seqno_of(op->result.as.position.seqno));
 }
 

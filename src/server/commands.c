@@ -23,14 +23,16 @@
 static const struct command table[] = {
     /* signals */
     {"SIGNAL", NULL, -3, WRITE, handle_signal, "Signals",
-     "type item [W w] [AT ms] [USER u] [KEY bytes] [PRODUCER id n] [LEVEL local] [WITHLEVEL]",
+     "type item [W w] [AT ms] [USER u] [KEY bytes] [PRODUCER id n] [LEVEL l] [DEADLINE ms] [ONMISS "
+     "m] [WITHLEVEL]",
      "Log one signal; answers with the write token."},
     {"SIGNALS", NULL, -5, WRITE, handle_signals, "Signals",
-     "n type item w [type item w ...] [KEY bytes] [PRODUCER id n] [LEVEL local] "
+     "n type item w [type item w ...] [KEY bytes] [PRODUCER id n] [LEVEL l] [DEADLINE ms] [ONMISS "
+     "m] "
      "[WITHLEVEL]",
      "Log n signals as one atomic record; answers with one token."},
     {"UNSIGNAL", NULL, -3, WRITE, handle_unsignal, "Signals",
-     "type item USER u [KEY bytes] [PRODUCER id n] [LEVEL local] [WITHLEVEL]",
+     "type item USER u [KEY bytes] [PRODUCER id n] [LEVEL l] [DEADLINE ms] [ONMISS m] [WITHLEVEL]",
      "Take back a user's signal of a once or latest type; no error where none stands."},
     {"SCORE", NULL, -3, READ, handle_score, "Signals", "type item [AT ms]",
      "The decayed score of an item; 0 for an unknown item."},
@@ -49,23 +51,26 @@ static const struct command table[] = {
      "decayed:<type>; CURSOR goes on where a page ended, EXPLAIN adds the terms of each score."},
     /* items, users, creators */
     {"ITEM.PUT", NULL, -2, WRITE, handle_item_put, "Items",
-     "key [CREATOR c] [AT ms] [UNSET n field ...] [KEY bytes] [PRODUCER id n] [LEVEL local] "
+     "key [CREATOR c] [AT ms] [UNSET n field ...] [KEY bytes] [PRODUCER id n] [LEVEL l] [DEADLINE "
+     "ms] [ONMISS m] "
      "[WITHLEVEL] [[FIELDS] field value ...]",
      "Set fields of an item, which is created if it is not known; the others stay."},
     {"ITEM.GET", NULL, -2, READ, handle_item_get, "Items", "key [[FIELDS] field ...]",
      "Creator, created_at and all fields of an item, none of an unknown or deleted one; or the "
      "values of the named fields."},
     {"ITEM.DEL", NULL, -2, WRITE, handle_item_del, "Items",
-     "key [KEY bytes] [PRODUCER id n] [LEVEL local] [WITHLEVEL]",
+     "key [KEY bytes] [PRODUCER id n] [LEVEL l] [DEADLINE ms] [ONMISS m] [WITHLEVEL]",
      "Delete an item: no listing shows it, its fields are gone, its signals stay."},
     {"USER.PUT", NULL, -2, WRITE, handle_user_put, "Items",
-     "key [UNSET n field ...] [KEY bytes] [PRODUCER id n] [LEVEL local] [WITHLEVEL] "
+     "key [UNSET n field ...] [KEY bytes] [PRODUCER id n] [LEVEL l] [DEADLINE ms] [ONMISS m] "
+     "[WITHLEVEL] "
      "[[FIELDS] field value ...]",
      "Set fields of a user."},
     {"USER.GET", NULL, -2, READ, handle_user_get, "Items", "key [[FIELDS] field ...]",
      "created_at and all fields of a user, or the values of the named ones."},
     {"CREATOR.PUT", NULL, -2, WRITE, handle_creator_put, "Items",
-     "key [UNSET n field ...] [KEY bytes] [PRODUCER id n] [LEVEL local] [WITHLEVEL] "
+     "key [UNSET n field ...] [KEY bytes] [PRODUCER id n] [LEVEL l] [DEADLINE ms] [ONMISS m] "
+     "[WITHLEVEL] "
      "[[FIELDS] field value ...]",
      "Set fields of a creator."},
     {"CREATOR.GET", NULL, -2, READ, handle_creator_get, "Items", "key [[FIELDS] field ...]",

@@ -53,7 +53,7 @@ static void put(struct call *call, uint32_t allowed, add_put add)
     struct options o;
     size_t next = 0;
     if (!options_parse_first(call, 2, allowed, &o, &next)) return;
-    if (options_refuse_producer(call, &o)) return;
+    if (options_refuse_in_multi(call, &o)) return;
     if ((call->count - next) % 2 != 0) {
         char shown[SHOWN_SIZE];
         call_fail(call, TIDE_INVALID, "field '%s' has no value",
@@ -125,7 +125,7 @@ void handle_item_del(struct call *call)
 {
     struct options o;
     if (!options_parse(call, 2, OPTIONS_OF_WRITES, &o)) return;
-    if (options_refuse_producer(call, &o) || call->is_dry) return;
+    if (options_refuse_in_multi(call, &o) || call->is_dry) return;
     int32_t op = tide_run_item_delete(call->turn->run, bytes_of(call->words[1]), options_write(&o));
     answer_write(call, op, &o);
 }

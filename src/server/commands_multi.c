@@ -81,11 +81,12 @@ void handle_exec(struct call *call)
 
     const struct queued *first = multi->first;
     size_t write_count = multi->write_count;
+    struct tide_write_options options = {.durability = multi->durability};
     call->cost += multi->cost;
     arena_take(&turn->arena, &multi->arena); /* the words are borrowed until the turn is done */
     conn_discard_multi(call->conn);
     if (write_count > 0) {
-        if (tide_run_begin(turn->run, NULL) < 0) turn->is_short_of_memory = true;
+        if (tide_run_begin(turn->run, &options) < 0) turn->is_short_of_memory = true;
         run_queued(turn, (size_t)first_slot, first, true);
         if (tide_run_end(turn->run) < 0) turn->is_short_of_memory = true;
     }

@@ -25,7 +25,7 @@ void handle_signal(struct call *call)
 {
     struct options o;
     if (!options_parse(call, 3, signal_options, &o)) return;
-    if (options_refuse_producer(call, &o) || call->is_dry) return;
+    if (options_refuse_in_multi(call, &o) || call->is_dry) return;
     struct tide_signal signal = {
         .type = bytes_of(call->words[1]),
         .item = bytes_of(call->words[2]),
@@ -35,11 +35,8 @@ void handle_signal(struct call *call)
         .user = bytes_of(o.user),
         .key = o.write.key,
     };
-    /* The key is the signal's own; only a producer concerns the record. */
-    o.write.key = (struct tide_bytes){0};
-    bool has_producer = options_have(&o, OPTION_PRODUCER);
-    answer_write(call, tide_run_signal(call->turn->run, &signal, has_producer ? &o.write : NULL),
-                 &o);
+    o.write.key = (struct tide_bytes){0}; /* the key is the signal's own, not the record's */
+    answer_write(call, tide_run_signal(call->turn->run, &signal, options_write(&o)), &o);
 }
 
 /* The triples of SIGNALS. NULL: an error was answered. */
@@ -72,7 +69,7 @@ void handle_signals(struct call *call)
     }
     struct options o;
     if (!options_parse(call, 2 + 3 * (size_t)count, OPTIONS_OF_WRITES, &o)) return;
-    if (options_refuse_producer(call, &o)) return;
+    if (options_refuse_in_multi(call, &o)) return;
     struct tide_signal *signals = parse_triples(call, (size_t)count);
     if (signals == NULL || call->is_dry) return;
     call->cost += count / ITEMS_PER_COST;
@@ -88,7 +85,7 @@ void handle_unsignal(struct call *call)
         call_fail(call, TIDE_INVALID, "UNSIGNAL needs USER u: whose signal is undone");
         return;
     }
-    if (options_refuse_producer(call, &o) || call->is_dry) return;
+    if (options_refuse_in_multi(call, &o) || call->is_dry) return;
     int32_t op = tide_run_unsignal(call->turn->run, bytes_of(call->words[1]),
                                    bytes_of(call->words[2]), bytes_of(o.user), options_write(&o));
     answer_write(call, op, &o);
@@ -98,11 +95,12 @@ void handle_schema_signal(struct call *call)
 {
     struct options o;
     uint32_t allowed = OPTION_BIT(OPTION_HALFLIFE) | OPTION_BIT(OPTION_WINDOWS) |
-                       OPTION_BIT(OPTION_MODE) | OPTION_BIT(OPTION_POLARITY) |
-                       OPTION_BIT(OPTION_LEVEL) | OPTION_BIT(OPTION_WITHLEVEL);
+                       OPTION_BIT(OPTION_MODE) | OPTION_BIT(OPTION_POLARITY) | OPTIONS_OF_LEVELS;
     if (!options_parse(call, 2, allowed, &o)) return;
     o.schema.name = bytes_of(call->words[1]);
-    answer_write(call, tide_run_schema_signal(call->turn->run, &o.schema), &o);
+    int32_t op = tide_run_schema_signal(call->turn->run, &o.schema);
+    tide_run_set_durability(call->turn->run, op, &o.write.durability);
+    answer_write(call, op, &o);
 }
 
 void handle_schema_field(struct call *call)
@@ -119,10 +117,10 @@ void handle_schema_field(struct call *call)
         return;
     }
     struct options o;
-    uint32_t allowed = OPTION_BIT(OPTION_LEVEL) | OPTION_BIT(OPTION_WITHLEVEL);
-    if (!options_parse(call, 3, allowed, &o)) return;
+    if (!options_parse(call, 3, OPTIONS_OF_LEVELS, &o)) return;
     int32_t op = tide_run_schema_field(call->turn->run, bytes_of(call->words[1]),
                                        (enum tide_field_kind)(kind + TIDE_FIELD_TAG));
+    tide_run_set_durability(call->turn->run, op, &o.write.durability);
     answer_write(call, op, &o);
 }
 

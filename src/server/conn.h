@@ -14,6 +14,7 @@
 #include "server/arena.h"
 #include "server/out.h"
 #include "server/resp.h"
+#include "tidemark.h"
 
 #define CONN_AHEAD_MAX     ((size_t)(256 * KIB))
 #define CONN_NAME_SIZE_MAX 64
@@ -43,6 +44,8 @@ struct multi {
     size_t count;
     size_t write_count;
     uint64_t cost;
+    struct tide_durability durability; /* of the record, if one of its writes said any */
+    bool has_durability;
     bool is_open;
     bool is_aborted; /* a command was refused: EXEC refuses all */
 };

@@ -131,27 +131,6 @@ bool options_weight(struct call *call, struct slice text, double *out)
     return false;
 }
 
-/* Only what is the default can be asked for in this version. */
-static bool parse_level(struct call *call, struct slice text)
-{
-    static const char *const known[] = {"stored", "applied", "majority", "regions"};
-    char shown[SHOWN_SIZE];
-    if (text_equal_nocase(text, "local")) return true;
-    struct slice word = text;
-    const uint8_t *colon = text.size > 0 ? memchr(text.data, ':', text.size) : NULL;
-    if (colon != NULL) word.size = (size_t)(colon - text.data);
-    for (size_t i = 0; i < COUNT_OF(known); i++) {
-        if (!text_equal_nocase(word, known[i])) continue;
-        call_fail(call, TIDE_UNSUPPORTED, "LEVEL %s is not in this version: only local",
-                  call_show(shown, text));
-        return false;
-    }
-    call_fail(call, TIDE_INVALID,
-              "unknown LEVEL '%s': local, stored:k, applied:k, majority or regions:a,b",
-              call_show(shown, text));
-    return false;
-}
-
 static bool parse_read(struct call *call, struct slice text)
 {
     char shown[SHOWN_SIZE];
@@ -352,7 +331,9 @@ static bool parse_value(struct call *call, enum option option, size_t word, stru
     case OPTION_USER: return parse_user(call, value, o);
     case OPTION_KEY: return parse_key(call, value, o);
     case OPTION_PRODUCER: return parse_producer(call, word, o);
-    case OPTION_LEVEL: return parse_level(call, value);
+    case OPTION_LEVEL: return options_take_level(call, value, o);
+    case OPTION_DEADLINE: return options_take_deadline(call, word, o);
+    case OPTION_ONMISS: return options_take_miss(call, value, o);
     case OPTION_WITHLEVEL: o->has_level = true; return true;
     case OPTION_READ: return parse_read(call, value);
     case OPTION_LIMIT: return parse_limit(call, word, o);
@@ -368,8 +349,6 @@ static bool parse_value(struct call *call, enum option option, size_t word, stru
     case OPTION_MODE: return parse_mode(call, value, o);
     case OPTION_POLARITY: return parse_polarity(call, value, o);
     case OPTION_SESSION:
-    case OPTION_DEADLINE:
-    case OPTION_ONMISS:
     case OPTION_AFTER:
     case OPTION_MAXSTALE:
     case OPTION_MAXPER:
@@ -433,14 +412,6 @@ bool options_parse_first(struct call *call, size_t first, uint32_t allowed, stru
 
 const struct tide_write_options *options_write(const struct options *o)
 {
-    uint32_t wanted = OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_PRODUCER);
+    uint32_t wanted = OPTIONS_OF_WRITES & ~OPTION_BIT(OPTION_WITHLEVEL);
     return (o->given & wanted) != 0 ? &o->write : NULL;
-}
-
-bool options_refuse_producer(struct call *call, const struct options *o)
-{
-    if (!call->is_dry || !options_have(o, OPTION_PRODUCER)) return false;
-    call_fail(call, TIDE_INVALID,
-              "option PRODUCER is not allowed inside MULTI: its number belongs to a whole record");
-    return true;
 }

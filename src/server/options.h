@@ -44,9 +44,10 @@ enum option {
 
 #define OPTION_BIT(o) (UINT32_C(1) << (o))
 /* Every write takes these, every read those. */
-#define OPTIONS_OF_WRITES                                                              \
-    (OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_PRODUCER) | OPTION_BIT(OPTION_LEVEL) | \
-     OPTION_BIT(OPTION_WITHLEVEL) | OPTION_BIT(OPTION_DEADLINE) | OPTION_BIT(OPTION_ONMISS))
+#define OPTIONS_OF_LEVELS                                                                    \
+    (OPTION_BIT(OPTION_LEVEL) | OPTION_BIT(OPTION_WITHLEVEL) | OPTION_BIT(OPTION_DEADLINE) | \
+     OPTION_BIT(OPTION_ONMISS))
+#define OPTIONS_OF_WRITES (OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_PRODUCER) | OPTIONS_OF_LEVELS)
 #define OPTIONS_OF_READS                                                                \
     (OPTION_BIT(OPTION_AFTER) | OPTION_BIT(OPTION_MAXSTALE) | OPTION_BIT(OPTION_READ) | \
      OPTION_BIT(OPTION_DEADLINE))
@@ -68,7 +69,7 @@ struct options {
     struct slice creator;
     const struct slice *unsets; /* names of fields */
     size_t unset_count;
-    struct tide_write_options write;  /* KEY, PRODUCER */
+    struct tide_write_options write;  /* KEY, PRODUCER, LEVEL, DEADLINE, ONMISS */
     struct tide_schema_signal schema; /* HALFLIFE, WINDOWS, MODE, POLARITY */
 };
 
@@ -87,11 +88,17 @@ MUST_CHECK bool options_parse(struct call *call, size_t first, uint32_t allowed,
 MUST_CHECK bool options_parse_first(struct call *call, size_t first, uint32_t allowed,
                                     struct options *out, size_t *out_next);
 
-/* KEY and PRODUCER as the database takes them; NULL: neither was given. */
+/* Options of a write as the database takes them; NULL: none was given. */
 const struct tide_write_options *options_write(const struct options *o);
-/* A producer's number belongs to a whole record, and inside MULTI the record is everybody's. True:
- * the error was answered. */
-MUST_CHECK bool options_refuse_producer(struct call *call, const struct options *o);
+/* Inside MULTI the record is everybody's: a producer's number is refused, and a level must be that
+ * of the others. True: the error was answered. */
+MUST_CHECK bool options_refuse_in_multi(struct call *call, const struct options *o);
+
+/* options_wait.c: LEVEL, DEADLINE, ONMISS with the value in this word. False: the error was
+ * answered. */
+MUST_CHECK bool options_take_level(struct call *call, struct slice value, struct options *o);
+MUST_CHECK bool options_take_deadline(struct call *call, size_t word, struct options *o);
+MUST_CHECK bool options_take_miss(struct call *call, struct slice value, struct options *o);
 
 /* A weight: finite and within 2^53 either way. False: the error was answered. */
 MUST_CHECK bool options_weight(struct call *call, struct slice text, double *out);

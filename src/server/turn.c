@@ -106,6 +106,10 @@ static enum tide_code render_slot(struct turn *turn, const struct slot *slot, st
     if (result->code == TIDE_OK) {
         slot->render(turn, slot, result, o);
     } else {
+        /* It is in the log all the same, and WAIT waits for it, too. */
+        if (result->code == TIDE_DURABILITY && result->kind == TIDE_RESULT_POSITION) {
+            conn_wrote(turn->conn, result->as.position.seqno);
+        }
         const char *message = result->message != NULL ? result->message : "no reason was given";
         out_error(o, tide_code_word(result->code), message);
     }
@@ -155,7 +159,10 @@ void render_token(struct turn *turn, const struct slot *slot, const struct tide_
     conn_wrote(turn->conn, result->as.position.seqno);
     if (slot->has_level) out_array(o, 2);
     write_token(&result->as.position, o);
-    if (slot->has_level) out_bulk_text(o, "local");
+    if (!slot->has_level) return;
+    char level[TIDE_LEVEL_SIZE];
+    size_t size = tide_level_format(&result->level, level);
+    out_bulk(o, slice_of(level, size));
 }
 
 void render_double(struct turn *turn, const struct slot *slot, const struct tide_result *result,

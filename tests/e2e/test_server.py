@@ -129,7 +129,7 @@ def every_error_names_the_word(world):
         (["SIGNAL", "view", "a", "W", "1e300"], "LIMIT weight 1e300"),
         (["SIGNAL", "view", "a", "AT", "1700000000"], "ERR AT 1700000000 looks like seconds"),
         (["SIGNAL", "view", "a", "AT", "1700000000000000"], "ERR AT 1700000000000000 looks like microseconds"),
-        (["SIGNAL", "view", "a", "LEVEL", "majority"], "ERR LEVEL majority is not in this version"),
+        (["SIGNAL", "view", "a", "LEVEL", "majority"], "DURABILITY nothing was written: level majority counts voters"),
         (["SIGNAL", "view", "a", "SESSION", "s", "1"], "ERR option SESSION is not in this version"),
         (["SIGNAL", "view", "a", "FOO", "1"], "ERR SIGNAL has no option 'FOO'"),
         (["SCORE", "wave", "a"], "SCHEMA "),

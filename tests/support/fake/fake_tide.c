@@ -323,6 +323,7 @@ static void fail(struct fake_op *op, enum tide_code code, const char *message)
 static void succeed_at(struct fake_op *op)
 {
     op->result.kind = TIDE_RESULT_POSITION;
+    op->result.level = (struct tide_level){.kind = TIDE_LEVEL_LOCAL};
     op->result.as.position = here();
 }
 
@@ -720,9 +721,24 @@ static void tell_bytes(char *room, size_t size, const char *name, struct tide_by
     }
 }
 
+static void tell_durability(char *room, size_t size, const struct tide_durability *d)
+{
+    char level[TIDE_LEVEL_SIZE];
+    size_t at = strlen(room);
+    if (d->level.kind != TIDE_LEVEL_DEFAULT) {
+        (void)tide_level_format(&d->level, level);
+        snprintf(room + at, size - at, " level=%s", level);
+    }
+    at = strlen(room);
+    if (d->deadline_ms != 0) snprintf(room + at, size - at, " deadline=%" PRIu64, d->deadline_ms);
+    at = strlen(room);
+    if (d->on_miss_is_set) snprintf(room + at, size - at, " on_miss=%d", (int)d->on_miss);
+}
+
 static void tell_options(char *room, size_t size, const struct tide_write_options *o)
 {
     if (o == NULL) return;
+    tell_durability(room, size, &o->durability);
     tell_bytes(room, size, "record_key", o->key);
     tell_bytes(room, size, "producer", o->producer);
     size_t at = strlen(room);
@@ -861,10 +877,22 @@ int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_
     return index_of(run);
 }
 
+void tide_run_set_durability(tide_run *run, int32_t index, const struct tide_durability *wanted)
+{
+    struct fake_op *op = &run->ops[index];
+    char room[1024];
+    if (op->line == NULL) return;
+    snprintf(room, sizeof(room), "%s", op->line);
+    tell_durability(room, sizeof(room), wanted);
+    free(op->line);
+    op->line = strdup(room);
+}
+
 int32_t tide_run_begin(tide_run *run, const struct tide_write_options *options)
 {
-    (void)options;
-    add(run, FAKE_BEGIN)->line = line_of("begin");
+    char room[256] = "begin";
+    tell_options(room, sizeof(room), options);
+    add(run, FAKE_BEGIN)->line = line_of("%s", room);
     return index_of(run);
 }
 
@@ -1067,6 +1095,38 @@ size_t tide_token_format(const struct tide_position *p, char out[TIDE_TOKEN_SIZE
     return format_token(out, &token);
 }
 
+/* Enough of it for the server's tests; what a level is is the library's own test. */
+enum tide_code tide_level_parse(struct tide_bytes text, struct tide_level *out, struct tide_err *e)
+{
+    struct slice s = slice_of(text.data, text.size);
+    struct level_word {
+        const char *word;
+        struct tide_level level;
+    } words[] = {
+        {"local", {.kind = TIDE_LEVEL_LOCAL}},
+        {"stored:2", {.kind = TIDE_LEVEL_STORED, .count = 2}},
+        {"applied:1", {.kind = TIDE_LEVEL_APPLIED, .count = 1}},
+        {"majority", {.kind = TIDE_LEVEL_MAJORITY}},
+    };
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        if (!text_equal_nocase(s, words[i].word)) continue;
+        *out = words[i].level;
+        return TIDE_OK;
+    }
+    snprintf(e->message, sizeof(e->message), "unknown level '%.*s'", (int)s.size,
+             (const char *)s.data);
+    return TIDE_INVALID;
+}
+
+size_t tide_level_format(const struct tide_level *level, char out[TIDE_LEVEL_SIZE])
+{
+    static const char *const words[] = {"default", "local", "stored", "applied", "majority"};
+    const char *word = words[level->kind];
+    int size = level->count > 0 ? snprintf(out, TIDE_LEVEL_SIZE, "%s:%u", word, level->count)
+                                : snprintf(out, TIDE_LEVEL_SIZE, "%s", word);
+    return (size_t)size;
+}
+
 const char *tide_version(void)
 {
     return TIDE_VERSION;
@@ -1089,6 +1149,7 @@ const char *tide_code_word(enum tide_code c)
     case TIDE_LOADING: return "LOADING";
     case TIDE_NOPROTO: return "NOPROTO";
     case TIDE_UNKNOWN: return "UNKNOWN";
+    case TIDE_DURABILITY: return "DURABILITY";
     default: return "ERR";
     }
 }

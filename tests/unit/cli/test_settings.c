@@ -91,19 +91,17 @@ static void environment_is_checked_like_a_file(void **state)
 static void absent_settings_pass_with_their_default_only(void **state)
 {
     (void)state;
-    assert_int_equal(take_file("level = local\non_miss = wait\n"), OK);
-    assert_refused("level = majority", "not in this version");
-    assert_refused("slot_idle_timeout = 3h", "slot_idle_timeout");
+    assert_int_equal(take_file("dedup_window = 10min\n"), OK);
+    assert_refused("dedup_window = 3h", "not in this version");
 }
 
 static void impossible_combinations_are_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "port = 9000\nhttp_port = 9000",
-        "heartbeat = 4s",
-        "suspect = 20s",
-        "record_size_max = 8MiB",
+        "port = 9000\nhttp_port = 9000", "heartbeat = 4s", "suspect = 20s",
+        "record_size_max = 8MiB",        "level = quorum", "level = stored:0",
+        "level = regions:1,1",
     };
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         assert_int_equal(take_file(texts[i]), OK);
@@ -242,6 +240,10 @@ static void changes_at_run_time_are_judged_and_taken_over(void **state)
     assert_string_equal(rows[SETTING_ID_mark_interval].source, "CONFIG SET");
     assert_int_equal(options.database.credit, MIB);
     assert_int_equal(change("mark_interval", "0", rows, &options), OK);
+    assert_int_equal(change("level", "stored:1", rows, &options), OK);
+    assert_string_equal(options.database.level, "stored:1");
+    assert_int_equal(change("on_miss", "degrade", rows, &options), OK);
+    assert_int_equal(options.database.on_miss, TIDE_MISS_DEGRADE);
     assert_true(options.database.mark_interval_ms == UINT64_MAX);
 
     static const struct {
@@ -250,7 +252,9 @@ static void changes_at_run_time_are_judged_and_taken_over(void **state)
         const char *words;
     } refused[] = {
         {"port", "1", "port is fixed at the start"},
-        {"level", "local", "level is not in this version"},
+        {"dedup_window", "1h", "dedup_window is not in this version"},
+        {"level", "quorum", "unknown level 'quorum'"},
+        {"on_miss", "ignore", "wait or reject or degrade is needed"},
         {"log_levl", "info", "did you mean log_level?"},
         {"log_level", "loud", "info or warn or error is needed"},
         {"clock_skew_max", "2h", "clock_skew_max = 2h, CONFIG SET"},

@@ -133,7 +133,6 @@ static void an_unreadable_catalogue_keeps_everything_and_is_not_overwritten(void
     (void)join("f1", 300, 1);
     assert_int_equal(slots_floor(&table, seqno_of(500)).v, 1);
     assert_int_equal(slots_safe(&table, seqno_of(500)).v, 0);
-    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 0);
     assert_false(slots_is_save_due(&table, UINT64_MAX, UINT64_MAX));
 }
 
@@ -150,11 +149,9 @@ static void restored_slots_are_disconnected_and_vouch_for_nothing(void **state)
     assert_int_equal(table.slots[0].record.state, SLOT_INACTIVE);
     assert_int_equal(table.slots[1].record.state, SLOT_LOST);
     assert_int_equal(slots_count_stored(&table, seqno_of(150)), 0);
-    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 0);
     assert_int_equal(slots_floor(&table, seqno_of(500)).v, 200); /* but they hold the log */
     (void)join("f1", 200, 2);
     assert_int_equal(slots_count_stored(&table, seqno_of(150)), 1);
-    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 200);
 }
 
 /* A catalogue is input: a restart beyond what is stored is brought down to it. */
@@ -174,11 +171,9 @@ static void copies_count_only_once_this_epoch_is_stored(void **state)
     (void)state;
     uint32_t i = join("f1", EPOCH_START - 1, 1);
     assert_int_equal(slots_count_stored(&table, seqno_of(50)), 0);
-    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 0);
     advance(i, EPOCH_START, EPOCH_START);
     assert_int_equal(slots_count_stored(&table, seqno_of(50)), 1);
     assert_int_equal(slots_count_stored(&table, seqno_of(EPOCH_START + 1)), 0);
-    assert_int_equal(slots_commit(&table, seqno_of(500)).v, EPOCH_START);
 }
 
 static void a_poisoned_follower_counts_for_nothing(void **state)
@@ -195,18 +190,13 @@ static void a_poisoned_follower_counts_for_nothing(void **state)
     assert_int_equal(slots_count_stored(&table, seqno_of(150)), 0);
 }
 
-static void committed_is_the_lowest_stored_and_never_goes_down(void **state)
+/* What is committed is core/quorum's answer; here it is kept. */
+static void committed_never_goes_down(void **state)
 {
     (void)state;
-    assert_int_equal(slots_commit(&table, seqno_of(120)).v, 120); /* no slots: durable */
-    uint32_t first = join("f1", 130, 1);
-    uint32_t second = join("f2", 140, 1);
-    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 130);
-    advance(first, 150, 150);
-    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 140);
-    slots_disconnect(&table, second, 20);
-    (void)join("f3", 0, 30);
-    assert_int_equal(slots_commit(&table, seqno_of(500)).v, 140);
+    assert_int_equal(slots_commit(&table, seqno_of(120)).v, 120);
+    assert_int_equal(slots_commit(&table, SEQNO_NONE).v, 120);
+    assert_int_equal(slots_commit(&table, seqno_of(130)).v, 130);
 }
 
 static void the_catalogue_is_saved_after_a_second_or_16_mib(void **state)
@@ -270,7 +260,7 @@ int main(void)
         cmocka_unit_test_setup(a_saved_restart_ahead_of_stored_is_not_believed, fresh),
         cmocka_unit_test_setup(copies_count_only_once_this_epoch_is_stored, fresh),
         cmocka_unit_test_setup(a_poisoned_follower_counts_for_nothing, fresh),
-        cmocka_unit_test_setup(committed_is_the_lowest_stored_and_never_goes_down, fresh),
+        cmocka_unit_test_setup(committed_never_goes_down, fresh),
         cmocka_unit_test_setup(the_catalogue_is_saved_after_a_second_or_16_mib, fresh),
         cmocka_unit_test_setup(the_table_is_bounded, fresh),
         cmocka_unit_test_setup(only_the_drawn_edges_are_allowed, fresh),

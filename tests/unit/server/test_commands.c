@@ -53,7 +53,8 @@ static void signal_logs_one_signal(void **state)
          "run\nsignal view a w=2.5 at=1700000000000 user=u1\n"},
         {"SIGNAL view a KEY k PRODUCER p 7\r\n", "$12\r\n1-3-9f3a21bc\r\n",
          "run\nsignal view a key=k producer=p n=7\n"},
-        {"SIGNAL view a LEVEL local\r\n", "$12\r\n1-4-9f3a21bc\r\n", "run\nsignal view a\n"},
+        {"SIGNAL view a LEVEL local\r\n", "$12\r\n1-4-9f3a21bc\r\n",
+         "run\nsignal view a level=local\n"},
         {"SIGNAL view a WITHLEVEL\r\n", "*2\r\n$12\r\n1-5-9f3a21bc\r\n$5\r\nlocal\r\n",
          "run\nsignal view a\n"},
         {"SIGNAL view a W -0.5\r\n", "$12\r\n1-6-9f3a21bc\r\n", "run\nsignal view a w=-0.5\n"},
@@ -71,7 +72,7 @@ static void bad_words_are_named(void **state)
     static const struct row rows[] = {
         {"SIGNAL view\r\n",
          "-ERR wrong number of arguments for 'SIGNAL': SIGNAL type item [W w] [AT ms] [USER u] "
-         "[KEY bytes] [PRODUCER id n] [LEVEL local] [WITHLEVEL]\r\n",
+         "[KEY bytes] [PRODUCER id n] [LEVEL l] [DEADLINE ms] [ONMISS m] [WITHLEVEL]\r\n",
          ""},
         {"SIGNAL view a W\r\n", "-ERR option W needs a value\r\n", ""},
         {"SIGNAL view a W x\r\n", "-ERR weight 'x' is not a number\r\n", ""},
@@ -162,17 +163,6 @@ static void what_is_not_built_is_refused_by_name(void **state)
     (void)state;
     static const struct row rows[] = {
         {"SIGNAL view a SESSION s 1\r\n", "-ERR option SESSION is not in this version\r\n", ""},
-        {"SIGNAL view a LEVEL majority\r\n",
-         "-ERR LEVEL majority is not in this version: only local\r\n", ""},
-        {"SIGNAL view a LEVEL stored:2\r\n",
-         "-ERR LEVEL stored:2 is not in this version: only local\r\n", ""},
-        {"SIGNAL view a LEVEL regions:a,b\r\n",
-         "-ERR LEVEL regions:a,b is not in this version: only local\r\n", ""},
-        {"SIGNAL view a LEVEL quorum\r\n",
-         "-ERR unknown LEVEL 'quorum': local, stored:k, applied:k, majority or regions:a,b\r\n",
-         ""},
-        {"SIGNAL view a DEADLINE 5\r\n", "-ERR option DEADLINE is not in this version\r\n", ""},
-        {"SIGNAL view a ONMISS wait\r\n", "-ERR option ONMISS is not in this version\r\n", ""},
         {"SCORE view a AFTER 1-1-00000000\r\n", "-ERR option AFTER is not in this version\r\n", ""},
         {"SCORE view a MAXSTALE 5\r\n", "-ERR option MAXSTALE is not in this version\r\n", ""},
         {"SCORE view a READ committed\r\n",
@@ -311,7 +301,7 @@ static void signals_and_reads_answer(void **state)
         {"SCHEMA.FIELD topic tag KEY k\r\n", "-ERR SCHEMA.FIELD has no option 'KEY'\r\n", ""},
         {"SCHEMA.FIELD year NUM\r\n", "$12\r\n1-5-9f3a21bc\r\n", "run\nfield year 2\n"},
         {"SCHEMA.FIELD topic tag LEVEL local WITHLEVEL\r\n",
-         "*2\r\n$12\r\n1-6-9f3a21bc\r\n$5\r\nlocal\r\n", "run\nfield topic 1\n"},
+         "*2\r\n$12\r\n1-6-9f3a21bc\r\n$5\r\nlocal\r\n", "run\nfield topic 1 level=local\n"},
     };
     CHECK(rows);
 }
@@ -732,7 +722,6 @@ static void puts_take_options_first_and_then_fields(void **state)
         {"ITEM.PUT a CREATOR ''\r\n",
          "-LIMIT CREATOR is empty: an item keeps its creator until it gets another\r\n", ""},
         {"ITEM.PUT a UNSET 3 x\r\n", "-ERR UNSET 3 is followed by 1 words\r\n", ""},
-        {"ITEM.PUT a DEADLINE 5 x y\r\n", "-ERR option DEADLINE is not in this version\r\n", ""},
         {"ITEM.DEL a b\r\n", "-ERR ITEM.DEL has no option 'b'\r\n", ""},
     };
     CHECK(rows);

@@ -1,0 +1,105 @@
+/* options_wait: what a command waits for, as the database is asked for it, and what is refused. */
+#include "support/tm_test.h"
+
+#include "support/fake/client.h"
+
+static struct client client;
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)client_service();
+    client_open(&client);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    client_close(&client);
+    client_service_end();
+    return 0;
+}
+
+struct row {
+    const char *say;
+    const char *heard; /* NULL: does not matter */
+    const char *asked; /* NULL: does not matter */
+};
+
+static void check(const struct row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *heard = client_ask(&client, rows[i].say);
+        if (rows[i].heard != NULL) assert_string_equal(heard, rows[i].heard);
+        if (rows[i].asked != NULL) assert_string_equal(fake_asked(), rows[i].asked);
+    }
+}
+
+static void levels_reach_the_database(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"SIGNAL view a LEVEL stored:2\r\n", NULL, "run\nsignal view a level=stored:2\n"},
+        {"SIGNAL view a level MAJORITY deadline 250 onmiss Degrade\r\n", NULL,
+         "run\nsignal view a level=majority deadline=250 on_miss=2\n"},
+        {"SIGNAL view a ONMISS wait DEADLINE 0\r\n", NULL,
+         "run\nsignal view a deadline=18446744073709551615 on_miss=0\n"},
+        {"SIGNALS 1 view a 1 LEVEL applied:1 ONMISS reject\r\n", NULL,
+         "run\nsignals view a w=1 level=applied:1 on_miss=1\n"},
+        {"ITEM.DEL a LEVEL stored:2\r\n", NULL, "run\nitem delete a level=stored:2\n"},
+        {"SCHEMA.SIGNAL x LEVEL stored:2 DEADLINE 7\r\n", NULL,
+         "run\nschema x halflives=0,0 windows=0 mode=0 negative=0 level=stored:2 deadline=7\n"},
+    };
+    check(rows, COUNT_OF(rows));
+}
+
+static void what_cannot_be_waited_for_is_named(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"SIGNAL view a LEVEL quorum\r\n", "-ERR unknown level 'quorum'\r\n", ""},
+        {"SIGNAL view a DEADLINE soon\r\n", "-ERR DEADLINE 'soon' is not a whole number\r\n", ""},
+        {"SIGNAL view a DEADLINE 4294967296\r\n",
+         "-LIMIT DEADLINE 4294967296 is above 4294967295\r\n", ""},
+        {"SIGNAL view a ONMISS ignore\r\n",
+         "-ERR unknown ONMISS 'ignore': wait, reject or degrade\r\n", ""},
+    };
+    check(rows, COUNT_OF(rows));
+}
+
+/* One record has one level: said once or more often, but the same. */
+static void multi_has_one_level(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"MULTI\r\n", "+OK\r\n", ""},
+        {"SIGNAL view a\r\n", "+QUEUED\r\n", ""},
+        {"SIGNAL view b LEVEL stored:2 DEADLINE 9\r\n", "+QUEUED\r\n", ""},
+        {"SIGNAL view c LEVEL stored:2 DEADLINE 9 WITHLEVEL\r\n", "+QUEUED\r\n", ""},
+        {"EXEC\r\n", NULL,
+         "run\nbegin level=stored:2 deadline=9\nsignal view a\n"
+         "signal view b level=stored:2 deadline=9\nsignal view c level=stored:2 deadline=9\nend\n"},
+        {"MULTI\r\n", "+OK\r\n", ""},
+        {"SIGNAL view a\r\n", "+QUEUED\r\n", ""},
+        {"EXEC\r\n", NULL, "run\nbegin\nsignal view a\nend\n"}, /* the one before is forgotten */
+        {"MULTI\r\n", "+OK\r\n", ""},
+        {"SIGNAL view a LEVEL stored:2\r\n", "+QUEUED\r\n", ""},
+        {"SIGNAL view a LEVEL majority\r\n",
+         "-ERR the writes of one MULTI are one record: LEVEL, DEADLINE and ONMISS must be the same "
+         "wherever they are given\r\n",
+         ""},
+        {"EXEC\r\n", NULL, ""},
+    };
+    check(rows, COUNT_OF(rows));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(levels_reach_the_database, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_waited_for_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(multi_has_one_level, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("server/options_wait", tests, NULL, NULL);
+}
