@@ -213,7 +213,7 @@ static void prune(struct life *l)
     seqno oldest = log_oldest(l->n.db->log);
     for (uint32_t i = 1; i <= l->followers; i++)
         join(l, i);
-    shipper_on_stored(l->n.db->shipper);
+    shipper_on_stored(l->n.db->shipper, SLOT_NONE);
     ask(l, tide_run_checkpoint);
     steps_advance(l->n.env, 3 * NS_PER_S);
     steps_run(l->n.env);
