@@ -76,6 +76,7 @@ enum tide_code {
     TIDE_EXISTS = 32,
     TIDE_PROTOCOL = 33,
     TIDE_NOPROTO = 34,
+    TIDE_REFUSED = 35, /* refused for safety; the sentence says what force or acceptance gives up */
 };
 
 /* Who has to act; see tide_code_class. */
@@ -466,6 +467,12 @@ int32_t tide_run_clock_accept(tide_run *run);
  * would go now, and who holds the rest). argument: what the question is about, size 0 where it is
  * about this node. -> plan. TIDE_INVALID: no such question. Both are borrowed until completion. */
 int32_t tide_run_plan(tide_run *run, struct tide_bytes what, struct tide_bytes argument);
+/* See tide_promote, tide_follow and tide_handover. Texts are borrowed until completion, positions
+ * copied. -> position; follow: none */
+int32_t tide_run_promote(tide_run *run, const struct tide_position *expect, bool is_forced);
+int32_t tide_run_follow(tide_run *run, const char *address, bool accepts_loss,
+                        const struct tide_position *expect);
+int32_t tide_run_handover(tide_run *run, const char *node_id, uint64_t timeout_ms);
 
 enum tide_result_kind {
     TIDE_RESULT_NONE = 0, /* code tells all */
@@ -733,6 +740,33 @@ enum tide_code tide_replicate(tide_db *db, const struct tide_transport *transpor
 enum tide_code tide_listen(tide_db *db, const struct tide_transport *transport, const char *address,
                            struct tide_err *e);
 
+/* --- roles --- */
+
+/* Make this node the leader, because the one it follows is gone: all known members are asked (it
+ * takes as long as the slowest answer, at most the suspect time), then a new epoch begins above
+ * every one that anybody has seen. *out is the position of its first record. A node that leads
+ * already answers with its position.
+ * expect: the position at which this node must end (NULL: any). Without force it is refused where a
+ * write that was acknowledged by followers might be given up. TIDE_REFUSED: the sentence says why,
+ * and whether force helps. TIDE_BUSY: the role is being changed already. Others: as of a write.
+ * Any thread but the database's own; waits for that thread. */
+enum tide_code tide_promote(tide_db *db, const struct tide_position *expect, bool is_forced,
+                            struct tide_position *out, struct tide_err *e);
+/* Follow the node with this replication address ("host:port") from now on. On a follower it is as
+ * tide_replicate over TCP. A leader gives up its leadership only for a node of its own cluster that
+ * leads in a later epoch, TIDE_REFUSED otherwise: records are never thrown away to make a leader
+ * follow. accepts_loss, with the position at which this node ends: what it holds and that leader
+ * does not may be given up, even if it was committed. Threads as tide_promote. */
+enum tide_code tide_follow(tide_db *db, const char *address, bool accepts_loss,
+                           const struct tide_position *expect, struct tide_err *e);
+/* Pass the leadership to a connected follower without losing a write: writes wait, the follower
+ * stores and applies all there is, then it leads and this node follows it. *out is the last
+ * position of this node's leadership. timeout_ms bounds how long writes wait for the follower (0: 5
+ * s); not in time: TIDE_TIMEOUT, and this node leads on. TIDE_NOTFOUND: no such follower. Threads
+ * as tide_promote. */
+enum tide_code tide_handover(tide_db *db, const char *node_id, uint64_t timeout_ms,
+                             struct tide_position *out, struct tide_err *e);
+
 /* --- the log as files --- */
 
 struct tide_log_report {
@@ -891,6 +925,12 @@ enum tide_code tide_replicate_async(tide_db *db, const struct tide_transport *tr
                                     const char *peer, tide_done done, void *arg);
 enum tide_code tide_listen_async(tide_db *db, const struct tide_transport *transport,
                                  const char *address, tide_done done, void *arg);
+enum tide_code tide_promote_async(tide_db *db, const struct tide_position *expect, bool is_forced,
+                                  tide_done done, void *arg);
+enum tide_code tide_follow_async(tide_db *db, const char *address, bool accepts_loss,
+                                 const struct tide_position *expect, tide_done done, void *arg);
+enum tide_code tide_handover_async(tide_db *db, const char *node_id, uint64_t timeout_ms,
+                                   tide_done done, void *arg);
 
 #ifdef __cplusplus
 }

@@ -53,7 +53,8 @@ enum err_class {
     X(E_TIMEOUT, 31, "ERR", CLASS_RETRY, "the deadline passed")                                  \
     X(E_EXISTS, 32, "ERR", CLASS_CALLER, "the thing to be made exists already")                  \
     X(E_PROTOCOL, 33, "ERR", CLASS_CALLER, "the peer breaks the protocol")                       \
-    X(E_NOPROTO, 34, "NOPROTO", CLASS_CALLER, "the protocol version is not spoken")
+    X(E_NOPROTO, 34, "NOPROTO", CLASS_CALLER, "the protocol version is not spoken")              \
+    X(E_REFUSED, 35, "REFUSED", CLASS_CALLER, "refused for safety; force or acceptance is needed")
 
 enum code {
 #define X(constant, number, word, class, meaning) constant = number,

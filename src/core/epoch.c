@@ -106,6 +106,19 @@ enum token_verdict epoch_judge_token(const struct epoch_table *t, uint64_t epoch
     return TOKEN_LOST;
 }
 
+uint32_t epoch_copy_newest(const struct epoch_table *t, struct epoch_entry *out, uint32_t capacity)
+{
+    uint32_t count = t->count;
+    while (count > 0 && t->entries[count - 1].start.v > t->last.v) {
+        count--;
+    }
+    uint32_t kept = count < capacity ? count : capacity;
+    for (uint32_t i = 0; i < kept; i++) {
+        out[i] = t->entries[count - kept + i];
+    }
+    return kept;
+}
+
 enum code epoch_append(struct epoch_entry *entries, uint32_t capacity, uint32_t *count,
                        const struct epoch_entry *added, struct err *e)
 {

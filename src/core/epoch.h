@@ -64,6 +64,10 @@ enum token_verdict {
 enum token_verdict epoch_judge_token(const struct epoch_table *t, uint64_t epoch, seqno s,
                                      seqno applied, uint64_t *out_lost_to);
 
+/* Copy the newest leaderships of which the log holds a record (their start is at most `last`).
+ * Returns how many. */
+uint32_t epoch_copy_newest(const struct epoch_table *t, struct epoch_entry *out, uint32_t capacity);
+
 /* Add a leadership at the end; the oldest is forgotten when the table is full. An entry that is
  * already the newest is a success without effect (replay). E_FENCED for a number that is not
  * higher, E_CORRUPT for a start that is not. */

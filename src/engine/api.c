@@ -13,7 +13,7 @@
 
 /* The two tables of outcomes are one. */
 #define X(constant, number, word, class, meaning) \
-    _Static_assert((number) <= TIDE_NOPROTO, "every code has a public name");
+    _Static_assert((number) <= TIDE_REFUSED, "every code has a public name");
 ERROR_TABLE(X)
 #undef X
 _Static_assert((int)E_READONLY == (int)TIDE_READONLY, "codes are equal");
@@ -21,7 +21,7 @@ _Static_assert((int)E_UNKNOWN == (int)TIDE_UNKNOWN, "codes are equal");
 _Static_assert((int)E_POISONED == (int)TIDE_POISONED, "codes are equal");
 _Static_assert((int)E_ROTTEN == (int)TIDE_ROTTEN, "codes are equal");
 _Static_assert((int)E_PROTOCOL == (int)TIDE_PROTOCOL, "codes are equal");
-_Static_assert((int)E_NOPROTO == (int)TIDE_NOPROTO, "codes are equal");
+_Static_assert((int)E_REFUSED == (int)TIDE_REFUSED, "codes are equal");
 _Static_assert((int)CLASS_CORRUPTION == (int)TIDE_CLASS_CORRUPTION, "classes are equal");
 
 struct tide_db {
@@ -539,6 +539,41 @@ enum tide_code tide_listen(tide_db *db, const struct tide_transport *transport, 
     return execute_plain(db, run, tide_run_listen(run, transport, address), e);
 }
 
+/* Of an operation that answers with a position. out may be NULL. */
+static enum tide_code execute_position(tide_db *db, tide_run *run, int32_t index,
+                                       struct tide_position *out, struct tide_err *e)
+{
+    const struct tide_result *result = NULL;
+    enum tide_code code = api_execute_one(db, run, index, &result, e);
+    if (code == TIDE_OK && out) *out = result->as.position;
+    tide_run_free(run);
+    return code;
+}
+
+enum tide_code tide_promote(tide_db *db, const struct tide_position *expect, bool is_forced,
+                            struct tide_position *out, struct tide_err *e)
+{
+    tide_run *run = api_run_new(e);
+    if (!run) return TIDE_NOMEMORY;
+    return execute_position(db, run, tide_run_promote(run, expect, is_forced), out, e);
+}
+
+enum tide_code tide_follow(tide_db *db, const char *address, bool accepts_loss,
+                           const struct tide_position *expect, struct tide_err *e)
+{
+    tide_run *run = api_run_new(e);
+    if (!run) return TIDE_NOMEMORY;
+    return execute_plain(db, run, tide_run_follow(run, address, accepts_loss, expect), e);
+}
+
+enum tide_code tide_handover(tide_db *db, const char *node_id, uint64_t timeout_ms,
+                             struct tide_position *out, struct tide_err *e)
+{
+    tide_run *run = api_run_new(e);
+    if (!run) return TIDE_NOMEMORY;
+    return execute_position(db, run, tide_run_handover(run, node_id, timeout_ms), out, e);
+}
+
 static enum tide_code execute_clock(tide_db *db, bool is_accept, struct tide_clock *out,
                                     struct tide_err *e)
 {
@@ -566,9 +601,5 @@ enum tide_code tide_checkpoint(tide_db *db, struct tide_position *out, struct ti
 {
     tide_run *run = api_run_new(e);
     if (!run) return TIDE_NOMEMORY;
-    const struct tide_result *result = NULL;
-    enum tide_code code = api_execute_one(db, run, tide_run_checkpoint(run), &result, e);
-    if (code == TIDE_OK && out) *out = result->as.position;
-    tide_run_free(run);
-    return code;
+    return execute_position(db, run, tide_run_checkpoint(run), out, e);
 }

@@ -225,3 +225,25 @@ enum tide_code tide_listen_async(tide_db *db, const struct tide_transport *trans
     tide_run *run = tide_run_new();
     return start(db, run, run ? tide_run_listen(run, transport, address) : -1, done, arg);
 }
+
+enum tide_code tide_promote_async(tide_db *db, const struct tide_position *expect, bool is_forced,
+                                  tide_done done, void *arg)
+{
+    tide_run *run = tide_run_new();
+    return start(db, run, run ? tide_run_promote(run, expect, is_forced) : -1, done, arg);
+}
+
+enum tide_code tide_follow_async(tide_db *db, const char *address, bool accepts_loss,
+                                 const struct tide_position *expect, tide_done done, void *arg)
+{
+    tide_run *run = tide_run_new();
+    return start(db, run, run ? tide_run_follow(run, address, accepts_loss, expect) : -1, done,
+                 arg);
+}
+
+enum tide_code tide_handover_async(tide_db *db, const char *node_id, uint64_t timeout_ms,
+                                   tide_done done, void *arg)
+{
+    tide_run *run = tide_run_new();
+    return start(db, run, run ? tide_run_handover(run, node_id, timeout_ms) : -1, done, arg);
+}

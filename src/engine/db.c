@@ -9,6 +9,7 @@
 #include "engine/checkpoint.h"
 #include "engine/db_internal.h"
 #include "engine/identity_store.h"
+#include "engine/inquire.h"
 #include "engine/levels.h"
 #include "engine/log_open.h"
 #include "engine/metrics.h"
@@ -16,6 +17,7 @@
 #include "engine/receiver.h"
 #include "engine/reopen.h"
 #include "engine/retention.h"
+#include "engine/role.h"
 #include "engine/roller.h"
 #include "engine/scans.h"
 #include "engine/shipper.h"
@@ -340,6 +342,8 @@ void db_free_life(struct db *db)
 
 void db_free_parts(struct db *db)
 {
+    inquire_abandon(db);
+    role_free(db->role);
     shipper_free(db->shipper); /* it lends chunks of the log, and scans pins of the state */
     scans_free(db->scans);
     db_free_life(db);
@@ -449,7 +453,7 @@ static void close_step(struct env_timer *timer)
     struct db *db = CONTAINER_OF(timer, struct db, close_timer);
     switch ((enum close_step)db->closing_step) {
     case CLOSE_LINKS:
-        if (db->links_open > 0) break;
+        if (db->links_open > 0 || !role_is_quiet(db)) break;
         db->closing_step = CLOSE_WRITES;
         break;
     case CLOSE_WRITES:
@@ -483,7 +487,8 @@ void db_close(struct db *db, void (*closed)(void *arg), void *arg)
     (void)ERR(&why, E_CLOSED, "the database is closing");
     db_set_condition(db, DB_CLOSING, NULL);
     db_stop_parts(db, &why);
-    if (db->receiver) {
+    role_stop(db->role);
+    if (db->receiver && !role_is_closing_receiver(db)) {
         db->links_open++;
         receiver_close(db->receiver, links_closed, db);
     }

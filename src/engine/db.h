@@ -34,6 +34,7 @@ struct db {
     struct alloc *alloc;
     struct config config;
     struct identity identity; /* as last decided; saved through identity_save */
+    bool is_leading;          /* an epoch of this node is open: it writes the log */
     struct log *log;          /* NULL on a follower that does not know its cluster yet */
     struct state *state;      /* NULL as long as log is */
     struct write *write;      /* gate, overlay, open group (leader) */
@@ -43,6 +44,8 @@ struct db {
     struct roller *roller;              /* as long as log is */
     struct shipper *shipper;            /* leader side of replication; NULL when not listening */
     struct receiver *receiver;          /* follower side; NULL on a leader */
+    struct role_machine *role;          /* changes of role; engine/role.c */
+    struct inquiry *inquiries;          /* under way; engine/inquire.c */
     struct transport_network *networks; /* transports of the program: see engine/transport.c */
     enum db_condition condition;
     struct err reason;              /* why condition is not serving */
@@ -94,7 +97,7 @@ void db_abandon(struct db *db);
 
 static inline bool db_is_leader(const struct db *db)
 {
-    return db->identity.role != ROLE_FOLLOWER;
+    return db->is_leading; /* identity says what it is meant to be; see engine/role.h */
 }
 struct position db_applied(const struct db *db); /* state_position */
 

@@ -44,6 +44,9 @@ bool db_is_quiet(const struct db *db);
 void db_seal_last(struct db *db);
 /* The next thing for an idle log: a seal that is due or was asked for, else the open group. */
 void db_feed_log(struct db *db);
+/* The next leadership of this node has this number, which is then taken for ever: the caller saves
+ * identity before anything is written in it. */
+void db_take_epoch_number(struct db *db, uint64_t number);
 /* Many runs at once, then one flush. list is linked through run->next. */
 void db_submit_burst(struct db *db, struct tide_run *list);
 

@@ -17,6 +17,7 @@
 #include "engine/queue.h"
 #include "engine/receiver.h"
 #include "engine/recover.h"
+#include "engine/role.h"
 #include "engine/scans.h"
 #include "engine/shipper.h"
 #include "engine/ticker.h"
@@ -233,13 +234,16 @@ static enum code recover(struct db *db, struct err *e)
 
 /* --- becoming leader --- */
 
-static void note_led(struct identity *id, uint64_t epoch)
+void db_take_epoch_number(struct db *db, uint64_t number)
 {
+    struct identity *id = &db->identity;
+    ASSERT(number > id->highest_epoch);
+    id->highest_epoch = number;
     if (id->led_count == COUNT_OF(id->led)) {
         memmove(&id->led[0], &id->led[1], (COUNT_OF(id->led) - 1) * sizeof(id->led[0]));
         id->led_count--;
     }
-    id->led[id->led_count++] = epoch;
+    id->led[id->led_count++] = number;
 }
 
 /* A clock that was set back is worth a word; a restart within the second is not. */
@@ -264,10 +268,10 @@ static enum code start_epoch(struct db *db, struct err *e)
     struct epoch previous = db->epoch;
     seqno previous_last = log_durable(db->log).seqno;
     db->epoch = (struct epoch){.number = id->highest_epoch + 1, .nonce = random_nonzero(db->env)};
-    id->highest_epoch = db->epoch.number;
-    note_led(id, db->epoch.number);
+    db_take_epoch_number(db, db->epoch.number);
     TRY(identity_save_now(db->env, id, e));
     TRY(log_make_first_spare(db->log, e));
+    db->is_leading = true;
     clock_start(db);
     note_clock(db);
     db->write = write_new(db);
@@ -291,7 +295,7 @@ enum code db_open_files(struct db *db, struct err *e)
 {
     bool has_cluster = !id128_is_zero(&db->identity.cluster);
     if (has_cluster) TRY(recover(db, e));
-    if (db_is_leader(db)) {
+    if (db->identity.role != ROLE_FOLLOWER) {
         TRY(start_epoch(db, e));
     } else {
         TRY(identity_save_now(db->env, &db->identity, e));
@@ -339,6 +343,7 @@ static enum code open_steps(struct db *db, struct err *e)
     if (!db->queue || !db->levels || !db->scans || !db->metrics) {
         return ERR(e, E_NOMEMORY, "no memory to open");
     }
+    TRY(role_open(db, &db->role, e));
     TRY(db_open_files(db, e));
     return db_open_links(db, e);
 }

@@ -8,6 +8,7 @@
 #include "engine/levels.h"
 #include "engine/read.h"
 #include "engine/read_position.h"
+#include "engine/role.h"
 #include "engine/shipper.h"
 #include "engine/write.h"
 
@@ -163,7 +164,7 @@ static bool is_pending(const struct run_queue *q, const struct tide_run *run)
 static const char *write_obstacle(const struct db *db, enum code *out_code, char *text, size_t size)
 {
     struct text t = text_of(text, size);
-    if (!db_is_leader(db)) {
+    if (db->identity.role == ROLE_FOLLOWER && db->condition != DB_CLOSING) {
         *out_code = E_READONLY;
         const char *leader = db->identity.leader_data_address;
         if (leader[0]) {
@@ -173,7 +174,7 @@ static const char *write_obstacle(const struct db *db, enum code *out_code, char
         }
         return text;
     }
-    if (db->condition == DB_SERVING) return NULL;
+    if (db->condition == DB_SERVING) return NULL; /* or role_holds_writes says to wait */
     *out_code = db->reason.code;
     if (db->condition == DB_POISONED) *out_code = E_POISONED;
     if (db->condition == DB_CLOSING) *out_code = E_CLOSED;
@@ -186,6 +187,10 @@ static bool advance_write(struct run_queue *q, struct tide_run *run)
 {
     char text[ERR_TEXT_SIZE];
     enum code code = OK;
+    if (role_holds_writes(q->db) && q->db->condition == DB_SERVING) {
+        list_add(&q->stalled, run);
+        return false;
+    }
     const char *obstacle = write_obstacle(q->db, &code, text, sizeof(text));
     if (obstacle) {
         write_refuse(run, code, obstacle);

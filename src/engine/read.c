@@ -12,6 +12,7 @@
 #include "engine/plan.h"
 #include "engine/read_entity.h"
 #include "engine/read_items.h"
+#include "engine/role.h"
 #include "engine/status.h"
 #include "engine/transport.h"
 
@@ -302,6 +303,9 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
     case OP_METRICS: code = metrics_op(db, run, op, &e); break;
     case OP_REPLICATE:
     case OP_LISTEN: code = transport_op(db, op, &e); break;
+    case OP_PROMOTE:
+    case OP_FOLLOW:
+    case OP_HANDOVER: return role_op(db, run, op);
     case OP_CLOCK: code = clock_op(db, op, &e); break;
     case OP_RETRIEVE:
         code = check_state(db, op, &e);

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "core/epoch.h"
 #include "engine/receiver_internal.h"
 #include "engine/roller.h"
 #include "engine/transport.h"
@@ -271,20 +272,6 @@ void receiver_end_link(struct receiver *r, uint8_t reason, const char *text)
 
 /* --- hello --- */
 
-/* The newest leaderships of which this log holds a record. */
-static void fill_epochs(struct wire_hello *hello, const struct identity *id, seqno last)
-{
-    uint32_t count = id->epoch_count;
-    while (count > 0 && id->epochs[count - 1].start.v > last.v) {
-        count--;
-    }
-    uint32_t kept = count < COUNT_OF(hello->epochs) ? count : (uint32_t)COUNT_OF(hello->epochs);
-    for (uint32_t i = 0; i < kept; i++) {
-        hello->epochs[i] = id->epochs[count - kept + i];
-    }
-    hello->epoch_count = kept;
-}
-
 static void send_hello(struct receiver *r)
 {
     const struct db *db = r->db;
@@ -322,7 +309,9 @@ static void send_hello(struct receiver *r)
                 .history_id = id->history_id,
             },
     };
-    fill_epochs(&m.as.hello, id, r->asked.seqno);
+    struct epoch_table table = {
+        .entries = id->epochs, .count = id->epoch_count, .last = r->asked.seqno};
+    m.as.hello.epoch_count = epoch_copy_newest(&table, m.as.hello.epochs, WIRE_EPOCHS_MAX);
     frames_send(&r->frames, &m);
 }
 

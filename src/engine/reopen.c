@@ -9,6 +9,7 @@
 #include "engine/identity_store.h"
 #include "engine/queue.h"
 #include "engine/receiver.h"
+#include "engine/role.h"
 #include "engine/shipper.h"
 
 #define REOPEN_POLL_NS (1 * NS_PER_MS)
@@ -127,6 +128,7 @@ static void begin_life(struct reopening *r)
     db_free_life(db);
     r->started_ns = db->env->v->now_mono_ns(db->env);
     db->condition = DB_SERVING;
+    db->is_leading = false;
     db->reason = (struct err){.code = OK};
     db->epoch = (struct epoch){0};
     db->report = (struct tide_open_report){0};
@@ -168,9 +170,10 @@ static void look(struct env_timer *timer)
     struct db *db = r->db;
     switch (r->step) {
     case REOPEN_LINKS:
-        if (r->links_open > 0) break;
+        if (r->links_open > 0 || !role_is_quiet(db)) break;
         receiver_free(db->receiver);
         db->receiver = NULL;
+        role_was_interrupted(db);
         r->step = REOPEN_WRITES;
         break;
     case REOPEN_WRITES:
@@ -205,7 +208,8 @@ static void start(struct env_task *task)
     (void)ERR(&r->err, E_LOADING, "this node opens its data anew (%s); try again", r->why);
     db_stop_parts(db, &r->err);
     r->step = REOPEN_LINKS;
-    if (db->receiver) {
+    role_interrupt(db, &r->err);
+    if (db->receiver && !role_is_closing_receiver(db)) {
         const char *address = NULL;
         r->network = receiver_network(db->receiver, &address);
         (void)snprintf(r->network_address, sizeof(r->network_address), "%s", address);

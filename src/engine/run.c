@@ -421,3 +421,39 @@ int32_t tide_run_clock_accept(tide_run *run)
 {
     return add_plain(run, OP_CLOCK, no_bytes, no_bytes, 1, 0);
 }
+
+/* --- roles --- */
+
+static void expect_position(struct op *op, const struct tide_position *expect)
+{
+    if (!expect) return;
+    op->epoch = expect->epoch;
+    op->number = expect->seqno;
+    memcpy(op->chain4, expect->chain4, sizeof(op->chain4));
+}
+
+int32_t tide_run_promote(tide_run *run, const struct tide_position *expect, bool is_forced)
+{
+    int32_t index = add_plain(run, OP_PROMOTE, no_bytes, no_bytes, 0, 0);
+    if (index < 0) return index;
+    expect_position(&run->ops[index], expect);
+    run->ops[index].is_explain = is_forced;
+    return index;
+}
+
+int32_t tide_run_follow(tide_run *run, const char *address, bool accepts_loss,
+                        const struct tide_position *expect)
+{
+    int32_t index = add_peer(run, OP_FOLLOW, NULL, address);
+    if (index < 0) return index;
+    expect_position(&run->ops[index], expect);
+    run->ops[index].is_explain = accepts_loss;
+    return index;
+}
+
+int32_t tide_run_handover(tide_run *run, const char *node_id, uint64_t timeout_ms)
+{
+    int32_t index = add_peer(run, OP_HANDOVER, NULL, node_id);
+    if (index >= 0) run->ops[index].entry.at_ms = (int64_t)(timeout_ms & INT64_MAX);
+    return index;
+}

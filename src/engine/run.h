@@ -47,7 +47,10 @@
     X(OP_CLOCK, clock, READS)                  \
     X(OP_CONFIGURE, configure, READS)          \
     X(OP_WAIT_POSITION, wait_position, READS)  \
-    X(OP_PLAN, plan, READS)
+    X(OP_PLAN, plan, READS)                    \
+    X(OP_PROMOTE, promote, READS)              \
+    X(OP_FOLLOW, follow, READS)                \
+    X(OP_HANDOVER, handover, READS)
 enum op_kind {
 #define X(constant, call, access) constant,
     OP_TABLE(X)
@@ -87,13 +90,14 @@ struct op_level {
 
 struct op {
     uint8_t kind;    /* enum op_kind */
-    bool is_explain; /* of a retrieve */
+    bool is_explain; /* of a retrieve; also: forced, the loss is accepted */
     bool is_waiting; /* a write whose position is filled in when it is applied */
     uint32_t count;  /* entries; followers to wait for; excludes */
     struct op_entry entry;
     struct slice record_key;                /* covers the whole record; also: cursor */
     struct slice producer;                  /* also: where */
-    uint64_t epoch;                         /* of a position waited for */
+    uint64_t epoch;                         /* of a position waited for or expected */
+    uint8_t chain4[4];                      /* of a position expected */
     uint64_t number;                        /* producer number; seqno; limit; field kind */
     const struct tide_transport *transport; /* borrowed; NULL: TCP */
     void *more; /* entries, excludes, schema or options: malloc'ed, freed at reset */

@@ -11,6 +11,8 @@
 
 #include "base/assert.h"
 #include "engine/clock.h"
+#include "engine/inquire.h"
+#include "engine/role.h"
 #include "engine/roller.h"
 #include "engine/shipper_internal.h"
 
@@ -155,6 +157,13 @@ const struct env_link_events ship_link_events = {
 
 /* --- handshake --- */
 
+static void copy_text(char *out, size_t capacity, struct slice s)
+{
+    ASSERT(s.size < capacity); /* strings of the wire have at most 255 bytes */
+    if (s.size > 0) memcpy(out, s.data, s.size);
+    out[s.size] = '\0';
+}
+
 /* A hello that this version can read may still contradict itself. */
 static enum code check_hello(const struct wire_hello *hello, struct err *e)
 {
@@ -207,7 +216,7 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
     *f = (struct resume_facts){
         .has_common_version =
             hello->version_min <= WIRE_VERSION && WIRE_VERSION <= hello->version_max,
-        .is_leading = db_is_leader(db),
+        .is_leading = db->identity.role != ROLE_FOLLOWER,
         .is_stream_equal = stream_equal(hello->stream, id->stream),
         .is_cluster_known = !id128_is_zero(&hello->cluster),
         .is_cluster_equal = id128_equal(&hello->cluster, &id->cluster),
@@ -221,7 +230,7 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
         .leader_address = slice_of_text(id->leader_address),
         .node_id = slice_of_text(link->node_id),
     };
-    if (!f->is_leading) return;
+    if (!link->shipper->is_serving) return;
     f->common = common_history(id, shipper_durable(link->shipper), hello);
     f->is_shared_epoch_mine = is_led_here(id, f->common.shared.number);
 }
@@ -246,7 +255,8 @@ static void refresh_facts(struct ship_link *link)
     struct resume_facts *f = &link->facts;
     struct slot_join join = join_of(link);
     uint32_t index = slots_find(&s->table, f->node_id);
-    f->is_serving = s->db->log != NULL && !s->is_closing && s->db->condition != DB_CLOSING;
+    f->is_serving =
+        s->is_serving && s->db->log != NULL && !s->is_closing && s->db->condition != DB_CLOSING;
     f->has_slot = index != SLOT_NONE;
     f->is_slot_table_full = slots_is_full(&s->table);
     f->is_slot_lost = f->has_slot && s->table.slots[index].record.state == SLOT_LOST;
@@ -399,13 +409,6 @@ static void proved(struct log_prove *prove, enum code code, const struct err *e)
     decide(link);
 }
 
-static void copy_text(char *out, size_t capacity, struct slice s)
-{
-    ASSERT(s.size < capacity); /* strings of the wire have at most 255 bytes */
-    if (s.size > 0) memcpy(out, s.data, s.size);
-    out[s.size] = '\0';
-}
-
 static enum code take_hello(struct ship_link *link, const struct wire_message *m, struct err *e)
 {
     const struct wire_hello *hello = &m->as.hello;
@@ -428,11 +431,32 @@ static enum code take_hello(struct ship_link *link, const struct wire_message *m
     link->frame_size_max =
         hello->frame_size_max < FRAME_SIZE_MAX ? hello->frame_size_max : FRAME_SIZE_MAX;
     take_facts(link, hello);
+    bool is_of_ours = id128_equal(&hello->cluster, &link->shipper->db->identity.cluster);
+    if (is_of_ours) {
+        char address[ADDRESS_SIZE_MAX + 1];
+        copy_text(address, sizeof(address), hello->replication_address);
+        role_saw_epoch(link->shipper->db, hello->highest_epoch, address);
+    }
     decide(link);
     return OK;
 }
 
 /* --- frames in --- */
+
+/* Whoever asks is answered, before a hello, too; who has seen a later epoch is believed. */
+static void take_inquire(struct ship_link *link, const struct wire_message *m)
+{
+    struct db *db = link->shipper->db;
+    const struct wire_inquire *inquire = &m->as.inquire;
+    struct wire_message answer = {.kind = WIRE_STANDING, .session = m->session};
+    if (id128_equal(&inquire->cluster, &db->identity.cluster) && db->log != NULL) {
+        char address[ADDRESS_SIZE_MAX + 1];
+        copy_text(address, sizeof(address), inquire->replication_address);
+        role_saw_epoch(db, inquire->highest_epoch, address);
+    }
+    inquire_standing(db, &answer.as.standing);
+    frames_send(&link->frames, &answer);
+}
 
 static void take_ack(struct ship_link *link, const struct wire_message *m)
 {
@@ -483,11 +507,11 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
         ship_link_end(link, WIRE_END_CLOSING, sentence);
         return OK;
     }
+    case WIRE_INQUIRE: take_inquire(link, &m); return OK;
     case WIRE_PLAN:
     case WIRE_BATCHES:
     case WIRE_SEALED:
     case WIRE_HEARTBEAT:
-    case WIRE_INQUIRE:
     case WIRE_STANDING:
     case WIRE_FETCH:
     case WIRE_MANIFEST:

@@ -154,6 +154,32 @@ static void load_table(struct shipper *s)
         db_add_note(db, e.text);
     }
     commit(s);
+    s->is_serving = true;
+}
+
+static void end_links(struct shipper *s, uint8_t reason, const char *text)
+{
+    for (struct ship_link *link = s->links; link != NULL; link = link->next) {
+        ship_link_end(link, reason, text);
+    }
+}
+
+void shipper_lead(struct shipper *s)
+{
+    ASSERT(!s->is_serving);
+    end_links(s, WIRE_END_CLOSING, "this node leads now");
+    memset(s->peers, 0, sizeof(s->peers));
+    load_table(s);
+    shipper_arm(s);
+}
+
+void shipper_yield(struct shipper *s)
+{
+    end_links(s, WIRE_END_FENCED, "this node leads no longer");
+    s->is_serving = false;
+    memset(&s->table, 0, sizeof(s->table));
+    memset(s->peers, 0, sizeof(s->peers));
+    shipper_arm(s);
 }
 
 static void save_done(void *arg, enum code code, const struct err *e)
@@ -282,6 +308,7 @@ void shipper_reload(struct shipper *s)
     memset(s->peers, 0, sizeof(s->peers));
     memset(s->by_slot, 0, sizeof(s->by_slot));
     memset(&s->table, 0, sizeof(s->table));
+    s->is_serving = false;
     if (db_is_leader(s->db)) load_table(s);
 }
 
@@ -350,7 +377,7 @@ static void timer_fired(struct env_timer *timer)
 
 void shipper_on_durable(struct shipper *s)
 {
-    if (!db_is_leader(s->db) || s->is_closing) return;
+    if (!s->is_serving || s->is_closing) return;
     lag_times_add(&s->times, shipper_durable(s), shipper_now(s));
     commit(s);
     shipper_on_shippable(s);
@@ -358,7 +385,7 @@ void shipper_on_durable(struct shipper *s)
 
 void shipper_on_shippable(struct shipper *s)
 {
-    if (!db_is_leader(s->db) || s->is_closing) return;
+    if (!s->is_serving || s->is_closing) return;
     struct ship_link *next = NULL;
     for (struct ship_link *link = s->links; link != NULL; link = next) {
         next = link->next;
@@ -411,6 +438,7 @@ seqno shipper_safe(const struct shipper *s)
 
 seqno shipper_floor(const struct shipper *s)
 {
+    if (!s->is_serving) return seqno_of(1); /* who may come back is not known yet */
     return slots_floor(&s->table, shipper_durable(s));
 }
 

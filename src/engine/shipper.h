@@ -16,6 +16,10 @@ MUST_CHECK enum code shipper_open(struct db *db, struct shipper **out, struct er
  * network's errors. */
 MUST_CHECK enum code shipper_listen(struct shipper *s, struct env_network *network,
                                     const char *address, struct err *e);
+/* This node leads now, in db->epoch, whose first record is applied: load the catalogue, serve. */
+void shipper_lead(struct shipper *s);
+/* It leads no longer: its links end, its table is empty. */
+void shipper_yield(struct shipper *s);
 /* Stop listening, end links with CLOSING, save slots; done on the loop when all links are closed.
  */
 void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg);

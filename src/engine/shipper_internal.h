@@ -82,6 +82,7 @@ struct shipper {
     struct lease *leases_made;
     struct ship_refusal refusal;
     bool is_closing; /* or suspended: no links, no timer */
+    bool is_serving; /* this node leads and its epoch has begun */
     void (*closed)(void *arg);
     void *closed_arg;
 };

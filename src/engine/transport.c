@@ -19,7 +19,7 @@ static enum code code_from(enum tide_code code)
 {
     int number = (int)code;
     if (number == OK) return OK;
-    return number > OK && number <= TIDE_NOPROTO ? (enum code)number : E_IO;
+    return number > OK && number <= TIDE_REFUSED ? (enum code)number : E_IO;
 }
 
 static enum code fail(const struct tide_transport *t, const char *address, enum tide_code code,

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "core/group.h"
+#include "engine/db_internal.h"
 #include "engine/log_open.h"
 #include "engine/write_internal.h"
 
@@ -550,6 +551,18 @@ enum code write_epoch_start_now(struct write *w, const struct record_epoch_start
     struct record r = {.kind = RECORD_EPOCH_START, .as.epoch_start = *start};
     TRY(group_add(w, &r, true, e));
     return flush_now(w, e);
+}
+
+enum code write_epoch_start(struct write *w, const struct record_epoch_start *start, seqno *out,
+                            struct err *e)
+{
+    struct record r = {.kind = RECORD_EPOCH_START, .as.epoch_start = *start};
+    ASSERT(w->group.record_count == 0);
+    TRY(group_add(w, &r, true, e));
+    w->group.must_close = true; /* alone in its batch */
+    *out = w->assigned;
+    db_feed_log(w->db);
+    return OK;
 }
 
 /* The types a new database knows; see INTERFACE: never code, always records of its log. */

@@ -33,6 +33,10 @@ void write_flush(struct write *w);
 /* Overlay entries of applied records leave. */
 void write_on_applied(struct write *w, seqno applied);
 
+/* The first record of an epoch, not waited for: *out is its number. */
+MUST_CHECK enum code write_epoch_start(struct write *w, const struct record_epoch_start *start,
+                                       seqno *out, struct err *e);
+
 seqno write_assigned(const struct write *w); /* highest seqno given out */
 /* Log a batch of schema records (new log) or an epoch start, blocking: only while opening. */
 MUST_CHECK enum code write_epoch_start_now(struct write *w, const struct record_epoch_start *start,

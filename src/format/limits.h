@@ -19,6 +19,7 @@
 #define SEEK_BYTES           (16 * KIB) /* ... records and this many bytes since the last entry */
 #define EPOCH_TABLE_MAX      1024u      /* leaderships remembered in identity */
 #define MEMBERS_MAX          64u
+#define EPOCH_NUMBER_MAX     (UINT64_C(1) << 62) /* of what a peer may say it has seen */
 #define FRAME_SIZE_MAX       (BATCH_SIZE_MAX + 4 * KIB)
 #define BLOCK_ENTRIES        4096u /* entries of a column or key block */
 #define SIGNAL_TYPES_MAX     1024u

@@ -204,8 +204,22 @@ struct wire_heartbeat {
     uint8_t is_lease_valid;
     uint64_t topology_version;
 };
+/* Any node answers it, as the first message of a link or later; nothing else follows from it, but
+ * that a leader that is shown a higher epoch looks for who leads in it. */
+struct wire_inquire {
+    struct id128 cluster; /* zero = unknown yet */
+    struct slice node_id; /* who asks */
+    uint64_t highest_epoch;
+    uint8_t role;                     /* enum role */
+    struct slice replication_address; /* of who asks; empty: takes no links */
+};
 struct wire_standing {
+    struct id128 cluster; /* zero = unknown yet */
     struct slice node_id;
+    struct slice data_address;
+    struct slice http_address;
+    struct slice replication_address;
+    struct slice leader_address; /* whom it follows (replication address); empty on a leader */
     uint64_t incarnation;
     struct position last;
     seqno applied;
@@ -213,6 +227,8 @@ struct wire_standing {
     uint64_t highest_epoch;
     uint8_t is_damaged;
     uint8_t is_bootstrapping;
+    uint8_t is_voter;
+    uint8_t is_serving; /* a leader whose epoch began; a follower with a state */
     uint8_t role;
     uint32_t epoch_count;
     struct epoch_entry epochs[WIRE_EPOCHS_MAX];
@@ -273,6 +289,7 @@ struct wire_message {
         struct wire_sealed sealed;
         struct wire_ack ack;
         struct wire_heartbeat heartbeat;
+        struct wire_inquire inquire;
         struct wire_standing standing;
         struct wire_fetch fetch;
         struct wire_piece manifest;
@@ -281,7 +298,7 @@ struct wire_message {
         struct wire_handover handover;
         struct wire_end end;
         struct wire_progress progress;
-    } as; /* inquire has no body */
+    } as;
 };
 
 /* Encode a whole frame (header and body). Returns its size, 0 when out is too small or a value is
@@ -321,7 +338,7 @@ bool wire_member_next(struct bytes_reader *at, struct wire_member *out);
 void wire_member_write(struct bytes_writer *w, const struct wire_member *m);
 
 /* The tables that bodies are described by: documentation and tests. hello and plan have two: index
- * 0 the beginning that never changes, 1 the rest. NULL where there is none (inquire). */
+ * 0 the beginning that never changes, 1 the rest. NULL where there is none. */
 const struct field_table *wire_fields(enum wire_kind kind, unsigned index);
 
 #endif

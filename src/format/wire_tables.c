@@ -145,15 +145,32 @@ static const struct field heartbeat_list[] = {
 static const struct field_table heartbeat_table = {
     FIELD_TABLE("heartbeat", struct wire_heartbeat, heartbeat_list)};
 
+static const struct field inquire_list[] = {
+    {FIELD(FIELD_RAW, struct wire_inquire, cluster)},
+    {FIELD(FIELD_SLICE8, struct wire_inquire, node_id), .min = 1, .max = NODE_ID_SIZE_MAX},
+    {FIELD(FIELD_FIXED, struct wire_inquire, highest_epoch), .max = EPOCH_NUMBER_MAX},
+    {FIELD(FIELD_FIXED, struct wire_inquire, role), .min = 1, .max = ROLE_FOLLOWER},
+    {FIELD(FIELD_SLICE8, struct wire_inquire, replication_address)},
+};
+static const struct field_table inquire_table = {
+    FIELD_TABLE("inquire", struct wire_inquire, inquire_list)};
+
 static const struct field standing_list[] = {
+    {FIELD(FIELD_RAW, struct wire_standing, cluster)},
     {FIELD(FIELD_SLICE8, struct wire_standing, node_id), .min = 1, .max = NODE_ID_SIZE_MAX},
+    {FIELD(FIELD_SLICE8, struct wire_standing, data_address)},
+    {FIELD(FIELD_SLICE8, struct wire_standing, http_address)},
+    {FIELD(FIELD_SLICE8, struct wire_standing, replication_address)},
+    {FIELD(FIELD_SLICE8, struct wire_standing, leader_address)},
     {FIELD(FIELD_FIXED, struct wire_standing, incarnation)},
     {FIELD(FIELD_POSITION, struct wire_standing, last)},
     {FIELD(FIELD_FIXED, struct wire_standing, applied)},
     {FIELD(FIELD_FIXED, struct wire_standing, committed)},
-    {FIELD(FIELD_FIXED, struct wire_standing, highest_epoch)},
+    {FIELD(FIELD_FIXED, struct wire_standing, highest_epoch), .max = EPOCH_NUMBER_MAX},
     {FIELD(FIELD_FIXED, struct wire_standing, is_damaged), .max = 1},
     {FIELD(FIELD_FIXED, struct wire_standing, is_bootstrapping), .max = 1},
+    {FIELD(FIELD_FIXED, struct wire_standing, is_voter), .max = 1},
+    {FIELD(FIELD_FIXED, struct wire_standing, is_serving), .max = 1},
     {FIELD(FIELD_FIXED, struct wire_standing, role), .min = 1, .max = ROLE_FOLLOWER},
     {FIELD(FIELD_ARRAY, struct wire_standing, epochs), .max = WIRE_EPOCHS_MAX,
      FIELD_COUNTED(struct wire_standing, epoch_count), .elements = &epoch_entry_fields},
@@ -265,6 +282,11 @@ static const char *plan_check(const struct wire_message *m)
     return NULL;
 }
 
+static const char *inquire_check(const struct wire_message *m)
+{
+    return is_node_id(m->as.inquire.node_id) ? NULL : "the node id is malformed";
+}
+
 static const char *standing_check(const struct wire_message *m)
 {
     const struct wire_standing *s = &m->as.standing;
@@ -313,7 +335,7 @@ static const struct wire_rule RULES[] = {
     [WIRE_SEALED] = {.table = &sealed_table},
     [WIRE_ACK] = {.table = &ack_table},
     [WIRE_HEARTBEAT] = {.table = &heartbeat_table},
-    [WIRE_INQUIRE] = {.table = NULL},
+    [WIRE_INQUIRE] = {.table = &inquire_table, .check = inquire_check},
     [WIRE_STANDING] = {.table = &standing_table, .check = standing_check},
     [WIRE_FETCH] = {.table = &fetch_table},
     [WIRE_MANIFEST] = {.table = &piece_table, .check = piece_check},

@@ -28,14 +28,6 @@ void handle_ok(struct call *call)
     out_simple(call_out(call), "OK");
 }
 
-void handle_replicaof(struct call *call)
-{
-    call_fail(call, TIDE_UNSUPPORTED,
-              "%s is refused in this version: changing roles comes with promotion; a new directory "
-              "follows with serve --follow HOST:PORT",
-              call->command->name);
-}
-
 void handle_shutdown(struct call *call)
 {
     bool is_plain =

@@ -39,6 +39,12 @@ void handle_wait(struct call *call);
 void handle_waitaof(struct call *call);
 void handle_clock(struct call *call);
 
+/* commands_roles.c */
+void handle_promote(struct call *call);
+void handle_handover(struct call *call);
+void handle_follow(struct call *call);
+void handle_replicaof(struct call *call);
+
 /* commands_status.c */
 void handle_info(struct call *call);
 void handle_role(struct call *call);
@@ -86,7 +92,6 @@ void handle_help(struct call *call);
 void handle_config_get(struct call *call);
 void handle_config_set(struct call *call);
 void handle_shutdown(struct call *call);
-void handle_replicaof(struct call *call);
 void handle_empty_array(struct call *call);
 void handle_zero(struct call *call);
 void handle_ok(struct call *call);

@@ -150,7 +150,7 @@ def every_error_names_the_word(world):
         (["CONFIG", "SET", "port", "1"], "ERR port is fixed at the start"),
         (["CONFIG", "SET", "mark_interval", "1GiB"], "ERR mark_interval = 1GiB (CONFIG SET): a time"),
         (["CONFIG", "SET", "clock_skew_max", "2h"], "ERR option clock_skew_max is 7200000"),
-        (["REPLICAOF", "127.0.0.1", "1"], "ERR REPLICAOF is refused"),
+        (["REPLICAOF", "127.0.0.1", "1"], "REFUSED 127.0.0.1:1 does not answer"),
         (["WATCH", "a"], "ERR WATCH is refused"),
         (["AUTH", "x"], "ERR AUTH "),
         (["HELLO", "9"], "NOPROTO "),

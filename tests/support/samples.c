@@ -516,16 +516,33 @@ static void heartbeat_sample(struct wire_heartbeat *h)
     };
 }
 
+static void inquire_sample(struct wire_inquire *q)
+{
+    *q = (struct wire_inquire){
+        .cluster = sample_id(0x10),
+        .node_id = slice_of_text("north"),
+        .highest_epoch = 8,
+        .role = ROLE_FOLLOWER,
+        .replication_address = slice_of_text("10.0.0.2:7402"),
+    };
+}
+
 static void standing_sample(struct wire_standing *s)
 {
     *s = (struct wire_standing){
+        .cluster = sample_id(0x10),
         .node_id = slice_of_text("south"),
+        .data_address = slice_of_text("10.0.0.3:7400"),
+        .http_address = slice_of_text("10.0.0.3:7401"),
+        .replication_address = slice_of_text("10.0.0.3:7402"),
+        .leader_address = slice_of_text("10.0.0.2:7402"),
         .incarnation = 4,
         .last = sample_position(300),
         .applied = seqno_of(299),
         .committed = seqno_of(290),
         .highest_epoch = 7,
         .is_damaged = 1,
+        .is_serving = 1,
         .role = ROLE_FOLLOWER,
         .epoch_count = 1,
         .epochs = {epoch_entry_sample(7)},
@@ -586,7 +603,7 @@ void sample_message(enum wire_kind kind, struct sample_memory *memory, struct wi
         out->probe = 89;
         heartbeat_sample(&out->as.heartbeat);
         break;
-    case WIRE_INQUIRE: break;
+    case WIRE_INQUIRE: inquire_sample(&out->as.inquire); break;
     case WIRE_STANDING: standing_sample(&out->as.standing); break;
     case WIRE_FETCH: out->as.fetch = (struct wire_fetch){at, seqno_of(310)}; break;
     case WIRE_MANIFEST:

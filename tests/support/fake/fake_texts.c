@@ -66,6 +66,7 @@ const char *tide_code_word(enum tide_code c)
     case TIDE_NOMEMORY: return "OOM";
     case TIDE_LOADING: return "LOADING";
     case TIDE_NOPROTO: return "NOPROTO";
+    case TIDE_REFUSED: return "REFUSED";
     case TIDE_UNKNOWN: return "UNKNOWN";
     case TIDE_DURABILITY: return "DURABILITY";
     default: return "ERR";

@@ -1086,6 +1086,28 @@ int32_t tide_run_clock_accept(tide_run *run)
     return index;
 }
 
+int32_t tide_run_promote(tide_run *run, const struct tide_position *expect, bool is_forced)
+{
+    add(run, FAKE_POSITION)->line = line_of("promote expect=%" PRIu64 "%s",
+                                            expect ? expect->seqno : 0, is_forced ? " force" : "");
+    return index_of(run);
+}
+
+int32_t tide_run_follow(tide_run *run, const char *address, bool accepts_loss,
+                        const struct tide_position *expect)
+{
+    add(run, FAKE_CONFIGURE)->line =
+        line_of("follow %s expect=%" PRIu64 "%s", address, expect ? expect->seqno : 0,
+                accepts_loss ? " accept-loss" : "");
+    return index_of(run);
+}
+
+int32_t tide_run_handover(tide_run *run, const char *node_id, uint64_t timeout_ms)
+{
+    add(run, FAKE_POSITION)->line = line_of("handover %s %" PRIu64, node_id, timeout_ms);
+    return index_of(run);
+}
+
 /* --- the rest of the door --- */
 
 enum tide_code tide_open(const struct tide_options *options, tide_db **out,

@@ -25,7 +25,7 @@ static int teardown(void **state)
 static void every_code_has_a_word_a_name_and_a_class(void **state)
 {
     (void)state;
-    for (int c = TIDE_OK; c <= TIDE_NOPROTO; c++) {
+    for (int c = TIDE_OK; c <= TIDE_REFUSED; c++) {
         assert_non_null(tide_code_word((enum tide_code)c));
         assert_true(strlen(tide_code_name((enum tide_code)c)) > 0);
         assert_true(tide_code_class((enum tide_code)c) <= TIDE_CLASS_CORRUPTION);

@@ -1,0 +1,242 @@
+/* role: the machine behind a change of role: one operation, one inquiry, one timer. See role.h. */
+#include "engine/role.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "engine/queue.h"
+#include "engine/read.h"
+#include "engine/receiver.h"
+#include "engine/role_internal.h"
+#include "engine/transport.h"
+
+static void timer_fired(struct env_timer *timer);
+static void seen_was_due(struct env_task *task);
+
+enum code role_open(struct db *db, struct role_machine **out, struct err *e)
+{
+    struct role_machine *r = calloc(1, sizeof(*r));
+    if (r == NULL) return ERR(e, E_NOMEMORY, "no memory to open");
+    r->db = db;
+    r->timer = (struct env_timer){.fire = timer_fired, .env = db->env};
+    r->seen_task.run = seen_was_due;
+    r->replies = calloc(MEMBERS_MAX, sizeof(r->replies[0]));
+    *out = r;
+    return r->replies != NULL ? OK : ERR(e, E_NOMEMORY, "no memory to open");
+}
+
+void role_free(struct role_machine *r)
+{
+    if (r == NULL) return;
+    r->db->env->v->timer_close(r->db->env, &r->timer);
+    free(r->replies);
+    free(r);
+}
+
+void role_interrupt(struct db *db, const struct err *e)
+{
+    struct role_machine *r = db->role;
+    inquiry_free(r->inquiry);
+    inquiry_free(r->announcement);
+    r->inquiry = NULL;
+    r->announcement = NULL;
+    role_end(r, e);
+}
+
+void role_was_interrupted(struct db *db)
+{
+    db->role->is_receiver_closing = false;
+}
+
+void role_stop(struct role_machine *r)
+{
+    if (r == NULL || r->is_stopped) return;
+    struct err e = {.code = OK};
+    (void)ERR(&e, E_CLOSED, "the database is closing");
+    r->is_stopped = true;
+    role_interrupt(r->db, &e);
+}
+
+bool role_is_quiet(const struct db *db)
+{
+    const struct role_machine *r = db->role;
+    if (r == NULL) return true;
+    bool is_closing_link = r->is_receiver_closing && !r->is_receiver_closed;
+    return !is_closing_link && !r->is_saving && inquire_is_quiet(db);
+}
+
+bool role_is_closing_receiver(const struct db *db)
+{
+    return db->role != NULL && db->role->is_receiver_closing;
+}
+
+bool role_holds_writes(const struct db *db)
+{
+    const struct role_machine *r = db->role;
+    return r != NULL && (r->step == ROLE_SAVING || r->step == ROLE_BEGINNING);
+}
+
+/* --- the machine --- */
+
+void role_enter(struct role_machine *r, enum role_step step)
+{
+    struct env *env = r->db->env;
+    r->step = step;
+    if (step == ROLE_QUIET) {
+        env->v->timer_stop(env, &r->timer);
+    } else {
+        env->v->timer_start(env, &r->timer, ROLE_POLL_NS);
+    }
+}
+
+static void timer_fired(struct env_timer *timer)
+{
+    struct role_machine *r = CONTAINER_OF(timer, struct role_machine, timer);
+    switch (r->step) {
+    case ROLE_QUIET:
+    case ROLE_ASKING:
+    case ROLE_TURNING:
+    case ROLE_LOOKING: return; /* the inquiry goes on by itself */
+    case ROLE_DRAINING:
+    case ROLE_SAVING:
+    case ROLE_BEGINNING: role_promote_step(r); break;
+    case ROLE_YIELDING: role_yield_step(r); break;
+    }
+    if (r->step != ROLE_QUIET) role_enter(r, r->step);
+}
+
+void role_end(struct role_machine *r, const struct err *e)
+{
+    struct db *db = r->db;
+    struct tide_run *run = r->run;
+    struct op *op = r->op;
+    role_enter(r, ROLE_QUIET);
+    r->run = NULL;
+    r->op = NULL;
+    if (run != NULL) {
+        struct position at = db_applied(db);
+        op->result =
+            (struct tide_result){.kind = TIDE_RESULT_POSITION, .as.position = read_position(&at)};
+        if (e != NULL) read_fail(run, op, e);
+        queue_resume(db->queue, run);
+    }
+    if (db->log != NULL && !r->is_stopped) queue_on_applied(db->queue); /* writes that waited */
+}
+
+static void identity_saved(struct db *db, void *arg, enum code code)
+{
+    struct role_machine *r = arg;
+    (void)db;
+    r->is_saving = false;
+    r->save_code = code;
+}
+
+void role_save(struct role_machine *r)
+{
+    ASSERT(!r->is_saving);
+    r->is_saving = true;
+    db_save_identity(r->db, identity_saved, r);
+}
+
+bool role_ask(struct role_machine *r, const char *const *addresses, uint32_t count,
+              inquire_done done)
+{
+    ASSERT(r->inquiry == NULL);
+    r->inquiry = inquiry_start(r->db, addresses, count, r->db->config.suspect_ns, done, r);
+    return r->inquiry != NULL;
+}
+
+void role_keep_replies(struct role_machine *r, const struct inquire_reply *replies, uint32_t count)
+{
+    memcpy(r->replies, replies, count * sizeof(replies[0]));
+    r->reply_count = count;
+    inquiry_free(r->inquiry);
+    r->inquiry = NULL;
+}
+
+uint32_t role_members(const struct role_machine *r, const char *out[MEMBERS_MAX])
+{
+    const struct identity *id = &r->db->identity;
+    uint32_t count = 0;
+    bool is_askable = id->leader_address[0] != '\0' && !transport_is_meant(id->leader_address);
+    if (id->role == ROLE_FOLLOWER && is_askable) out[count++] = id->leader_address;
+    return count;
+}
+
+/* --- operations --- */
+
+/* Only its address changes; what this node may keep is settled in the handshake. */
+static enum code follow_another(struct db *db, const struct op *op, struct err *e)
+{
+    char address[ADDRESS_SIZE_MAX + 1] = {0};
+    if (op->is_explain) {
+        return ERR(e, E_UNSUPPORTED, "accepting a loss is not in this version");
+    }
+    memcpy(address, op->entry.type.data, op->entry.type.size);
+    receiver_follow(db->receiver, NULL, address);
+    return OK;
+}
+
+static enum code check_address(struct slice address, struct err *e)
+{
+    bool is_fit = address.size > 0 && address.size <= TRANSPORT_NAME_MAX &&
+                  memchr(address.data, '\0', address.size) == NULL;
+    return is_fit ? OK : ERR(e, E_INVALID, "the address of a node is HOST:PORT");
+}
+
+static enum code start(struct role_machine *r, struct tide_run *run, struct op *op, struct err *e)
+{
+    struct db *db = r->db;
+    if (db->condition == DB_CLOSING) return ERR(e, E_CLOSED, "the database is closing");
+    if (op->kind == OP_FOLLOW) TRY(check_address(op->entry.type, e));
+    if (r->step != ROLE_QUIET || db->reopening != NULL) {
+        return ERR(e, E_BUSY, "this node's role is being changed; try again in a moment");
+    }
+    r->run = run;
+    r->op = op;
+    switch ((enum op_kind)op->kind) {
+    case OP_PROMOTE: role_promote(r); return OK;
+    case OP_FOLLOW: role_turn(r); return OK;
+    default: break;
+    }
+    r->run = NULL;
+    r->op = NULL;
+    return ERR(e, E_UNSUPPORTED, "a handover is not in this version");
+}
+
+bool role_op(struct db *db, struct tide_run *run, struct op *op)
+{
+    struct err e = {.code = OK};
+    struct role_machine *r = db->role;
+    bool is_plain_follow = op->kind == OP_FOLLOW && db->receiver != NULL && db->reopening == NULL &&
+                           r->step == ROLE_QUIET;
+    enum code code = OK;
+    if (is_plain_follow) {
+        code = check_address(op->entry.type, &e);
+        if (code == OK) code = follow_another(db, op, &e);
+        if (code != OK) read_fail(run, op, &e);
+        return true;
+    }
+    code = start(r, run, op, &e);
+    if (code != OK) read_fail(run, op, &e);
+    return code != OK;
+}
+
+/* --- a later epoch --- */
+
+static void seen_was_due(struct env_task *task)
+{
+    struct role_machine *r = CONTAINER_OF(task, struct role_machine, seen_task);
+    if (r->is_stopped || r->db->condition == DB_CLOSING || r->db->reopening != NULL) return;
+    if (db_is_leader(r->db) && r->seen_epoch > r->db->epoch.number) role_depose(r);
+}
+
+void role_saw_epoch(struct db *db, uint64_t epoch, const char *address)
+{
+    struct role_machine *r = db->role;
+    if (!db_is_leader(db) || epoch <= db->epoch.number || epoch <= r->seen_epoch) return;
+    r->seen_epoch = epoch;
+    (void)snprintf(r->seen_address, sizeof(r->seen_address), "%s", address);
+    db->env->v->post(db->env, &r->seen_task);
+}

@@ -1,0 +1,156 @@
+/* role_yield: a leader becomes a follower: because a later epoch was seen, or because an operator
+ * names a leader of one. What it holds and that leader does not is given up by the handshake, never
+ * here. */
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "core/demote.h"
+#include "engine/checkpoint.h"
+#include "engine/queue.h"
+#include "engine/receiver.h"
+#include "engine/role_internal.h"
+#include "engine/shipper.h"
+#include "engine/ticker.h"
+#include "engine/write.h"
+
+static bool is_of_ours(const struct db *db, const struct inquire_reply *reply)
+{
+    return reply->has_answered && id128_equal(&reply->standing.cluster, &db->identity.cluster);
+}
+
+/* Nothing is acknowledged from here on. Whoever waits is told that the outcome is unknown. */
+static void stop_leading(struct role_machine *r, const char *why)
+{
+    struct db *db = r->db;
+    struct err e = {.code = OK};
+    ASSERT(db_is_leader(db));
+    (void)ERR(&e, E_READONLY, "%s", why);
+    db_event(db, DB_EVENT_ROLE, "%s", why);
+    db->is_leading = false;
+    db->identity.role = ROLE_FOLLOWER;
+    if (db->shipper != NULL) shipper_yield(db->shipper);
+    ticker_free(db->ticker);
+    db->ticker = NULL;
+    write_free(db->write); /* what was not handed to the log was acknowledged to nobody */
+    db->write = NULL;
+    queue_fail_all(db->queue, E_READONLY, why);
+    checkpointer_fail(db->checkpointer, &e);
+}
+
+/* Follow `address` once identity says so. */
+static void turn_to(struct role_machine *r, const char *address, const char *data_address,
+                    uint64_t epoch)
+{
+    struct identity *id = &r->db->identity;
+    ASSERT(!db_is_leader(r->db));
+    (void)snprintf(id->leader_address, sizeof(id->leader_address), "%s", address);
+    (void)snprintf(id->leader_data_address, sizeof(id->leader_data_address), "%s", data_address);
+    if (epoch > id->highest_epoch) id->highest_epoch = epoch;
+    role_enter(r, ROLE_YIELDING);
+    role_save(r);
+}
+
+void role_yield_step(struct role_machine *r)
+{
+    struct err e = {.code = OK};
+    if (r->is_saving) return;
+    if (r->db->receiver == NULL && receiver_open(r->db, &r->db->receiver, &e) != OK) {
+        role_end(r, &e);
+        return;
+    }
+    role_end(r, NULL);
+}
+
+/* --- told to --- */
+
+static void named_answered(void *arg, const struct inquire_reply *replies, uint32_t count)
+{
+    struct role_machine *r = arg;
+    struct db *db = r->db;
+    ASSERT(count == 1);
+    role_keep_replies(r, replies, count);
+    const struct inquire_reply *reply = &r->replies[0];
+    const struct wire_standing *s = &reply->standing;
+    struct demote_facts facts = {
+        .has_answered = reply->has_answered,
+        .is_self = reply->has_answered && strcmp(reply->node_id, db->identity.node_id) == 0,
+        .is_cluster_equal = is_of_ours(db, reply),
+        .is_leading = s->role != ROLE_FOLLOWER && s->is_serving,
+        .its_epoch = s->last.epoch,
+        .my_epoch = db->epoch.number,
+        .address = slice_of_text(reply->address),
+        .its_leader = slice_of_text(reply->leader_address),
+    };
+    enum demote_verdict verdict = demote_decide(&facts);
+    char sentence[ERR_TEXT_SIZE];
+    struct text t = text_of(sentence, sizeof(sentence));
+    demote_explain(&facts, verdict, &t);
+    if (verdict != DEMOTE_FOLLOW) {
+        struct err e = {.code = OK};
+        (void)ERR(&e, E_REFUSED, "%s", sentence);
+        role_end(r, &e);
+        return;
+    }
+    if (db_is_leader(db)) stop_leading(r, sentence);
+    turn_to(r, reply->address, reply->data_address, s->last.epoch);
+}
+
+void role_turn(struct role_machine *r)
+{
+    char address[ADDRESS_SIZE_MAX + 1] = {0};
+    const char *const addresses[1] = {address};
+    struct slice named = r->op->entry.type;
+    memcpy(address, named.data, named.size);
+    role_enter(r, ROLE_TURNING);
+    if (role_ask(r, addresses, 1, named_answered)) return;
+    struct err e = {.code = OK};
+    (void)ERR(&e, E_NOMEMORY, "no memory to ask %s", address);
+    role_end(r, &e);
+}
+
+/* --- a later epoch was seen --- */
+
+static const struct inquire_reply *find_leader(const struct role_machine *r)
+{
+    const struct inquire_reply *best = NULL;
+    for (uint32_t i = 0; i < r->reply_count; i++) {
+        const struct inquire_reply *reply = &r->replies[i];
+        const struct wire_standing *s = &reply->standing;
+        bool leads = is_of_ours(r->db, reply) && s->role != ROLE_FOLLOWER &&
+                     s->last.epoch > r->db->epoch.number;
+        if (leads && (best == NULL || s->last.epoch > best->standing.last.epoch)) best = reply;
+    }
+    return best;
+}
+
+static void others_answered(void *arg, const struct inquire_reply *replies, uint32_t count)
+{
+    struct role_machine *r = arg;
+    role_keep_replies(r, replies, count);
+    const struct inquire_reply *leader = find_leader(r);
+    /* Nobody leads yet that could be found: who told of the epoch knows, or will. */
+    turn_to(r, leader != NULL ? leader->address : r->seen_address,
+            leader != NULL ? leader->data_address : "", r->seen_epoch);
+}
+
+void role_depose(struct role_machine *r)
+{
+    const char *addresses[MEMBERS_MAX];
+    char why[ERR_TEXT_SIZE];
+    if (r->step != ROLE_QUIET) { /* the leadership ends, and with it what was to be done with it */
+        struct err e = {.code = OK};
+        (void)ERR(&e, E_READONLY, "this node was deposed meanwhile");
+        inquiry_free(r->inquiry);
+        r->inquiry = NULL;
+        role_end(r, &e);
+    }
+    (void)snprintf(why, sizeof(why),
+                   "this node led in epoch %llu and leads no longer: epoch %llu has begun",
+                   (unsigned long long)r->db->epoch.number, (unsigned long long)r->seen_epoch);
+    stop_leading(r, why);
+    uint32_t count = role_members(r, addresses);
+    if (r->seen_address[0] != '\0' && count < MEMBERS_MAX) addresses[count++] = r->seen_address;
+    role_enter(r, ROLE_LOOKING);
+    if (!role_ask(r, addresses, count, others_answered)) others_answered(r, r->replies, 0);
+}

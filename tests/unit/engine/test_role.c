@@ -1,0 +1,272 @@
+/* Tests of changing roles: databases opened through the public API in one process, on loopback.
+ * Intervals are shortened; every wait ends when what it waits for is there. */
+#include "support/tm_test.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "tidemark.h"
+
+#define NODES  3
+#define WAIT_S 20.0
+
+struct member {
+    char *dir;
+    tide_db *db;
+    char replication_address[64];
+    char data_address[32];
+};
+
+static struct member nodes[NODES];
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &t), 0);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void rest(void)
+{
+    struct timespec t = {.tv_nsec = 2000000};
+    (void)nanosleep(&t, NULL);
+}
+
+#define WAIT_UNTIL(condition)                                                         \
+    for (double wait_end_ = seconds_now() + WAIT_S; !(condition); rest()) {           \
+        if (seconds_now() > wait_end_) fail_msg("waited in vain for %s", #condition); \
+    }
+
+static const struct tide_status *look(const struct member *n, const struct tide_result **out)
+{
+    assert_int_equal(tide_status(n->db, out, NULL), TIDE_OK);
+    return (*out)->as.status;
+}
+
+/* follow NULL: it leads, or does what its directory says. The address stays the same. */
+static void open_member(int i, const char *follow)
+{
+    struct member *n = &nodes[i];
+    char id[8];
+    (void)snprintf(id, sizeof(id), "n%d", i);
+    (void)snprintf(n->data_address, sizeof(n->data_address), "127.0.0.1:74%d0", i);
+    struct tide_options options = {
+        .size = sizeof(options),
+        .dir = n->dir,
+        .follow = follow,
+        .node_id = id,
+        .replication_listen = n->replication_address[0] ? n->replication_address : "127.0.0.1:0",
+        .data_address = n->data_address,
+        .mark_interval_ms = UINT64_MAX, /* records are counted here */
+        .heartbeat_ms = 50,
+        .suspect_ms = 500,
+        .dead_ms = 2000,
+    };
+    struct tide_err e = {0};
+    if (tide_open(&options, &n->db, NULL, &e) != TIDE_OK) fail_msg("%s", e.message);
+    const struct tide_result *result;
+    (void)snprintf(n->replication_address, sizeof(n->replication_address), "%s",
+                   look(n, &result)->replication_address);
+    tide_result_free(result);
+}
+
+static void close_member(int i)
+{
+    if (nodes[i].db) assert_int_equal(tide_close(nodes[i].db, 5000, NULL), TIDE_OK);
+    nodes[i].db = NULL;
+}
+
+static enum tide_role role_of(int i)
+{
+    const struct tide_result *result;
+    enum tide_role role = look(&nodes[i], &result)->role;
+    tide_result_free(result);
+    return role;
+}
+
+static struct tide_position position_of(int i)
+{
+    struct tide_position p;
+    assert_int_equal(tide_position_now(nodes[i].db, &p, NULL), TIDE_OK);
+    return p;
+}
+
+static enum tide_code signal_to(int i, struct tide_position *out, struct tide_err *e)
+{
+    struct tide_signal signal = {.type = {"view", 4}, .item = {"a", 1}};
+    return tide_signal(nodes[i].db, &signal, out, e);
+}
+
+static void write_to(int i, int count)
+{
+    struct tide_position p;
+    struct tide_err e = {0};
+    for (int k = 0; k < count; k++) {
+        if (signal_to(i, &p, &e) != TIDE_OK) fail_msg("%s", e.message);
+    }
+}
+
+static uint64_t count_on(int i)
+{
+    uint64_t count = 0;
+    if (tide_count(nodes[i].db, (struct tide_bytes){"view", 4}, (struct tide_bytes){"a", 1},
+                   (struct tide_bytes){"all", 3}, &count, NULL) != TIDE_OK) {
+        return 0;
+    }
+    return count;
+}
+
+static void wait_same(int a, int b)
+{
+    WAIT_UNTIL(position_of(a).seqno == position_of(b).seqno);
+    struct tide_position x = position_of(a);
+    struct tide_position y = position_of(b);
+    assert_int_equal(x.epoch, y.epoch);
+    assert_memory_equal(x.chain4, y.chain4, sizeof(x.chain4));
+    struct tide_digest da;
+    struct tide_digest db;
+    assert_int_equal(tide_digest_now(nodes[a].db, &da, NULL), TIDE_OK);
+    assert_int_equal(tide_digest_now(nodes[b].db, &db, NULL), TIDE_OK);
+    assert_memory_equal(da.root, db.root, sizeof(da.root));
+}
+
+/* Node 0 leads, the others follow it and hold all there is. */
+static void open_three(void)
+{
+    open_member(0, NULL);
+    write_to(0, 10);
+    open_member(1, nodes[0].replication_address);
+    open_member(2, nodes[0].replication_address);
+    WAIT_UNTIL(count_on(1) == 10 && count_on(2) == 10);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NODES; i++) {
+        nodes[i] = (struct member){.dir = tm_dir_make("role")};
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NODES; i++) {
+        close_member(i);
+        tm_dir_remove(nodes[i].dir);
+    }
+    return 0;
+}
+
+/* Goal: the leader is gone; a follower takes over in place, the other one is pointed at it, and
+ * both go on from the very records that were there. */
+static void a_follower_is_promoted_and_another_follows_it(void **state)
+{
+    (void)state;
+    open_three();
+    struct tide_position before = position_of(1);
+    close_member(0);
+    struct tide_position at;
+    struct tide_err e = {0};
+    if (tide_promote(nodes[1].db, &before, true, &at, &e) != TIDE_OK) fail_msg("%s", e.message);
+    assert_int_equal(at.seqno, before.seqno + 1); /* the new epoch's first record */
+    assert_int_equal(at.epoch, before.epoch + 1);
+    assert_int_equal(role_of(1), TIDE_ROLE_LEADER);
+    write_to(1, 5);
+    assert_int_equal(tide_follow(nodes[2].db, nodes[1].replication_address, false, NULL, &e),
+                     TIDE_OK);
+    WAIT_UNTIL(count_on(2) == 15);
+    wait_same(1, 2);
+    close_member(1);
+    open_member(1, NULL); /* identity remembers */
+    assert_int_equal(role_of(1), TIDE_ROLE_LEADER);
+    WAIT_UNTIL(position_of(1).epoch == at.epoch + 1);
+    write_to(1, 1);
+    WAIT_UNTIL(count_on(2) == 16);
+}
+
+static void another_position_than_expected_is_refused(void **state)
+{
+    (void)state;
+    open_three();
+    struct tide_position wrong = position_of(1);
+    wrong.chain4[0] ^= 1;
+    close_member(0);
+    struct tide_position at;
+    struct tide_err e = {0};
+    assert_int_equal(tide_promote(nodes[1].db, &wrong, true, &at, &e), TIDE_REFUSED);
+    assert_non_null(strstr(e.message, "not at the position expected"));
+    assert_int_equal(role_of(1), TIDE_ROLE_FOLLOWER);
+    assert_int_equal(signal_to(1, &at, &e), TIDE_READONLY);
+}
+
+static void a_living_leader_is_not_replaced_without_force(void **state)
+{
+    (void)state;
+    open_three();
+    struct tide_position at;
+    struct tide_err e = {0};
+    assert_int_equal(tide_promote(nodes[1].db, NULL, false, &at, &e), TIDE_REFUSED);
+    assert_non_null(strstr(e.message, "n0 answers and leads"));
+    write_to(0, 1); /* and it is followed as before */
+    WAIT_UNTIL(count_on(1) == 11);
+}
+
+/* Goal: a leader that was replaced learns of it, acknowledges nothing more, and follows. */
+static void a_deposed_leader_follows_by_itself(void **state)
+{
+    (void)state;
+    open_three();
+    struct tide_position at;
+    struct tide_err e = {0};
+    if (tide_promote(nodes[1].db, NULL, true, &at, &e) != TIDE_OK) fail_msg("%s", e.message);
+    assert_int_equal(tide_follow(nodes[2].db, nodes[1].replication_address, false, NULL, &e),
+                     TIDE_OK);
+    write_to(1, 1);
+    WAIT_UNTIL(role_of(0) == TIDE_ROLE_FOLLOWER);
+    WAIT_UNTIL(count_on(0) == 11 && count_on(2) == 11);
+    wait_same(0, 1);
+    assert_int_equal(signal_to(0, &at, &e), TIDE_READONLY);
+    assert_non_null(strstr(e.message, nodes[1].data_address));
+}
+
+static void a_leader_follows_no_one_that_does_not_lead_later(void **state)
+{
+    (void)state;
+    struct tide_err e = {0};
+    open_three();
+    uint64_t records = position_of(0).seqno;
+    assert_int_equal(tide_follow(nodes[0].db, nodes[1].replication_address, false, NULL, &e),
+                     TIDE_REFUSED);
+    assert_non_null(strstr(e.message, "does not lead"));
+    assert_int_equal(tide_follow(nodes[0].db, nodes[0].replication_address, false, NULL, &e),
+                     TIDE_REFUSED);
+    assert_non_null(strstr(e.message, "is this node"));
+    assert_int_equal(tide_follow(nodes[0].db, "127.0.0.1:1", false, NULL, &e), TIDE_REFUSED);
+    assert_non_null(strstr(e.message, "does not answer"));
+    close_member(2);
+    tm_dir_remove(nodes[2].dir);
+    nodes[2].dir = tm_dir_make("role");
+    open_member(2, NULL); /* a cluster of its own */
+    assert_int_equal(tide_follow(nodes[0].db, nodes[2].replication_address, false, NULL, &e),
+                     TIDE_REFUSED);
+    assert_non_null(strstr(e.message, "another cluster"));
+    write_to(0, 1);
+    assert_int_equal(position_of(0).seqno, records + 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_follower_is_promoted_and_another_follows_it, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(another_position_than_expected_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_living_leader_is_not_replaced_without_force, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_deposed_leader_follows_by_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_leader_follows_no_one_that_does_not_lead_later, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
