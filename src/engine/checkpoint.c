@@ -81,6 +81,7 @@ struct checkpointer {
     seqno last_client; /* newest record with a client's cause */
     seqno last_mark;
     bool is_mark_wanted; /* by command, no room yet */
+    seqno lost_mark;     /* no memory for checkpoints up to here: their waiters are to be told */
     bool is_checkpoint_wanted;
     bool has_digest_to_log;
     struct record_digest digest_to_log;
@@ -222,6 +223,25 @@ static void answer_waiters(struct checkpointer *c, struct op_waiter **list, seqn
                            const struct position *at, const struct err *e)
 {
     answer_taken(c, take_waiters(list, SEQNO_NONE, mark), at, e);
+}
+
+/* There is no memory for a checkpoint at this mark. Told at the next poll: not in the middle of
+ * what is going on. */
+static void lose_checkpoint(struct checkpointer *c, seqno mark)
+{
+    if (mark.v > c->lost_mark.v) c->lost_mark = mark;
+    c->db->env->v->post(c->db->env, &c->db->poll_task);
+}
+
+static void tell_lost(struct checkpointer *c)
+{
+    seqno mark = c->lost_mark;
+    if (mark.v == 0) return;
+    c->lost_mark = SEQNO_NONE;
+    struct position none = {0};
+    struct err e = {.code = OK};
+    (void)ERR(&e, E_NOMEMORY, "no memory for a checkpoint");
+    answer_waiters(c, &c->checkpoint_waiters, mark, &none, &e);
 }
 
 /* --- comparing roots --- */
@@ -435,8 +455,12 @@ static void start_job(struct checkpointer *c, struct state_version *version)
         .started_ns = c->db->env->v->now_mono_ns(c->db->env),
         .job = {.run = version_run, .done = version_done},
     };
-    if (is_checkpoint_due(c) && v->mark.v > c->contents.at.v && prepare_files(c, v)) {
-        c->is_checkpoint_wanted = false;
+    if (is_checkpoint_due(c) && v->mark.v > c->contents.at.v) {
+        if (prepare_files(c, v)) {
+            c->is_checkpoint_wanted = false;
+        } else {
+            lose_checkpoint(c, v->mark);
+        }
     }
     c->is_job_running = true;
     submit_step(c);
@@ -471,7 +495,13 @@ static void try_mark(struct checkpointer *c, uint8_t reason)
     struct db *db = c->db;
     if (!db_is_leader(db) || db->condition != DB_SERVING || c->is_stopped) return;
     seqno at;
-    if (write_mark(db->write, reason, &at) != OK) {
+    enum code code = write_mark(db->write, reason, &at);
+    if (code == E_NOMEMORY) {
+        c->is_mark_wanted = false;
+        lose_checkpoint(c, seqno_of(UINT64_MAX));
+        return;
+    }
+    if (code != OK) {
         c->is_mark_wanted = true; /* polled again */
         return;
     }
@@ -522,6 +552,7 @@ static void on_mark(struct checkpointer *c, seqno at)
         struct known_mark *m = find_mark(c, at);
         ASSERT(m != NULL); /* just noted */
         m->is_passed_over = true;
+        lose_checkpoint(c, at);
         return;
     }
     if (c->next) pass_over(c, c->next);
@@ -586,6 +617,7 @@ void checkpointer_fail(struct checkpointer *c, const struct err *e)
 void checkpointer_poll(struct checkpointer *c)
 {
     if (c->is_stopped) return;
+    tell_lost(c);
     if (c->is_mark_wanted) try_mark(c, MARK_BY_COMMAND);
     log_digest(c);
     start_next(c);

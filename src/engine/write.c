@@ -10,6 +10,8 @@
 #include "engine/log_open.h"
 #include "engine/write_internal.h"
 
+#define NO_MEMORY_DELAY_NS (10 * NS_PER_MS) /* until the next try to close a group */
+
 struct write *write_new(struct db *db)
 {
     struct write *w = calloc(1, sizeof(*w));
@@ -482,7 +484,16 @@ static void delay_over(struct env_timer *timer)
 {
     struct write *w = CONTAINER_OF(timer, struct write, delay_timer);
     w->is_delay_running = false;
-    write_flush(w);
+    db_feed_log(w->db);
+}
+
+static void start_delay(struct write *w, uint64_t delay_ns)
+{
+    struct env *env = w->db->env;
+    if (w->is_delay_running) return;
+    w->is_delay_running = true;
+    w->delay_timer.fire = delay_over;
+    env->v->timer_start(env, &w->delay_timer, delay_ns);
 }
 
 void write_flush(struct write *w)
@@ -499,16 +510,14 @@ void write_flush(struct write *w)
     if (facts.delay_ns > 0) facts.age_ns = db->env->v->now_mono_ns(db->env) - w->group.opened_ns;
     switch (group_decide(&facts)) {
     case GROUP_KEEP: return;
-    case GROUP_DELAY:
-        if (w->is_delay_running) return;
-        w->is_delay_running = true;
-        w->delay_timer.fire = delay_over;
-        db->env->v->timer_start(db->env, &w->delay_timer, facts.delay_ns - facts.age_ns);
-        return;
+    case GROUP_DELAY: start_delay(w, facts.delay_ns - facts.age_ns); return;
     case GROUP_CLOSE: break;
     }
     struct log_chunk *chunk = group_close(w);
-    if (!chunk) return; /* no memory: the next event tries again */
+    if (!chunk) { /* no memory: perhaps nothing else will happen, and somebody waits */
+        start_delay(w, NO_MEMORY_DELAY_NS);
+        return;
+    }
     w->is_anyone_waiting = false;
     if (stages_is_sample(&db->stages)) {
         stages_begin(db, STAGE_APPEND, w->group.opened_ns, chunk->batches[0].end.seqno);

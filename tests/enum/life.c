@@ -182,10 +182,8 @@ static void ask(struct life *l, int32_t (*what)(tide_run *run))
     execute(l, run, false);
 }
 
-/* Follower `number` comes with everything that is durable. */
-static void join(struct life *l, uint32_t number)
+void join_follower(struct db *db, uint32_t number)
 {
-    struct db *db = l->n.db;
     char id[16];
     int size = snprintf(id, sizeof(id), "f%u", number);
     struct slot_join join = {
@@ -202,7 +200,7 @@ static void join(struct life *l, uint32_t number)
 
 static void save_slot(struct life *l)
 {
-    join(l, ++l->followers);
+    join_follower(l->n.db, ++l->followers);
     steps_advance(l->n.env, NS_PER_MS);
     steps_run(l->n.env);
 }
@@ -212,7 +210,7 @@ static void prune(struct life *l)
 {
     seqno oldest = log_oldest(l->n.db->log);
     for (uint32_t i = 1; i <= l->followers; i++)
-        join(l, i);
+        join_follower(l->n.db, i);
     shipper_on_stored(l->n.db->shipper, SLOT_NONE);
     ask(l, tide_run_checkpoint);
     steps_advance(l->n.env, 3 * NS_PER_S);

@@ -50,6 +50,8 @@ struct tide_options life_options(void);
 MUST_CHECK enum code life_open(struct life *l, struct err *e);
 /* Carry out one step; ends the program when the node does not do it. */
 void life_step(struct life *l, enum step step);
+/* Follower `number` comes with everything that is durable; its slot waits to be saved. */
+void join_follower(struct db *db, uint32_t number);
 /* As a killed process. */
 void life_end(struct life *l);
 
