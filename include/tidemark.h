@@ -164,6 +164,24 @@ struct tide_durability {
     uint64_t deadline_ms; /* from the moment the write is taken up; 0: tide_options.deadline_ms */
 };
 
+/* --- how fresh a read is --- */
+
+/* A read whose conditions do not hold waits until its deadline, then it is TIDE_STALE. Zero: what
+ * is applied here now, within tide_options.max_staleness_ms. */
+struct tide_read_options {
+    /* Only a state that holds this write; seqno 0: any. TIDE_LOST: it was given up in a change of
+     * epoch; TIDE_INVALID: no write ever had this position. epoch 0: only the number counts. */
+    struct tide_position after;
+    /* Only a state that lacks nothing that was durable on the leader longer ago than this, by a
+     * bound that can be proved; a leader always has it. */
+    bool max_stale_is_set;
+    uint64_t max_stale_ms;
+    /* Only a state in which everything is committed: stored by a majority of the voters, or without
+     * voters by every follower. Under writes that never pause there may be no such moment. */
+    bool is_committed;
+    uint64_t deadline_ms; /* from when it is taken up; 0: tide_options.deadline_ms */
+};
+
 /* --- open and close --- */
 
 typedef struct tide_db tide_db;
@@ -417,6 +435,9 @@ int32_t tide_run_schema_field(tide_run *run, struct tide_bytes name, enum tide_f
 /* Move a producer on to `number` without an effect (a line that was skipped). */
 int32_t tide_run_producer_skip(tide_run *run, struct tide_bytes producer, uint64_t number);
 int32_t tide_run_producer(tide_run *run, struct tide_bytes producer); /* -> integer, 0 unknown */
+/* What the read `index` asks for beyond its answer: scores, counts, rates, trends, listings,
+ * entities, the schema, producers, the number of items. False: no memory. */
+bool tide_run_set_read(tide_run *run, int32_t index, const struct tide_read_options *options);
 /* -> double: the decayed sum of weights by the type's first half-life; 0 for an item that is not
  * there. at_ms 0: this node's clock. TIDE_SCHEMA: unknown type. */
 int32_t tide_run_score(tide_run *run, struct tide_bytes type, struct tide_bytes item,
@@ -599,7 +620,8 @@ struct tide_status {
     bool was_synced;      /* follower: reached a leader's position once */
     uint64_t lag_records; /* follower's own view, as of what its leader said last */
     uint64_t lag_bytes;
-    double lag_seconds; /* 0 on a leader; +Inf never synced */
+    double lag_seconds;        /* 0 on a leader; +Inf never synced */
+    uint64_t max_staleness_ms; /* what reads allow by default; 0: off */
     uint64_t uptime_ms;
     struct tide_clock clock;
     uint32_t follower_count;

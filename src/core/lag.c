@@ -138,18 +138,24 @@ void lag_self_applied(struct lag_self *l, seqno applied)
         proved++;
     }
     if (proved == 0) return;
-    uint64_t sent_ns = l->echoes[proved - 1].sent_ns;
+    uint64_t sent_ns = 0; /* upstream ages differ: the newest echo need not prove most */
+    for (uint32_t i = 0; i < proved; i++) {
+        if (l->echoes[i].sent_ns > sent_ns) sent_ns = l->echoes[i].sent_ns;
+    }
     if (!l->was_synced || sent_ns > l->proved_ns) l->proved_ns = sent_ns;
     l->was_synced = true;
     memmove(&l->echoes[0], &l->echoes[proved], (l->count - proved) * sizeof(l->echoes[0]));
     l->count -= proved;
 }
 
-void lag_self_echo(struct lag_self *l, uint64_t probe, seqno durable, seqno applied)
+void lag_self_echo(struct lag_self *l, uint64_t probe, seqno durable, uint64_t upstream_ns,
+                   seqno applied)
 {
     uint64_t sent_ns = 0;
     if (probe <= l->echoed || !lag_probe_sent(&l->probes, probe, &sent_ns)) return;
     l->echoed = probe;
+    if (upstream_ns > sent_ns) return; /* proves nothing since this clock began */
+    sent_ns -= upstream_ns;
     if (l->count == LAG_PROBES_MAX) {
         /* Far behind: thin out, every second echo is enough to make progress visible. */
         for (uint32_t i = 0; i < LAG_PROBES_MAX / 2; i++) {
@@ -166,9 +172,15 @@ void lag_self_echo(struct lag_self *l, uint64_t probe, seqno durable, seqno appl
     lag_self_applied(l, applied);
 }
 
+uint64_t lag_self_ns(const struct lag_self *l, uint64_t now_ns)
+{
+    if (!l->was_synced) return LAG_NEVER;
+    ASSERT(now_ns >= l->proved_ns);
+    return now_ns - l->proved_ns;
+}
+
 double lag_self_seconds(const struct lag_self *l, uint64_t now_ns)
 {
-    if (!l->was_synced) return (double)INFINITY;
-    ASSERT(now_ns >= l->proved_ns);
-    return seconds_of(now_ns - l->proved_ns);
+    uint64_t bound_ns = lag_self_ns(l, now_ns);
+    return bound_ns == LAG_NEVER ? (double)INFINITY : seconds_of(bound_ns);
 }

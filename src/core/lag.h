@@ -89,9 +89,21 @@ struct lag_self {
         seqno durable;
     } echoes[LAG_PROBES_MAX];
 };
-/* The leader echoed a probe with what was durable there. Unknown and old ids are ignored. */
-void lag_self_echo(struct lag_self *l, uint64_t probe, seqno durable, seqno applied);
+/* The leader echoed a probe with what was durable there, and how old that may have been when the
+ * probe arrived: 0 on a leader; on a follower that serves followers its own bound, so that bounds
+ * add up along a chain. Unknown and old ids are ignored, and echoes of who knows nothing itself. */
+void lag_self_echo(struct lag_self *l, uint64_t probe, seqno durable, uint64_t upstream_ns,
+                   seqno applied);
 void lag_self_applied(struct lag_self *l, seqno applied);
+#define LAG_NEVER UINT64_MAX                                        /* nothing is known */
+uint64_t lag_self_ns(const struct lag_self *l, uint64_t now_ns);    /* LAG_NEVER: never synced */
 double lag_self_seconds(const struct lag_self *l, uint64_t now_ns); /* +Inf: never synced */
+
+/* May a state with this bound be shown to who allows max_ns? Never one of which nothing is known.
+ */
+static inline bool lag_is_fresh(uint64_t bound_ns, uint64_t max_ns)
+{
+    return bound_ns != LAG_NEVER && bound_ns <= max_ns;
+}
 
 #endif

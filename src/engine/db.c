@@ -23,6 +23,7 @@
 #include "engine/shipper.h"
 #include "engine/ticker.h"
 #include "engine/transport.h"
+#include "engine/waits.h"
 #include "engine/write.h"
 
 #define CLOSE_POLL_NS (1 * NS_PER_MS)
@@ -351,6 +352,7 @@ void db_free_parts(struct db *db)
     queue_free(db->queue);
     reopen_free(db->reopening);
     levels_free(db->levels);
+    waits_free(db->waits);
     while (db->saves) {
         struct save_request *next = db->saves->next;
         free(db->saves);

@@ -61,6 +61,7 @@ struct db {
     /* waiting runs: see engine/run.c */
     struct run_queue *queue;
     struct levels *levels; /* writes that wait for followers */
+    struct waits *waits;   /* reads that wait: for a position, freshness, followers */
     struct scans *scans;   /* long reads */
     struct metrics *metrics;
     struct identity_saver *saver;

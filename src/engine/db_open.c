@@ -22,6 +22,7 @@
 #include "engine/shipper.h"
 #include "engine/ticker.h"
 #include "engine/transport.h"
+#include "engine/waits.h"
 #include "engine/write.h"
 
 void db_add_note(struct db *db, const char *note)
@@ -338,9 +339,10 @@ static enum code open_steps(struct db *db, struct err *e)
     if (has_switched) db_add_note(db, "the state that was copied from another node counts now");
     db->queue = queue_new(db);
     db->levels = levels_new(db);
+    db->waits = waits_new(db);
     db->scans = scans_new(db);
     db->metrics = metrics_new();
-    if (!db->queue || !db->levels || !db->scans || !db->metrics) {
+    if (!db->queue || !db->levels || !db->waits || !db->scans || !db->metrics) {
         return ERR(e, E_NOMEMORY, "no memory to open");
     }
     TRY(role_open(db, &db->role, e));

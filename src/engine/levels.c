@@ -155,6 +155,7 @@ static void note_op(struct tide_run *run, struct op *op, uint32_t class_, const 
     op->level = wish->level;
     op->level.class_ = (uint8_t)(class_ + 1);
     op->level.since_ns = now_ns;
+    op->until_ns = wish->until_ns;
     run->undecided++;
 }
 
@@ -175,7 +176,7 @@ void levels_note(struct levels *l, struct tide_run *run, uint32_t first)
     uint32_t class_ = find_class(l, &level);
     if (code != OK || class_ == LEVEL_CLASSES_MAX) return; /* refused by levels_judge */
     uint64_t now_ns = l->db->env->v->now_mono_ns(l->db->env);
-    wish->level.until_ns = deadline_of(l->db, wish, now_ns);
+    wish->until_ns = deadline_of(l->db, wish, now_ns);
     wish->level.on_miss = (uint8_t)wanted_miss(l->db, wish);
     wish->level.on_miss_is_set = true;
     uint32_t before = run->undecided;
@@ -296,7 +297,7 @@ static void arm(struct levels *l)
 static bool wait_for(struct levels *l, struct tide_run *run, const struct op *op)
 {
     run->by_seqno.key = op->result.as.position.seqno;
-    run->by_deadline.key = op->level.until_ns;
+    run->by_deadline.key = op->until_ns;
     struct heap *waiting = &l->classes[op->level.class_ - 1].waiting;
     if (!heap_add(waiting, &run->by_seqno)) return false;
     if (heap_add(&l->by_deadline, &run->by_deadline)) return true;
@@ -316,7 +317,7 @@ static bool decide(struct levels *l, struct look *look, struct tide_run *run)
         }
         if (op->result.as.position.seqno <= reached(l, look, op->level.class_ - 1u).v) {
             succeed(l, look, run, op);
-        } else if (look->now_ns >= op->level.until_ns || !wait_for(l, run, op)) {
+        } else if (look->now_ns >= op->until_ns || !wait_for(l, run, op)) {
             miss(l, look, run, op);
         } else {
             return false;

@@ -24,6 +24,10 @@ void queue_fail_all(struct run_queue *q, enum code code, const char *why);
 void queue_on_ack(struct run_queue *q, uint32_t slot);
 /* Every operation of the run has its result, and nobody holds it: hand it back. */
 void queue_end_run(struct tide_run *run);
+/* A run that was parked elsewhere (engine/waits): the operation at its cursor is judged again. */
+void queue_carry_on(struct run_queue *q, struct tide_run *run);
+/* Every operation from the cursor on gets this error, and the run ends. */
+void queue_fail_run(struct run_queue *q, struct tide_run *run, enum code code, const char *why);
 /* An operation that waited on its own is answered: op->result is filled. Goes on with the next. */
 void queue_resume(struct run_queue *q, struct tide_run *run);
 /* Note the end of an applied batch: positions of waiting writes are filled in from these. */

@@ -5,14 +5,16 @@
  * it, so that a job may take memory of the run. */
 #include "engine/read_items.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/hash.h"
 #include "core/epoch.h"
+#include "core/lag.h"
 #include "core/query/cursor.h"
+#include "engine/freshness.h"
 #include "engine/read.h"
-#include "engine/receiver.h"
 #include "engine/scans.h"
 
 enum { LIMIT_DEFAULT = 10 };
@@ -128,10 +130,8 @@ static enum code give_cursor(struct page *p, const struct state *s, struct err *
 
 static double staleness_ms(const struct db *db)
 {
-    if (!db->receiver) return 0;
-    struct receiver_status status;
-    receiver_status(db->receiver, &status);
-    return status.lag_seconds * 1000.0;
+    uint64_t bound_ns = db_staleness_ns(db);
+    return bound_ns == LAG_NEVER ? (double)INFINITY : (double)bound_ns / (double)NS_PER_MS;
 }
 
 static enum code explain(struct page *p, const struct state *s, struct retrieve_term *terms,

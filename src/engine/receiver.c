@@ -16,6 +16,7 @@
 #include "engine/receiver_internal.h"
 #include "engine/roller.h"
 #include "engine/transport.h"
+#include "engine/waits.h"
 
 static void run(struct receiver *r, struct follow_event event);
 static void describe(struct receiver *r);
@@ -400,6 +401,7 @@ static enum code take_plan(struct receiver *r, const struct wire_plan *plan, str
         r->was_heard = true;
         r->leader_durable = plan->durable.v;
         r->leader_durable_bytes = plan->durable_bytes;
+        r->leader_committed = SEQNO_NONE; /* of its epoch, from its first heartbeat on */
         run(r, (struct follow_event){
                    .kind = FOLLOW_EV_PLAN,
                    .epoch = plan->epoch.number,
@@ -450,7 +452,11 @@ static enum code take_heartbeat(struct receiver *r, const struct wire_message *m
     r->leader_durable = beat->durable.seqno.v;
     r->leader_durable_bytes = beat->durable_bytes;
     if (m->probe > r->leader_probe) r->leader_probe = m->probe;
-    lag_self_echo(&r->lag, beat->echo_probe, beat->echo_durable, db_applied(r->db).seqno);
+    r->leader_committed = seqno_max(r->leader_committed, beat->committed);
+    lag_self_echo(&r->lag, beat->echo_probe, beat->echo_durable, beat->echo_staleness_ns,
+                  db_applied(r->db).seqno);
+    waits_on_fresh(r->db->waits);
+    waits_on_committed(r->db->waits);
     ask_for_ack(r);
     return OK;
 }
@@ -568,13 +574,26 @@ void receiver_on_progress(struct receiver *r)
 {
     if (r->is_closing) return;
     receiver_write_next(r);
-    if (r->db->log != NULL) lag_self_applied(&r->lag, db_applied(r->db).seqno);
+    if (r->db->log != NULL) {
+        lag_self_applied(&r->lag, db_applied(r->db).seqno);
+        waits_on_fresh(r->db->waits);
+    }
     send_hello(r);
     ask_for_ack(r);
     if (r->queue_bytes <= RECEIVE_QUEUE_MAX / 2) ask_to_resume(r);
 }
 
 /* --- status --- */
+
+uint64_t receiver_staleness_ns(const struct receiver *r)
+{
+    return lag_self_ns(&r->lag, receiver_now(r));
+}
+
+seqno receiver_committed(const struct receiver *r)
+{
+    return seqno_min(r->leader_committed, db_applied(r->db).seqno);
+}
 
 void receiver_status(const struct receiver *r, struct receiver_status *out)
 {

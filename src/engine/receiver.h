@@ -37,5 +37,8 @@ struct receiver_status {
     uint64_t retries;
 };
 void receiver_status(const struct receiver *r, struct receiver_status *out);
+uint64_t receiver_staleness_ns(const struct receiver *r); /* LAG_NEVER: never synced */
+/* What its leader said is committed, as far as it is applied here. */
+seqno receiver_committed(const struct receiver *r);
 
 #endif

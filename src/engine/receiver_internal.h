@@ -47,6 +47,7 @@ struct receiver {
     bool was_heard;
     uint64_t leader_durable;
     uint64_t leader_durable_bytes;
+    seqno leader_committed;
     uint64_t leader_probe; /* newest of this session, echoed in acks */
     /* batches: verified ones, oldest first, and where they end */
     struct position accepted;

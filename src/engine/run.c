@@ -17,7 +17,7 @@ struct run_text {
 
 #define TEXT_BLOCK_SIZE 1024u
 
-enum access { READS, WRITES };
+enum access { READS, ASKS, WRITES };
 
 static const struct {
     const char *call;
@@ -33,6 +33,12 @@ bool op_is_write(enum op_kind kind)
 {
     ASSERT(kind < OP_KIND_COUNT);
     return op_rows[kind].access == WRITES;
+}
+
+bool op_is_of_state(enum op_kind kind)
+{
+    ASSERT(kind < OP_KIND_COUNT);
+    return op_rows[kind].access == ASKS;
 }
 
 const char *op_call_name(enum op_kind kind)
@@ -69,6 +75,7 @@ void tide_run_reset(tide_run *run)
     ASSERT(!run->is_submitted);
     for (uint32_t i = 0; i < run->count; i++) {
         if (run->ops[i].more) free(run->ops[i].more);
+        if (run->ops[i].read) free(run->ops[i].read);
     }
     while (run->texts) {
         struct run_text *next = run->texts->next;
@@ -142,6 +149,27 @@ void tide_run_set_durability(tide_run *run, int32_t index, const struct tide_dur
     ASSERT(!run->is_submitted);
     if (index < 0 || (uint32_t)index >= run->count) return; /* there was no memory for it */
     take_durability(&run->ops[index], wanted);
+}
+
+bool tide_run_set_read(tide_run *run, int32_t index, const struct tide_read_options *options)
+{
+    ASSERT(!run->is_submitted);
+    if (index < 0 || (uint32_t)index >= run->count) return false;
+    struct op *op = &run->ops[index];
+    if (!op->read) op->read = malloc(sizeof(*op->read));
+    if (!op->read) return false;
+    *op->read = (struct op_read){
+        .has_max_stale = options->max_stale_is_set,
+        .is_committed = options->is_committed,
+        .max_stale_ns = options->max_stale_ms < UINT64_MAX / NS_PER_MS
+                            ? options->max_stale_ms * NS_PER_MS
+                            : UINT64_MAX - 1,
+        .after = seqno_of(options->after.seqno),
+        .after_epoch = options->after.epoch,
+        .deadline_ms = options->deadline_ms,
+    };
+    memcpy(op->read->after_chain4, options->after.chain4, sizeof(op->read->after_chain4));
+    return true;
 }
 
 void run_take_options(struct op *op, const struct tide_write_options *options)

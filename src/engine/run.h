@@ -12,7 +12,8 @@
 #define RUN_OPS_MAX 65536u
 
 /* Every operation, in the order of tide_run_<call> in the header, and what it does to the log.
- * WRITES: takes the gate, refused on followers. READS: all others.
+ * WRITES: takes the gate, refused on followers. ASKS: asks the state, with read options. READS: all
+ * others.
  * An entity is an item, a user or a creator: three calls share a row.
  * X(constant, call, access) */
 #define OP_TABLE(X)                            \
@@ -26,20 +27,20 @@
     X(OP_ENTITY_PUT, entity_put, WRITES)       \
     X(OP_ENTITY_DELETE, entity_delete, WRITES) \
     X(OP_PRODUCER_SKIP, producer_skip, WRITES) \
-    X(OP_PRODUCER, producer, READS)            \
-    X(OP_SCORE, score, READS)                  \
-    X(OP_COUNT, count_of, READS)               \
-    X(OP_RATE, rate, READS)                    \
-    X(OP_TREND, trend, READS)                  \
-    X(OP_RETRIEVE, retrieve, READS)            \
-    X(OP_ENTITY_GET, entity_get, READS)        \
-    X(OP_SCHEMA_SHOW, schema_show, READS)      \
+    X(OP_PRODUCER, producer, ASKS)             \
+    X(OP_SCORE, score, ASKS)                   \
+    X(OP_COUNT, count_of, ASKS)                \
+    X(OP_RATE, rate, ASKS)                     \
+    X(OP_TREND, trend, ASKS)                   \
+    X(OP_RETRIEVE, retrieve, ASKS)             \
+    X(OP_ENTITY_GET, entity_get, ASKS)         \
+    X(OP_SCHEMA_SHOW, schema_show, ASKS)       \
     X(OP_POSITION, position, READS)            \
     X(OP_DIGEST, digest, READS)                \
     X(OP_CHECKPOINT, checkpoint, READS)        \
     X(OP_LOG_SEAL, log_seal, READS)            \
     X(OP_WAIT, wait, READS)                    \
-    X(OP_ITEMS, items, READS)                  \
+    X(OP_ITEMS, items, ASKS)                   \
     X(OP_STATUS, status, READS)                \
     X(OP_METRICS, metrics, READS)              \
     X(OP_REPLICATE, replicate, READS)          \
@@ -59,6 +60,7 @@ enum op_kind {
 };
 const char *op_call_name(enum op_kind kind); /* "tide_run_signal" */
 bool op_is_write(enum op_kind kind);         /* takes the gate; refused on followers */
+bool op_is_of_state(enum op_kind kind);      /* asks the state: read options count */
 
 /* One signal as given; slices are borrowed from the caller until completion. */
 struct op_entry {
@@ -85,7 +87,17 @@ struct op_level {
     uint8_t class_;       /* 1 + its class; 0: decided, or not waited for */
     uint64_t deadline_ms; /* 0: the database's */
     uint64_t since_ns;    /* when it was taken up */
-    uint64_t until_ns;
+};
+
+/* What a read of the state asks for beyond its answer. */
+struct op_read {
+    bool has_max_stale;
+    bool is_committed;
+    uint64_t max_stale_ns;
+    seqno after; /* 0: nothing */
+    uint64_t after_epoch;
+    uint8_t after_chain4[4];
+    uint64_t deadline_ms; /* 0: the database's */
 };
 
 struct op {
@@ -102,6 +114,8 @@ struct op {
     const struct tide_transport *transport; /* borrowed; NULL: TCP */
     void *more; /* entries, excludes, schema or options: malloc'ed, freed at reset */
     struct op_level level;
+    struct op_read *read; /* malloc'ed, freed at reset; NULL: the database's defaults */
+    uint64_t until_ns;    /* when it is answered at the latest; 0: not taken up yet */
     struct tide_result result;
 };
 
@@ -118,6 +132,7 @@ struct tide_run {
     uint32_t level_cursor; /* the first of them */
     struct heap_node by_seqno;
     struct heap_node by_deadline;
+    uint8_t wait_kind; /* engine/waits.c */
     tide_callback callback;
     void *callback_arg;
     tide_callback user_callback; /* of the public call; callback is the api's own */

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "engine/clock.h"
+#include "engine/freshness.h"
 #include "engine/inquire.h"
 #include "engine/role.h"
 #include "engine/roller.h"
@@ -468,6 +469,7 @@ static void take_ack(struct ship_link *link, const struct wire_message *m)
     if (m->probe > link->probe) {
         link->probe = m->probe;
         link->probe_durable = shipper_durable(s);
+        link->probe_staleness_ns = db_staleness_ns(s->db);
     }
     ASSERT(s->by_slot[link->slot] == link);
     lag_peer_ack(&s->peers[link->slot], ack->echo_probe, link->ship.applied);
@@ -717,6 +719,7 @@ static void send_heartbeat(struct ship_link *link, uint64_t now_ns)
                 .leader_time = db_is_leader(db) ? clock_next(db) : state_leader_time(db->state),
                 .echo_probe = link->probe,
                 .echo_durable = link->probe_durable,
+                .echo_staleness_ns = link->probe_staleness_ns,
             },
     };
     frames_send(&link->frames, &m);

@@ -55,8 +55,9 @@ struct ship_link {
     char data_address[ADDRESS_SIZE_MAX + 1];
     struct link_stages stages;
     /* echoed in heartbeats */
-    uint64_t probe;      /* newest of the follower */
-    seqno probe_durable; /* what was durable when it arrived first */
+    uint64_t probe;              /* newest of the follower */
+    seqno probe_durable;         /* what was durable when it arrived first ... */
+    uint64_t probe_staleness_ns; /* ... and how old that may have been */
 };
 
 /* The last refusal that became an event. */

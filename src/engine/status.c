@@ -7,6 +7,7 @@
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
 #include "engine/events.h"
+#include "engine/freshness.h"
 #include "engine/log_open.h"
 #include "engine/metrics.h"
 #include "engine/receiver.h"
@@ -83,7 +84,7 @@ static void fill_log(const struct db *db, struct tide_status *s)
         c.checkpoint_age_ns == UINT64_MAX ? UINT64_MAX : c.checkpoint_age_ns / NS_PER_MS;
     s->digest_mark = c.digest_mark.v;
     s->safe = s->durable.seqno;
-    s->committed = s->durable.seqno;
+    s->committed = db_committed(db).v;
     struct retain_plan plan = retention_plan(db->retention);
     s->retention_floor = plan.floor.v;
     s->retention_holder = retain_holder_name(plan.holder);
@@ -122,7 +123,6 @@ static enum code fill_followers(const struct db *db, struct tide_run *run, struc
     s->followers = followers;
     if (!db->log || db->receiver) return OK;
     s->safe = shipper_safe(db->shipper).v;
-    s->committed = shipper_committed(db->shipper).v;
     return OK;
 }
 
@@ -173,6 +173,7 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
         .shard = db->identity.stream.shard,
         .epoch = db->epoch.number,
         .checkpoint_age_ms = UINT64_MAX,
+        .max_staleness_ms = db->config.max_staleness_ns / NS_PER_MS,
         .divergences = db->divergences,
         .digests_checked = db->digests_checked,
         .uptime_ms = (db->env->v->now_mono_ns(db->env) - db->opened_ns) / NS_PER_MS,
@@ -373,6 +374,7 @@ static enum code write_json(struct tide_run *run, struct tide_status *s, struct 
         json_own_lag(&t, s);
         json_seconds(&t, "lag_seconds", s->lag_seconds);
     }
+    json_u64(&t, "max_staleness_ms", s->max_staleness_ms);
     text_add(&t, ",\"followers\":[");
     for (uint32_t i = 0; i < s->follower_count; i++) {
         if (i > 0) text_add(&t, ",");

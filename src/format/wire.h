@@ -200,7 +200,8 @@ struct wire_heartbeat {
     uint64_t durable_bytes; /* log bytes ever made durable: lag in bytes is a difference of it */
     uint64_t leader_time;   /* HLC */
     uint64_t echo_probe;    /* newest probe of the follower received here ... */
-    seqno echo_durable;     /* ... and what was durable here when that probe arrived */
+    seqno echo_durable;     /* ... and what was durable here when that probe arrived ... */
+    uint64_t echo_staleness_ns; /* ... and how old that may have been then: 0 on a leader */
     uint8_t is_lease_valid;
     uint64_t topology_version;
 };

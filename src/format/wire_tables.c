@@ -139,6 +139,8 @@ static const struct field heartbeat_list[] = {
      .note = "newest probe received from the follower"},
     {FIELD(FIELD_FIXED, struct wire_heartbeat, echo_durable),
      .note = "what was durable when that probe arrived"},
+    {FIELD(FIELD_FIXED, struct wire_heartbeat, echo_staleness_ns),
+     .note = "how old that may have been then, ns: 0 on a leader, all ones: not known"},
     {FIELD(FIELD_FIXED, struct wire_heartbeat, is_lease_valid), .max = 1},
     {FIELD(FIELD_FIXED, struct wire_heartbeat, topology_version)},
 };

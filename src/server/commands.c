@@ -34,18 +34,23 @@ static const struct command table[] = {
     {"UNSIGNAL", NULL, -3, WRITE, handle_unsignal, "Signals",
      "type item USER u [KEY bytes] [PRODUCER id n] [LEVEL l] [DEADLINE ms] [ONMISS m] [WITHLEVEL]",
      "Take back a user's signal of a once or latest type; no error where none stands."},
-    {"SCORE", NULL, -3, READ, handle_score, "Signals", "type item [AT ms]",
+    {"SCORE", NULL, -3, READ, handle_score, "Signals",
+     "type item [AT ms] [AFTER token] [MAXSTALE ms] [READ r] [DEADLINE ms]",
      "The decayed score of an item; 0 for an unknown item."},
-    {"COUNT", NULL, -4, READ, handle_count, "Signals", "type item window",
+    {"COUNT", NULL, -4, READ, handle_count, "Signals",
+     "type item window [AFTER token] [MAXSTALE ms] [READ r] [DEADLINE ms]",
      "How many signals an item got in the window 1h, 24h, 7d, 30d or all, which its type declares; "
      "the window ends at the leader time of the last applied record."},
-    {"RATE", NULL, -3, READ, handle_rate, "Signals", "type item [AT ms]",
+    {"RATE", NULL, -3, READ, handle_rate, "Signals",
+     "type item [AT ms] [AFTER token] [MAXSTALE ms] [READ r] [DEADLINE ms]",
      "Weight per second, from the score of the type's first half-life H: score * ln 2 / H."},
-    {"TREND", NULL, -3, READ, handle_trend, "Signals", "type item [AT ms]",
+    {"TREND", NULL, -3, READ, handle_trend, "Signals",
+     "type item [AT ms] [AFTER token] [MAXSTALE ms] [READ r] [DEADLINE ms]",
      "By how many standard deviations an item gets more than it used to: the shortest against the "
      "longest half-life of its type, or the last hour against the 23 before it."},
     {"RETRIEVE", NULL, -2, READ, handle_retrieve, "Signals",
-     "profile [LIMIT n] [WHERE expr] [EXCLUDE n key ...] [NOW ms] [CURSOR c] [EXPLAIN]",
+     "profile [LIMIT n] [WHERE expr] [EXCLUDE n key ...] [NOW ms] [CURSOR c] [EXPLAIN] "
+     "[AFTER token] [MAXSTALE ms] [READ r] [DEADLINE ms]",
      "The best items of a profile: new, top, hot, best, controversial, trending, rising, "
      "most_viewed, "
      "decayed:<type>; CURSOR goes on where a page ended, EXPLAIN adds the terms of each score."},
@@ -55,7 +60,8 @@ static const struct command table[] = {
      "ms] [ONMISS m] "
      "[WITHLEVEL] [[FIELDS] field value ...]",
      "Set fields of an item, which is created if it is not known; the others stay."},
-    {"ITEM.GET", NULL, -2, READ, handle_item_get, "Items", "key [[FIELDS] field ...]",
+    {"ITEM.GET", NULL, -2, READ, handle_item_get, "Items",
+     "key [AFTER token] [MAXSTALE ms] [READ r] [DEADLINE ms] [[FIELDS] field ...]",
      "Creator, created_at and all fields of an item, none of an unknown or deleted one; or the "
      "values of the named fields."},
     {"ITEM.DEL", NULL, -2, WRITE, handle_item_del, "Items",
@@ -66,14 +72,16 @@ static const struct command table[] = {
      "[WITHLEVEL] "
      "[[FIELDS] field value ...]",
      "Set fields of a user."},
-    {"USER.GET", NULL, -2, READ, handle_user_get, "Items", "key [[FIELDS] field ...]",
+    {"USER.GET", NULL, -2, READ, handle_user_get, "Items",
+     "key [AFTER token] [MAXSTALE ms] [READ r] [DEADLINE ms] [[FIELDS] field ...]",
      "created_at and all fields of a user, or the values of the named ones."},
     {"CREATOR.PUT", NULL, -2, WRITE, handle_creator_put, "Items",
      "key [UNSET n field ...] [KEY bytes] [PRODUCER id n] [LEVEL l] [DEADLINE ms] [ONMISS m] "
      "[WITHLEVEL] "
      "[[FIELDS] field value ...]",
      "Set fields of a creator."},
-    {"CREATOR.GET", NULL, -2, READ, handle_creator_get, "Items", "key [[FIELDS] field ...]",
+    {"CREATOR.GET", NULL, -2, READ, handle_creator_get, "Items",
+     "key [AFTER token] [MAXSTALE ms] [READ r] [DEADLINE ms] [[FIELDS] field ...]",
      "created_at and all fields of a creator, or the values of the named ones."},
     /* schema and producers */
     {"SCHEMA.SIGNAL", NULL, -2, WRITE | COMMAND_NOT_IN_MULTI, handle_schema_signal, "Schema",
@@ -82,9 +90,11 @@ static const struct command table[] = {
      "Declare a signal type."},
     {"SCHEMA.FIELD", NULL, -3, WRITE | COMMAND_NOT_IN_MULTI, handle_schema_field, "Schema",
      "name tag|num|time|text", "Declare a field of items, so that WHERE can ask for it."},
-    {"SCHEMA.SHOW", NULL, 1, READ, handle_schema_show, "Schema", "",
+    {"SCHEMA.SHOW", NULL, -1, READ, handle_schema_show, "Schema",
+     "[AFTER token] [MAXSTALE ms] [READ r] [DEADLINE ms]",
      "The signal types, one line each, then the fields."},
-    {"PRODUCER.GET", NULL, 2, READ, handle_producer_get, "Producers", "id",
+    {"PRODUCER.GET", NULL, -2, READ, handle_producer_get, "Producers",
+     "id [AFTER token] [MAXSTALE ms] [READ r] [DEADLINE ms]",
      "The last number taken from a producer; 0 for an unknown one."},
     {"PRODUCER.SKIP", NULL, 3, WRITE | COMMAND_NOT_IN_MULTI, handle_producer_skip, "Producers",
      "id n", "Move a producer on to number n without an effect."},

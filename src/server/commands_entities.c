@@ -88,7 +88,7 @@ static void get(struct call *call, add_get add)
     }
     call_slot(call)->argument = count > 0;
     int32_t op = add(call->turn->run, bytes_of(call->words[1]), names, (uint32_t)count);
-    call_answer(call, op, render_entity);
+    options_answer_read(call, op, &o, render_entity);
 }
 
 void handle_item_put(struct call *call)

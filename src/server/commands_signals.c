@@ -126,14 +126,17 @@ void handle_schema_field(struct call *call)
 
 void handle_schema_show(struct call *call)
 {
-    if (call->is_dry) return;
-    call_answer(call, tide_run_schema_show(call->turn->run), render_lines);
+    struct options o;
+    if (!options_parse(call, 1, OPTIONS_OF_READS, &o) || call->is_dry) return;
+    options_answer_read(call, tide_run_schema_show(call->turn->run), &o, render_lines);
 }
 
 void handle_producer_get(struct call *call)
 {
-    if (call->is_dry) return;
-    call_answer(call, tide_run_producer(call->turn->run, bytes_of(call->words[1])), render_integer);
+    struct options o;
+    if (!options_parse(call, 2, OPTIONS_OF_READS, &o) || call->is_dry) return;
+    int32_t op = tide_run_producer(call->turn->run, bytes_of(call->words[1]));
+    options_answer_read(call, op, &o, render_integer);
 }
 
 void handle_producer_skip(struct call *call)
@@ -151,7 +154,7 @@ void handle_score(struct call *call)
     if (call->is_dry) return;
     int32_t op = tide_run_score(call->turn->run, bytes_of(call->words[1]), bytes_of(call->words[2]),
                                 o.at_ms);
-    call_answer(call, op, render_double);
+    options_answer_read(call, op, &o, render_double);
 }
 
 void handle_rate(struct call *call)
@@ -161,7 +164,7 @@ void handle_rate(struct call *call)
     if (call->is_dry) return;
     int32_t op =
         tide_run_rate(call->turn->run, bytes_of(call->words[1]), bytes_of(call->words[2]), o.at_ms);
-    call_answer(call, op, render_double);
+    options_answer_read(call, op, &o, render_double);
 }
 
 void handle_trend(struct call *call)
@@ -171,7 +174,7 @@ void handle_trend(struct call *call)
     if (call->is_dry) return;
     int32_t op = tide_run_trend(call->turn->run, bytes_of(call->words[1]), bytes_of(call->words[2]),
                                 o.at_ms);
-    call_answer(call, op, render_double);
+    options_answer_read(call, op, &o, render_double);
 }
 
 void handle_count(struct call *call)
@@ -194,7 +197,7 @@ void handle_count(struct call *call)
     int32_t op =
         tide_run_count_of(call->turn->run, bytes_of(call->words[1]), bytes_of(call->words[2]),
                           (struct tide_bytes){.data = name, .size = strlen(name)});
-    call_answer(call, op, render_integer);
+    options_answer_read(call, op, &o, render_integer);
 }
 
 /* The excluded keys as the database takes them, kept until the turn is done. */
@@ -245,5 +248,5 @@ void handle_retrieve(struct call *call)
     slot->offset = (uint32_t)ready->size; /* the profile's name is part of the reply */
     slot->size = (uint32_t)call->words[1].size;
     out_bytes(ready, call->words[1].data, call->words[1].size);
-    call_answer(call, tide_run_retrieve(call->turn->run, &request), render_items);
+    options_answer_read(call, tide_run_retrieve(call->turn->run, &request), &o, render_items);
 }

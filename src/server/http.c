@@ -205,12 +205,17 @@ static void fill_health(struct http *http, struct page *page)
 }
 
 /* NULL: the node's answers are as fresh as they should be; else why not. */
-static const char *unready_reason(const struct tide_status *s)
+static const char *unready_reason(const struct tide_status *s, char *room, size_t size)
 {
     if (strcmp(s->state, "serving") != 0) return s->reason[0] != '\0' ? s->reason : s->state;
     if (s->role != TIDE_ROLE_FOLLOWER) return NULL;
     if (!s->was_synced || isinf(s->lag_seconds)) return "this follower never reached its leader";
-    return NULL;
+    double bound_ms = s->lag_seconds * 1000;
+    if (s->max_staleness_ms == 0 || bound_ms <= (double)s->max_staleness_ms) return NULL;
+    struct text t = text_of(room, size);
+    text_add(&t, "this follower's state may be %.0f ms old; max_staleness is %llu ms",
+             ceil(bound_ms), (unsigned long long)s->max_staleness_ms);
+    return room;
 }
 
 static void fill_readiness(struct http *http, struct page *page)
@@ -222,7 +227,9 @@ static void fill_readiness(struct http *http, struct page *page)
         return;
     }
     const struct tide_result *result = tide_run_result(q->run, 0);
-    why = result->code == TIDE_OK ? unready_reason(result->as.status) : result->message;
+    char room[160];
+    why = result->message;
+    if (result->code == TIDE_OK) why = unready_reason(result->as.status, room, sizeof(room));
     if (why == NULL) {
         out_text(&page->text, "ready\n");
     } else {

@@ -131,19 +131,6 @@ bool options_weight(struct call *call, struct slice text, double *out)
     return false;
 }
 
-static bool parse_read(struct call *call, struct slice text)
-{
-    char shown[SHOWN_SIZE];
-    if (text_equal_nocase(text, "latest")) return true;
-    if (text_equal_nocase(text, "committed")) {
-        call_fail(call, TIDE_UNSUPPORTED, "READ committed is not in this version: only latest");
-    } else {
-        call_fail(call, TIDE_INVALID, "unknown READ '%s': latest or committed",
-                  call_show(shown, text));
-    }
-    return false;
-}
-
 static bool parse_producer(struct call *call, size_t word, struct options *o)
 {
     struct slice id = call->words[word];
@@ -335,7 +322,9 @@ static bool parse_value(struct call *call, enum option option, size_t word, stru
     case OPTION_DEADLINE: return options_take_deadline(call, word, o);
     case OPTION_ONMISS: return options_take_miss(call, value, o);
     case OPTION_WITHLEVEL: o->has_level = true; return true;
-    case OPTION_READ: return parse_read(call, value);
+    case OPTION_AFTER: return options_take_after(call, value, o);
+    case OPTION_MAXSTALE: return options_take_stale(call, word, o);
+    case OPTION_READ: return options_take_read(call, value, o);
     case OPTION_LIMIT: return parse_limit(call, word, o);
     case OPTION_EXCLUDE:
         return parse_list(call, option, word, &o->excludes, &o->exclude_count, used);
@@ -349,8 +338,6 @@ static bool parse_value(struct call *call, enum option option, size_t word, stru
     case OPTION_MODE: return parse_mode(call, value, o);
     case OPTION_POLARITY: return parse_polarity(call, value, o);
     case OPTION_SESSION:
-    case OPTION_AFTER:
-    case OPTION_MAXSTALE:
     case OPTION_MAXPER:
     case OPTION_MMR:
     case OPTION_EXPLORE:

@@ -5,6 +5,7 @@
 #define TIDEMARK_SERVER_OPTIONS_H
 
 #include "base/types.h"
+#include "server/turn.h"
 #include "tidemark.h"
 
 struct call;
@@ -70,6 +71,7 @@ struct options {
     const struct slice *unsets; /* names of fields */
     size_t unset_count;
     struct tide_write_options write;  /* KEY, PRODUCER, LEVEL, DEADLINE, ONMISS */
+    struct tide_read_options read;    /* AFTER, MAXSTALE, READ, DEADLINE */
     struct tide_schema_signal schema; /* HALFLIFE, WINDOWS, MODE, POLARITY */
 };
 
@@ -99,6 +101,12 @@ MUST_CHECK bool options_refuse_in_multi(struct call *call, const struct options 
 MUST_CHECK bool options_take_level(struct call *call, struct slice value, struct options *o);
 MUST_CHECK bool options_take_deadline(struct call *call, size_t word, struct options *o);
 MUST_CHECK bool options_take_miss(struct call *call, struct slice value, struct options *o);
+MUST_CHECK bool options_take_after(struct call *call, struct slice value, struct options *o);
+MUST_CHECK bool options_take_stale(struct call *call, size_t word, struct options *o);
+MUST_CHECK bool options_take_read(struct call *call, struct slice value, struct options *o);
+/* The reply is the read `op`, which waits for what the options say. */
+void options_answer_read(struct call *call, int32_t op, const struct options *o,
+                         slot_render render);
 
 /* A weight: finite and within 2^53 either way. False: the error was answered. */
 MUST_CHECK bool options_weight(struct call *call, struct slice text, double *out);

@@ -1,5 +1,5 @@
-/* options_wait: the options that say for what a command waits, and how long: LEVEL, DEADLINE and
- * ONMISS of writes. */
+/* options_wait: the options that say for what a command waits, and how long: LEVEL, ONMISS of
+ * writes, AFTER, MAXSTALE, READ of reads, DEADLINE of both. */
 #include "server/options.h"
 
 #include "base/assert.h"
@@ -21,7 +21,41 @@ bool options_take_deadline(struct call *call, size_t word, struct options *o)
     uint64_t ms = 0;
     if (!call_u64(call, word, "DEADLINE", UINT32_MAX, &ms)) return false;
     o->write.durability.deadline_ms = ms > 0 ? ms : TIDE_DEADLINE_NOW;
+    o->read.deadline_ms = o->write.durability.deadline_ms;
     return true;
+}
+
+bool options_take_after(struct call *call, struct slice value, struct options *o)
+{
+    char shown[SHOWN_SIZE];
+    if (tide_token_parse(bytes_of(value), &o->read.after) == TIDE_OK) return true;
+    call_fail(call, TIDE_INVALID, "AFTER '%s' is not a write token such as 1-42-9f3a21bc",
+              call_show(shown, value));
+    return false;
+}
+
+bool options_take_stale(struct call *call, size_t word, struct options *o)
+{
+    o->read.max_stale_is_set = true;
+    return call_u64(call, word, "MAXSTALE", UINT32_MAX, &o->read.max_stale_ms);
+}
+
+bool options_take_read(struct call *call, struct slice value, struct options *o)
+{
+    char shown[SHOWN_SIZE];
+    o->read.is_committed = text_equal_nocase(value, "committed");
+    if (o->read.is_committed || text_equal_nocase(value, "latest")) return true;
+    call_fail(call, TIDE_INVALID, "unknown READ '%s': latest or committed",
+              call_show(shown, value));
+    return false;
+}
+
+void options_answer_read(struct call *call, int32_t op, const struct options *o, slot_render render)
+{
+    if ((o->given & OPTIONS_OF_READS) != 0 && !tide_run_set_read(call->turn->run, op, &o->read)) {
+        op = -1; /* no memory */
+    }
+    call_answer(call, op, render);
 }
 
 bool options_take_miss(struct call *call, struct slice value, struct options *o)

@@ -511,6 +511,7 @@ static void heartbeat_sample(struct wire_heartbeat *h)
         .leader_time = hlc_of_ms(SAMPLE_TIME_MS),
         .echo_probe = 88,
         .echo_durable = seqno_of(309),
+        .echo_staleness_ns = 250000000,
         .is_lease_valid = 1,
         .topology_version = 6,
     };

@@ -13,6 +13,15 @@ size_t tide_token_format(const struct tide_position *p, char out[TIDE_TOKEN_SIZE
     return format_token(out, &token);
 }
 
+enum tide_code tide_token_parse(struct tide_bytes text, struct tide_position *out)
+{
+    struct token token;
+    if (!parse_token(slice_of(text.data, text.size), &token)) return TIDE_INVALID;
+    *out = (struct tide_position){.epoch = token.epoch, .seqno = token.seqno.v};
+    memcpy(out->chain4, token.chain4, sizeof(token.chain4));
+    return TIDE_OK;
+}
+
 /* Enough of it for the server's tests; what a level is is the library's own test. */
 enum tide_code tide_level_parse(struct tide_bytes text, struct tide_level *out, struct tide_err *e)
 {

@@ -877,6 +877,33 @@ int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_
     return index_of(run);
 }
 
+bool tide_run_set_read(tide_run *run, int32_t index, const struct tide_read_options *options)
+{
+    struct fake_op *op = &run->ops[index];
+    char room[1024];
+    if (op->line == NULL) return true;
+    snprintf(room, sizeof(room), "%s", op->line);
+    size_t at = strlen(room);
+    const struct tide_position *after = &options->after;
+    if (after->seqno > 0) {
+        snprintf(room + at, sizeof(room) - at, " after=%" PRIu64 "-%" PRIu64, after->epoch,
+                 after->seqno);
+    }
+    at = strlen(room);
+    if (options->max_stale_is_set) {
+        snprintf(room + at, sizeof(room) - at, " max_stale=%" PRIu64, options->max_stale_ms);
+    }
+    at = strlen(room);
+    snprintf(room + at, sizeof(room) - at, "%s", options->is_committed ? " committed" : "");
+    at = strlen(room);
+    if (options->deadline_ms != 0) {
+        snprintf(room + at, sizeof(room) - at, " deadline=%" PRIu64, options->deadline_ms);
+    }
+    free(op->line);
+    op->line = strdup(room);
+    return true;
+}
+
 void tide_run_set_durability(tide_run *run, int32_t index, const struct tide_durability *wanted)
 {
     struct fake_op *op = &run->ops[index];

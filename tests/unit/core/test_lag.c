@@ -125,7 +125,7 @@ static void a_followers_bound_starts_at_the_probe_whose_echo_is_applied(void **s
     (void)state;
     uint64_t probe = lag_probe_next(&self.probes, now_ns);
     now_ns += 10 * MS;
-    lag_self_echo(&self, probe, seqno_of(5), seqno_of(4));
+    lag_self_echo(&self, probe, seqno_of(5), 0, seqno_of(4));
     assert_true(is_infinite(lag_self_seconds(&self, now_ns))); /* 5 is not applied */
     now_ns += 10 * MS;
     lag_self_applied(&self, seqno_of(5));
@@ -138,11 +138,11 @@ static void a_followers_bound_starts_at_the_probe_whose_echo_is_applied(void **s
 static void an_echo_of_a_probe_never_sent_proves_nothing(void **state)
 {
     (void)state;
-    lag_self_echo(&self, 1, seqno_of(0), seqno_of(0));
-    lag_self_echo(&self, 0, seqno_of(0), seqno_of(0));
+    lag_self_echo(&self, 1, seqno_of(0), 0, seqno_of(0));
+    lag_self_echo(&self, 0, seqno_of(0), 0, seqno_of(0));
     assert_false(self.was_synced);
     (void)lag_probe_next(&self.probes, now_ns);
-    lag_self_echo(&self, 2, seqno_of(0), seqno_of(0));
+    lag_self_echo(&self, 2, seqno_of(0), 0, seqno_of(0));
     assert_false(self.was_synced);
     lag_peer_join(&peer, seqno_of(10));
     lag_peer_ack(&peer, 77, seqno_of(10));
@@ -234,7 +234,7 @@ static void arrive(struct message *m)
     if (!world.is_up) return;
     if (!m->is_ack) {
         if (m->probe > world.follower_saw_probe) world.follower_saw_probe = m->probe;
-        lag_self_echo(&self, m->echo, seqno_of(m->number), seqno_of(world.applied));
+        lag_self_echo(&self, m->echo, seqno_of(m->number), 0, seqno_of(world.applied));
         return;
     }
     if (m->probe > world.leader_saw_probe) {
@@ -281,6 +281,7 @@ static void neither_side_ever_tells_less_than_the_truth(void **state)
     (void)state;
     uint64_t seed = tm_seed("lag world", 42);
     uint32_t finite = 0;
+    uint32_t served = 0;
     for (uint64_t round = 0; round < 20; round++) {
         fresh(state);
         memset(&world, 0, sizeof(world));
@@ -294,10 +295,83 @@ static void neither_side_ever_tells_less_than_the_truth(void **state)
             }
             assert_true(peer_seconds() >= truth);
             assert_true(lag_self_seconds(&self, now_ns) >= truth);
+            for (uint64_t max_ns = 0; max_ns <= 3 * NS_PER_S; max_ns += 100 * MS) {
+                if (!lag_is_fresh(lag_self_ns(&self, now_ns), max_ns)) continue;
+                assert_true(truth <= (double)max_ns / (double)NS_PER_S);
+                served++;
+            }
             finite += !is_infinite(peer_seconds()) && !is_infinite(lag_self_seconds(&self, now_ns));
         }
     }
     assert_true(finite > 100000); /* and it does tell something */
+    assert_true(served > 100000);
+}
+
+/* A follower of a follower: its bound is that of the link plus what the node between did not know
+ * when the probe passed. Against brute force again; the node between may be cut off for long. */
+static void bounds_add_up_along_a_chain(void **state)
+{
+    (void)state;
+    struct hop {
+        struct lag_self lag;
+        uint64_t applied;
+        uint64_t saw_probe; /* of the follower behind it, and what was true when it arrived */
+        uint64_t saw_durable;
+        uint64_t saw_staleness_ns;
+        bool is_up;
+    };
+    static uint64_t since_ns[20001];
+    static struct hop hops[3]; /* the leader, the node between, the last */
+    struct random random;
+    random_init(&random, tm_seed("lag chain", 9));
+    memset(hops, 0, sizeof(hops));
+    memset(since_ns, 0, sizeof(since_ns));
+    uint32_t finite = 0;
+    uint64_t now = 1000 * NS_PER_S;
+    for (int i = 0; i < 200000; i++) {
+        now += random_below(&random, 20 * MS);
+        if (random_chance(&random, 90000) && hops[0].applied < 20000) {
+            since_ns[++hops[0].applied] = now;
+        }
+        for (int n = 1; n < 3; n++) {
+            struct hop *up = &hops[n - 1];
+            struct hop *me = &hops[n];
+            if (random_chance(&random, 1000)) me->is_up = !me->is_up;
+            if (!me->is_up) continue;
+            if (random_chance(&random, 200000) && me->applied < up->applied) {
+                me->applied += 1 + random_below(&random, up->applied - me->applied);
+                lag_self_applied(&me->lag, seqno_of(me->applied));
+            }
+            if (random_chance(&random, 200000)) { /* a probe arrives */
+                up->saw_probe = lag_probe_next(&me->lag.probes, now);
+                up->saw_durable = up->applied;
+                up->saw_staleness_ns = n == 1 ? 0 : lag_self_ns(&up->lag, now);
+            }
+            if (random_chance(&random, 200000)) { /* and its echo comes back */
+                lag_self_echo(&me->lag, up->saw_probe, seqno_of(up->saw_durable),
+                              up->saw_staleness_ns, seqno_of(me->applied));
+            }
+            uint64_t bound_ns = lag_self_ns(&me->lag, now);
+            uint64_t truth_ns = 0;
+            if (me->applied < hops[0].applied) truth_ns = now - since_ns[me->applied + 1];
+            assert_true(bound_ns >= truth_ns);
+            finite += n == 2 && bound_ns != LAG_NEVER;
+        }
+    }
+    assert_true(finite > 10000);
+}
+
+/* Nothing is known of a node that was never synced, whatever is allowed. */
+static void an_unknown_bound_is_never_fresh(void **state)
+{
+    (void)state;
+    assert_false(lag_is_fresh(lag_self_ns(&self, now_ns), UINT64_MAX));
+    assert_true(lag_is_fresh(0, 0));
+    assert_true(lag_is_fresh(5, 5));
+    assert_false(lag_is_fresh(6, 5));
+    uint64_t probe = lag_probe_next(&self.probes, now_ns);
+    lag_self_echo(&self, probe, seqno_of(0), LAG_NEVER, seqno_of(0));
+    assert_false(self.was_synced); /* the node before it knows nothing either */
 }
 
 int main(void)
@@ -315,6 +389,8 @@ int main(void)
         cmocka_unit_test_setup(probes_closer_than_20_ms_share_one_id, fresh),
         cmocka_unit_test_setup(the_table_of_times_is_bounded_and_errs_upwards_only, fresh),
         cmocka_unit_test_setup(neither_side_ever_tells_less_than_the_truth, fresh),
+        cmocka_unit_test_setup(bounds_add_up_along_a_chain, fresh),
+        cmocka_unit_test_setup(an_unknown_bound_is_never_fresh, fresh),
     };
     return cmocka_run_group_tests_name("core/lag", tests, NULL, NULL);
 }

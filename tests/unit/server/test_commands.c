@@ -163,11 +163,6 @@ static void what_is_not_built_is_refused_by_name(void **state)
     (void)state;
     static const struct row rows[] = {
         {"SIGNAL view a SESSION s 1\r\n", "-ERR option SESSION is not in this version\r\n", ""},
-        {"SCORE view a AFTER 1-1-00000000\r\n", "-ERR option AFTER is not in this version\r\n", ""},
-        {"SCORE view a MAXSTALE 5\r\n", "-ERR option MAXSTALE is not in this version\r\n", ""},
-        {"SCORE view a READ committed\r\n",
-         "-ERR READ committed is not in this version: only latest\r\n", ""},
-        {"SCORE view a READ dirty\r\n", "-ERR unknown READ 'dirty': latest or committed\r\n", ""},
         {"RETRIEVE top WHERE \"\"\r\n", "-ERR WHERE is empty: leave it out for all items\r\n", ""},
         {"RETRIEVE top USER u\r\n", "-ERR option USER of RETRIEVE is not in this version\r\n", ""},
         {"RETRIEVE top SESSION s 1\r\n", "-ERR option SESSION is not in this version\r\n", ""},
@@ -752,7 +747,6 @@ static void gets_answer_maps_or_the_named_values(void **state)
         {"ITEM.GET a\r\n", "*0\r\n", "run\nitem get a\n"},
         {"USER.GET a\r\n", "*0\r\n", "run\nuser get a\n"},
         {"CREATOR.GET a\r\n", "*0\r\n", "run\ncreator get a\n"},
-        {"ITEM.GET a MAXSTALE 5\r\n", "-ERR option MAXSTALE is not in this version\r\n", ""},
     };
     CHECK(unknown);
     struct tide_entity known = {.is_known = true,

@@ -163,6 +163,39 @@ static void an_unsynced_follower_is_not_ready(void **state)
     stop_node(NULL);
 }
 
+static void prepare_stale(struct server_options *options)
+{
+    prepare_follower(options);
+    struct tide_status *s = fake_status();
+    s->state = "serving";
+    s->was_synced = true;
+    s->lag_seconds = 2.5;
+    s->max_staleness_ms = 2499;
+}
+
+static void a_follower_beyond_max_staleness_is_not_ready(void **state)
+{
+    (void)state;
+    assert_true(node_start(&node, prepare_stale));
+    assert_contains(GET("/readyz"), "\r\n\r\nthis follower's state may be 2500 ms old; "
+                                    "max_staleness is 2499 ms\n");
+    stop_node(NULL);
+}
+
+static void prepare_fresh(struct server_options *options)
+{
+    prepare_stale(options);
+    fake_status()->max_staleness_ms = 2500;
+}
+
+static void a_follower_within_max_staleness_is_ready(void **state)
+{
+    (void)state;
+    assert_true(node_start(&node, prepare_fresh));
+    assert_contains(GET("/readyz"), "\r\n\r\nready\n");
+    stop_node(NULL);
+}
+
 static void prepare_poisoned(struct server_options *options)
 {
     (void)options;
@@ -230,6 +263,8 @@ int main(void)
         NODE(what_is_not_there_is_said),
         NODE(bad_requests_cost_only_themselves),
         cmocka_unit_test(an_unsynced_follower_is_not_ready),
+        cmocka_unit_test(a_follower_beyond_max_staleness_is_not_ready),
+        cmocka_unit_test(a_follower_within_max_staleness_is_ready),
         cmocka_unit_test(a_poisoned_node_is_not_ready_and_says_why),
         cmocka_unit_test(a_stuck_database_is_told_within_the_deadline),
         cmocka_unit_test(while_opening_it_is_healthy_but_not_ready),

@@ -54,6 +54,23 @@ static void levels_reach_the_database(void **state)
     check(rows, COUNT_OF(rows));
 }
 
+static void what_reads_wait_for_reaches_the_database(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"SCORE view a AFTER 7-42-9f3a21bc\r\n", NULL, "run\nscore view a at=0 after=7-42\n"},
+        {"COUNT view a all MAXSTALE 0 DEADLINE 0\r\n", NULL,
+         "run\ncount view a all max_stale=0 deadline=18446744073709551615\n"},
+        {"SCORE view a READ latest\r\n", NULL, "run\nscore view a at=0\n"},
+        {"RETRIEVE top READ committed MAXSTALE 250\r\n", NULL,
+         "run\nretrieve top limit=0 now=0 excludes=0 max_stale=250 committed\n"},
+        {"ITEM.GET a AFTER 1-2-00000000 title\r\n", NULL, NULL},
+        {"SCHEMA.SHOW AFTER 1-2-00000000\r\n", NULL, NULL},
+        {"PRODUCER.GET p MAXSTALE 9\r\n", NULL, NULL},
+    };
+    check(rows, COUNT_OF(rows));
+}
+
 static void what_cannot_be_waited_for_is_named(void **state)
 {
     (void)state;
@@ -64,6 +81,11 @@ static void what_cannot_be_waited_for_is_named(void **state)
          "-LIMIT DEADLINE 4294967296 is above 4294967295\r\n", ""},
         {"SIGNAL view a ONMISS ignore\r\n",
          "-ERR unknown ONMISS 'ignore': wait, reject or degrade\r\n", ""},
+        {"SCORE view a AFTER 42\r\n",
+         "-ERR AFTER '42' is not a write token such as 1-42-9f3a21bc\r\n", ""},
+        {"SCORE view a MAXSTALE 1s\r\n", "-ERR MAXSTALE '1s' is not a whole number\r\n", ""},
+        {"SCORE view a READ dirty\r\n", "-ERR unknown READ 'dirty': latest or committed\r\n", ""},
+        {"SIGNAL view a AFTER 1-2-00000000\r\n", NULL, ""},
     };
     check(rows, COUNT_OF(rows));
 }
@@ -98,6 +120,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(levels_reach_the_database, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_reads_wait_for_reaches_the_database, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_waited_for_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(multi_has_one_level, set_up, tear_down),
     };
