@@ -202,7 +202,8 @@ int main(int argc, char **argv)
     uint64_t groups = megabytes * MIB / GROUP_SIZE;
     (void)run_log(&b, false, GROUP_SIZE, groups * 2); /* until there is something to prune */
     (void)run_log(&b, true, GROUP_SIZE, groups * 4);
-    b.times_ns = malloc(sizeof(uint64_t) * (groups + SMALL_GROUPS));
+    /* of all that runs between two resets */
+    b.times_ns = malloc(sizeof(uint64_t) * (3 * groups + 256 + SMALL_GROUPS));
     for (size_t i = 0; i < rounds; i++) {
         floors[i] = (double)(groups * GROUP_SIZE) / run_floor(&b, fd, GROUP_SIZE, groups) / 1e6;
         (void)run_log(&b, true, GROUP_SIZE, 64); /* the next file is a recycled one */

@@ -85,6 +85,8 @@ void log_free(struct log *log)
     spare_stop(log);
     tail_free(log);
     if (log->job.chunk) chunk_unref(log, log->job.chunk);
+    hash_list_free(log, &log->job.unhashed);
+    log_hash_free(log);
     pool_free(log);
     log->env->v->close(log->env, log->active_file);
     log->env->v->close(log->env, log->mark_file);
@@ -93,7 +95,6 @@ void log_free(struct log *log)
     }
     free(log->segments);
     free(log->dead);
-    piece_hasher_fini(&log->pieces);
     free(log);
 }
 
@@ -106,7 +107,7 @@ void log_stop(struct log *log)
 bool log_is_quiet(const struct log *log)
 {
     return !log->is_writing && log->spare.state != SPARE_STEP_RUNNING && !log->reads &&
-           !log->dispose.is_running;
+           !log->dispose.is_running && !log->hash.is_submitted;
 }
 
 struct position log_written(const struct log *log)

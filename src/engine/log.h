@@ -43,6 +43,7 @@ struct log_chunk {
     uint8_t *data;   /* 64-aligned */
     size_t room;     /* bytes of the whole allocation */
     struct log_chunk *pool_next;
+    struct log_chunk *hash_next;
 };
 /* Room for `capacity` bytes in up to batch_capacity (<= CHUNK_BATCHES_MAX) batches, one reference.
  * NULL: no memory. */

@@ -1,26 +1,45 @@
-/* log_internal: the parts of the live log that its own files share (log, log_write, log_spare,
- * log_tail, log_read). Nobody else includes this. */
+/* log_internal: the parts of the live log that its own files share (log, log_write, log_hash,
+ * log_spare, log_tail, log_read). Nobody else includes this. */
 #ifndef TIDEMARK_ENGINE_LOG_INTERNAL_H
 #define TIDEMARK_ENGINE_LOG_INTERNAL_H
+
+#include <stdatomic.h>
 
 #include "base/hash.h"
 #include "engine/log.h"
 #include "engine/log_open.h"
 #include "format/identity.h"
 
-/* Hashes of the segment's 64 KiB pieces, fed as bytes are written. Owned by the log lane while a
- * job is in flight. */
+/* Hashes of a segment's 64 KiB pieces, fed with its bytes in order. */
 struct piece_hasher {
     struct hasher hasher;
     size_t filled; /* bytes of the current piece */
     struct hash256 *pieces;
     uint32_t count;
     uint32_t capacity;
+    bool is_failed; /* no memory: until reset */
 };
 void piece_hasher_reset(struct piece_hasher *p);
 void piece_hasher_fini(struct piece_hasher *p);
 MUST_CHECK bool piece_hasher_feed(struct piece_hasher *p, struct slice bytes);
 MUST_CHECK bool piece_hasher_finish(struct piece_hasher *p); /* the last, short piece */
+
+/* Written and not yet hashed, oldest first, linked through hash_next; a reference each. */
+struct hash_list {
+    struct log_chunk *first;
+    struct log_chunk *last;
+    uint64_t bytes;
+};
+
+struct log_hash {
+    struct hash_list waiting;
+    struct hash_list list; /* of the background job ... */
+    _Atomic bool is_taken; /* ... for whoever sets this first: the job, or the loop at a seal */
+    bool is_submitted;     /* the job is with the env */
+    bool is_revoked;       /* ... but a seal has taken its list */
+    bool is_awaited;       /* a prepared log job goes to its lane when it is done */
+    struct env_job job;
+};
 
 /* A file made in the background and filled with zeros, so that a commit into it needs no metadata.
  */
@@ -48,7 +67,8 @@ struct log_job {
     /* A copy, because the table moves when the loop prunes; its seek entries stay where they are.
      */
     struct log_segment sealing;
-    bool opens_segment; /* then a new file (or the spare) with a header */
+    struct hash_list unhashed; /* of the segment that is sealed */
+    bool opens_segment;        /* then a new file (or the spare) with a header */
     struct segment_header header;
     struct env_file *spare_file; /* given by the spare; NULL: create */
     bool is_recycled;            /* ... or open the recycled file of this id */
@@ -98,10 +118,12 @@ struct log {
     bool is_closing;
     bool keeps_spare;
 
-    /* Of the active segment; the log lane's while a job is in flight. */
+    /* Of the active segment; the log lane's while a job is in flight, but for the hasher: see
+     * log_hash.c. */
     struct env_file *active_file;
     bool is_active_recycled; /* it holds old bytes behind the new ones, and a map of them */
     struct piece_hasher pieces;
+    struct log_hash hash;
 
     struct env_file *mark_file;
     uint64_t mark_version;
@@ -137,6 +159,19 @@ struct log {
     uint64_t sync_ns_total;
     uint64_t last_sync_ns;
 };
+
+/* log_write: hand the prepared job to the log lane, now or when the hasher is free. */
+void log_submit_job(struct log *log);
+
+/* log_hash */
+/* A chunk of the active segment became durable. Takes a reference. */
+void log_hash_add(struct log *log, struct log_chunk *chunk);
+/* All that is not hashed, for the log lane, which owns the hasher from now on. False: the
+ * background job has it; log_submit_job is called when it is done. */
+MUST_CHECK bool log_hash_collect(struct log *log, struct hash_list *out);
+bool hash_list_feed(struct piece_hasher *p, const struct hash_list *list);
+void hash_list_free(struct log *log, struct hash_list *list); /* gives the references back */
+void log_hash_free(struct log *log);
 
 /* log_tail */
 void tail_add(struct log *log, struct log_chunk *chunk);

@@ -2,65 +2,16 @@
  * take its result on the loop. Depth 1: the next job is prepared only after this one's sync
  * returned, so a batch header's durable_through is always its first seqno - 1.
  *
- * Order inside a job: footer, cut and sync of the old segment; header and batches of the new one;
- * one sync; the lazy mark. A failure anywhere poisons the log: nothing is retried, because after a
- * failed sync the page cache may show bytes that are not on disk.
+ * What was written is hashed later (log_hash.c). Order inside a job: footer, cut and sync of the
+ * old segment; header and batches of the new one; one sync; the lazy mark. A failure anywhere
+ * poisons the log: nothing is retried, because after a failed sync the page cache may show bytes
+ * that are not on disk.
  */
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "engine/log_internal.h"
 #include "format/stale.h"
-
-/* --- piece hashes --- */
-
-void piece_hasher_reset(struct piece_hasher *p)
-{
-    hasher_init(&p->hasher);
-    p->filled = 0;
-    p->count = 0;
-}
-
-void piece_hasher_fini(struct piece_hasher *p)
-{
-    free(p->pieces);
-    p->pieces = NULL;
-    p->capacity = 0;
-}
-
-static bool piece_close(struct piece_hasher *p)
-{
-    if (p->count == p->capacity) {
-        uint32_t capacity = p->capacity ? p->capacity * 2 : 256;
-        struct hash256 *pieces = realloc(p->pieces, capacity * sizeof(*pieces));
-        if (!pieces) return false;
-        p->pieces = pieces;
-        p->capacity = capacity;
-    }
-    p->pieces[p->count++] = hasher_final(&p->hasher);
-    hasher_init(&p->hasher);
-    p->filled = 0;
-    return true;
-}
-
-bool piece_hasher_feed(struct piece_hasher *p, struct slice bytes)
-{
-    while (bytes.size > 0) {
-        size_t room = CHUNK_SIZE - p->filled;
-        size_t size = bytes.size < room ? bytes.size : room;
-        hasher_update(&p->hasher, slice_of(bytes.data, size));
-        p->filled += size;
-        bytes.data += size;
-        bytes.size -= size;
-        if (p->filled == CHUNK_SIZE && !piece_close(p)) return false;
-    }
-    return true;
-}
-
-bool piece_hasher_finish(struct piece_hasher *p)
-{
-    return p->filled == 0 || piece_close(p);
-}
 
 /* --- on the log lane --- */
 
@@ -69,7 +20,7 @@ static enum code job_seal(struct log_job *job)
     struct log *log = job->log;
     struct env *env = log->env;
     const struct log_segment *segment = &job->sealing;
-    if (!piece_hasher_finish(&log->pieces)) {
+    if (!hash_list_feed(&log->pieces, &job->unhashed) || !piece_hasher_finish(&log->pieces)) {
         return ERR(&job->err, E_NOMEMORY, "no memory to seal a segment");
     }
     struct segment_footer footer = {
@@ -165,9 +116,6 @@ static enum code job_write(struct log_job *job)
      */
     (void)env->v->pwrite(env, log->mark_file, job->mark_offset,
                          slice_of(job->mark_slot, sizeof(job->mark_slot)), NULL);
-    if (!piece_hasher_feed(&log->pieces, bytes)) {
-        return ERR(&job->err, E_NOMEMORY, "no memory to hash a segment");
-    }
     return OK;
 }
 
@@ -323,6 +271,7 @@ static enum code take_success(struct log *log, struct log_job *job)
     ASSERT(active->data_end == job->offset + chunk->size);
     log->durable = job->end;
     tail_add(log, chunk);
+    log_hash_add(log, chunk);
     log->sync_count++;
     log->sync_ns_total += log->last_sync_ns;
     if (log->hooks.synced) {
@@ -335,6 +284,7 @@ static enum code take_result(struct log *log)
 {
     struct log_job *job = &log->job;
     log->is_writing = false;
+    hash_list_free(log, &job->unhashed);
     if (job->code == OK) {
         job->code = take_success(log, job);
         if (job->code != OK) {
@@ -373,7 +323,15 @@ static void submit(struct log *log, log_done done, void *arg)
     log->job.arg = arg;
     log->job.job = (struct env_job){.run = job_run, .done = job_done};
     log->is_writing = true;
-    log->env->v->submit(log->env, LANE_LOG, &log->job.job);
+    log_submit_job(log);
+}
+
+void log_submit_job(struct log *log)
+{
+    struct log_job *job = &log->job;
+    bool needs_hasher = job->seals_active || job->opens_segment;
+    if (needs_hasher && !log_hash_collect(log, &job->unhashed)) return; /* called again, then */
+    log->env->v->submit(log->env, LANE_LOG, &job->job);
 }
 
 void log_write(struct log *log, struct log_chunk *chunk, log_done done, void *arg)
@@ -394,6 +352,10 @@ enum code log_write_now(struct log *log, struct log_chunk *chunk, struct err *e)
 {
     ASSERT(!log->is_writing);
     prepare_write(log, chunk);
+    if (log->job.seals_active) {
+        bool is_collected = log_hash_collect(log, &log->job.unhashed);
+        ASSERT(is_collected); /* nothing runs in the background yet */
+    }
     log_job_run(&log->job);
     enum code code = take_result(log);
     if (code != OK && e) *e = log->poison;

@@ -176,6 +176,91 @@ static void segments_roll_at_their_size_and_follow_each_other(void **state)
     assert_int_equal(f->hooked_last, f->log->segments[f->log->segment_count - 1].file_id);
 }
 
+/* The newest segment is sealed, and its footer holds the hash of every 64 KiB before it. */
+static void assert_sealed_with_hashes(struct fixture *f)
+{
+    struct file_names names;
+    struct segment_footer footer;
+    struct err e;
+    size_t size = 0;
+    segments_list(f->dir, &names);
+    uint8_t *bytes = file_read(f->dir, names.names[names.count - 1], &size);
+    uint64_t at = f->log->segments[f->log->segment_count - 1].data_end;
+    size_t footer_size = size - (size_t)at;
+    uint8_t *aligned = malloc(footer_size);
+    memcpy(aligned, bytes + at, footer_size);
+    assert_int_equal(
+        segment_footer_decode(slice_of(aligned, footer_size), f->id.log_key, &footer, &e), OK);
+    assert_int_equal(footer.chunk_count, (at + CHUNK_SIZE - 1) / CHUNK_SIZE);
+    for (uint32_t i = 0; i < footer.chunk_count; i++) {
+        uint64_t begin = (uint64_t)i * CHUNK_SIZE;
+        uint64_t end = begin + CHUNK_SIZE < at ? begin + CHUNK_SIZE : at;
+        struct hash256 hash = hash256_of(slice_of(bytes + begin, (size_t)(end - begin)));
+        assert_true(hash256_equal(&hash, &footer.chunks[i]));
+    }
+    free(aligned);
+    free(bytes);
+}
+
+static void write_large(struct fixture *f, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_chunk *chunk = chunk_new(f->log, 100 * KIB, 1);
+        make_batch(f, chunk, 1, 96 * KIB);
+        assert_int_equal(write_chunk(f, chunk), OK);
+    }
+}
+
+static void seal(struct fixture *f)
+{
+    enum code code = E_UNKNOWN;
+    log_seal(f->log, written, &code);
+    steps_run(f->env);
+    assert_int_equal(code, OK);
+    assert_sealed_with_hashes(f);
+    assert_null(f->log->hash.waiting.first);
+}
+
+/* Pieces are hashed behind the acknowledgement: before the seal, by the seal where the background
+ * has not begun, and before the seal goes on where it has. */
+static void a_sealed_segment_has_its_hashes_however_far_the_background_was(void **state)
+{
+    struct fixture *f = *state;
+    struct log_hash *h = &f->log->hash;
+    f->log->segment_size_first = f->log->segment_size = 4 * MIB;
+    write_large(f, 7);
+    assert_true(h->waiting.bytes < 256 * KIB); /* the rest is done */
+    assert_false(h->is_submitted);
+    seal(f);
+
+    steps_hold(f->env, LANE_BACKGROUND, true); /* busy with something long */
+    write_large(f, 7);
+    assert_true(h->is_submitted);
+    assert_true(h->waiting.bytes > 256 * KIB);
+    seal(f);
+    assert_true(h->is_submitted && h->is_revoked);
+    write_large(f, 7); /* the next segment, and its seal, while it still is busy */
+    seal(f);
+    steps_hold(f->env, LANE_BACKGROUND, false);
+    steps_run(f->env);
+    assert_false(h->is_submitted || h->is_revoked);
+
+    steps_hold(f->env, LANE_BACKGROUND, true);
+    write_large(f, 5);
+    assert_true(h->is_submitted);
+    h->job.run(&h->job); /* it ran on its thread; the loop has not heard of it */
+    enum code code = E_UNKNOWN;
+    log_seal(f->log, written, &code);
+    steps_run(f->env);
+    assert_int_equal(code, E_UNKNOWN); /* waits */
+    assert_true(h->is_awaited && log_is_writing(f->log));
+    steps_hold(f->env, LANE_BACKGROUND, false);
+    steps_run(f->env);
+    assert_int_equal(code, OK);
+    assert_sealed_with_hashes(f);
+    assert_true(log_is_quiet(f->log));
+}
+
 /* Write one batch of this payload and seal; the limit of the segment it went into. */
 static uint64_t fill_one_segment(struct fixture *f, size_t payload)
 {
@@ -547,6 +632,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(segments_roll_at_their_size_and_follow_each_other),
+        TEST(a_sealed_segment_has_its_hashes_however_far_the_background_was),
         TEST(the_first_segments_double_up_to_the_full_size),
         TEST(segments_that_stay_empty_get_smaller_again),
         TEST(a_batch_larger_than_a_segment_fits),
