@@ -58,6 +58,7 @@ UNTESTED = {
     "src/cli/bench_append.c": "as bench.c",
     "src/cli/bench_catchup.c": "as bench.c",
     "src/cli/bench_recover.c": "as bench.c",
+    "src/cli/bench_fanout.c": "as bench.c",
     "src/cli/bench_replicate.c": "as bench.c",
     "src/cli/bench_retrieve.c": "as bench.c",
     "src/cli/bench_score.c": "as bench.c",

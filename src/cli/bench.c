@@ -271,6 +271,12 @@ const char *bench_rate(uint64_t count, uint64_t ns, char out[CLI_COUNT_SIZE])
 
 /* --- the verb --- */
 
+static const struct cli_option fanout_options[] = {
+    [BENCH_FANOUT_DIR] = {"dir", "DIR", "work in a new directory below this one; TMPDIR"},
+    [BENCH_FANOUT_RATE] = {"rate", "N", "signals a second; 20000"},
+    [BENCH_FANOUT_SECONDS] = {"seconds", "N", "of each stretch of load; 10"},
+};
+
 struct cli_verb bench_verb(void)
 {
     static const struct cli_option append_options[] = {
@@ -324,6 +330,14 @@ struct cli_verb bench_verb(void)
          .options = replicate_options,
          .option_count = COUNT_OF(replicate_options),
          .run = bench_replicate},
+        {.name = "fanout",
+         .positional = "",
+         .summary = "what 1, 2 and 3 followers cost their leader, and one that sleeps",
+         .help = "Works in a temporary directory and leaves nothing behind. Tells processor time "
+                 "of the leader.",
+         .options = fanout_options,
+         .option_count = COUNT_OF(fanout_options),
+         .run = bench_fanout},
         {.name = "recover",
          .positional = "",
          .summary = "how long opening takes after a stop",

@@ -24,12 +24,14 @@ enum {
     BENCH_REPLICATE_SECONDS,
     BENCH_REPLICATE_RECORDS,
 };
+enum { BENCH_FANOUT_DIR, BENCH_FANOUT_RATE, BENCH_FANOUT_SECONDS };
 enum { BENCH_CATCHUP_DIR, BENCH_CATCHUP_RECORDS, BENCH_CATCHUP_JSON };
 enum { BENCH_SCORE_DIR, BENCH_SCORE_ITEMS, BENCH_SCORE_JSON };
 enum { BENCH_RETRIEVE_DIR, BENCH_RETRIEVE_ITEMS, BENCH_RETRIEVE_PHASE_MS, BENCH_RETRIEVE_JSON };
 int bench_append(const struct cli_args *args);
 int bench_recover(const struct cli_args *args);
 int bench_replicate(const struct cli_args *args);
+int bench_fanout(const struct cli_args *args);
 int bench_catchup(const struct cli_args *args);
 int bench_score(const struct cli_args *args);
 int bench_retrieve(const struct cli_args *args);

@@ -122,6 +122,15 @@ MUST_CHECK enum code host_spawn(const struct host_spawn *how, struct host_child 
 bool host_child_has_ended(struct host_child *child);
 /* Wait at most timeout_ms for its end; false when it still runs. */
 bool host_child_wait(struct host_child *child, uint32_t timeout_ms);
+/* What a child that runs has used: processor time of all its threads, and resident memory. */
+struct host_usage {
+    uint64_t cpu_ns;
+    uint64_t memory_bytes;
+};
+MUST_CHECK enum code host_child_usage(const struct host_child *child, struct host_usage *out,
+                                      struct err *e);
+/* SIGSTOP, SIGCONT. */
+void host_child_pause(const struct host_child *child, bool is_paused);
 void host_child_stop(struct host_child *child); /* SIGTERM; goes on at once */
 /* SIGKILL, wait, close its pipe. Harmless when there is no child. */
 void host_child_kill(struct host_child *child);

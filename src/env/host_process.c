@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,6 +85,39 @@ bool host_child_wait(struct host_child *child, uint32_t timeout_ms)
         host_sleep_ms(2);
     }
     return true;
+}
+
+/* The fields of stat behind the name in brackets, which may hold anything: 12 and 13 are the times
+ * in user and system, in ticks, 22 is the resident memory in pages. */
+enum code host_child_usage(const struct host_child *child, struct host_usage *out, struct err *e)
+{
+    char path[64];
+    char text[1024];
+    (void)snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)child->pid);
+    FILE *file = fopen(path, "re");
+    size_t size = file != NULL ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    if (file != NULL) (void)fclose(file); /* only read */
+    text[size] = '\0';
+    const char *at = strrchr(text, ')');
+    uint64_t fields[23] = {0};
+    char *end = NULL;
+    if (at == NULL || strlen(at) < 4) return ERR(e, E_IO, "%s cannot be read", path);
+    at += 4; /* ") S", then from the parent's number on */
+    for (size_t i = 2; i < COUNT_OF(fields); i++) {
+        fields[i] = strtoull(at, &end, 10);
+        at = end;
+    }
+    uint64_t tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
+    *out = (struct host_usage){
+        .cpu_ns = (fields[12] + fields[13]) * tick_ns,
+        .memory_bytes = fields[22] * (uint64_t)sysconf(_SC_PAGESIZE),
+    };
+    return OK;
+}
+
+void host_child_pause(const struct host_child *child, bool is_paused)
+{
+    if (child->pid > 0) (void)kill((pid_t)child->pid, is_paused ? SIGSTOP : SIGCONT);
 }
 
 void host_child_stop(struct host_child *child)

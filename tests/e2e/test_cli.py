@@ -160,6 +160,8 @@ def benchmarks_print_their_figures_and_clean_up(world):
                            (["recover", "--records", "20000"], ["replay", "checkpoint", "digest"]),
                            (["replicate", "--rate", "2000", "--seconds", "1", "--records", "20000"],
                             ["visible", "level", "catch-up", "equal"]),
+                           (["fanout", "--rate", "2000", "--seconds", "1"],
+                            ["3 followers", "extra follower", "one sleeps", "equal"]),
                            (["catchup", "--records", "20000", "--json"],
                             ["floor_bulk", "catchup_per_second", "log_floor_ratio"]),
                            (["score", "--items", "2000", "--json"], ["score_ns", "score_floor_ratio", "single_p99_ns"]),

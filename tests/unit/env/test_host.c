@@ -92,6 +92,10 @@ static void lock_of_another_process_is_seen(void **state)
     assert_true(host_is_locked(path, &pid));
     assert_int_equal(pid, child);
     struct host_child handle = {.pid = child};
+    struct host_usage usage = {0};
+    struct err e;
+    assert_int_equal(host_child_usage(&handle, &usage, &e), OK);
+    assert_true(usage.memory_bytes > 0);
     host_child_kill(&handle);
     assert_int_equal(handle.exit_code, 128 + 9);
     assert_false(host_is_locked(path, &pid));
