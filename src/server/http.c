@@ -6,6 +6,7 @@
 #include "env/thread.h"
 #include "server/bridge.h"
 #include "server/commands.h"
+#include "server/http_page.h"
 #include "server/now.h"
 #include "server/openmetrics.h"
 #include "server/out.h"
@@ -107,6 +108,7 @@ struct page {
     const char *type;
     const char *allow;  /* methods; NULL: not told */
     const char *accept; /* of the request; NULL: it did not say */
+    const char *policy; /* Content-Security-Policy; NULL: none */
 };
 
 static void fill_failed(struct page *page, const char *why)
@@ -238,12 +240,29 @@ static void fill_readiness(struct http *http, struct page *page)
     let_go(q);
 }
 
+/* Nothing but itself, its own styles and script, and the pages of this server. */
+static const char page_policy[] =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors "
+    "'none'";
+
+static void fill_dashboard(struct http *http, struct page *page)
+{
+    (void)http;
+    page->type = "text/html; charset=utf-8";
+    page->policy = page_policy;
+    for (size_t i = 0; i < http_page_line_count; i++) {
+        out_text(&page->text, http_page_lines[i]);
+        out_text(&page->text, "\n");
+    }
+}
+
 static const struct path {
     const char *name;
     void (*fill)(struct http *http, struct page *page);
 } paths[] = {
-    {"/metrics", fill_metrics},    {"/healthz", fill_health},         {"/readyz", fill_readiness},
-    {"/status.json", fill_status}, {"/topology.json", fill_topology},
+    {"/", fill_dashboard},       {"/metrics", fill_metrics},    {"/healthz", fill_health},
+    {"/readyz", fill_readiness}, {"/status.json", fill_status}, {"/topology.json", fill_topology},
 };
 
 static const char command_path[] = "/v1/command";
@@ -355,6 +374,9 @@ static enum MHD_Result send_page(struct MHD_Connection *connection, const struct
     }
     if (result == MHD_YES && page->allow != NULL) {
         result = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, page->allow);
+    }
+    if (result == MHD_YES && page->policy != NULL) {
+        result = MHD_add_response_header(response, "Content-Security-Policy", page->policy);
     }
     if (result == MHD_YES) result = MHD_queue_response(connection, page->status, response);
     MHD_destroy_response(response);

@@ -56,6 +56,23 @@ static void pages_are_served(void **state)
     assert_string_equal(strstr(head, "\r\n\r\n"), "\r\n\r\n");
 }
 
+/* The dashboard needs nothing but this server, also on a machine without any network. */
+static void the_dashboard_loads_nothing_from_elsewhere(void **state)
+{
+    (void)state;
+    const char *page = GET("/");
+    assert_contains(page, "HTTP/1.1 200 OK\r\n");
+    assert_contains(page, "Content-Type: text/html; charset=utf-8\r\n");
+    assert_contains(page, "Content-Security-Policy: default-src 'none'; ");
+    assert_contains(page, "fetch(\"/status.json\"");
+    assert_contains(page, "</html>\n");
+    const char *svg = strstr(page, "http://www.w3.org/2000/svg"); /* a name, not a place */
+    assert_non_null(svg);
+    assert_null(strstr(svg + 1, "http://"));
+    assert_null(strstr(page, "https://"));
+    assert_null(strstr(page, "src="));
+}
+
 static void metrics_are_of_both_the_database_and_the_server(void **state)
 {
     (void)state;
@@ -98,11 +115,11 @@ static void a_connection_may_ask_again(void **state)
 static void what_is_not_there_is_said(void **state)
 {
     (void)state;
-    assert_contains(GET("/"), "HTTP/1.1 404 Not Found\r\n");
+    assert_contains(GET("/nothing"), "HTTP/1.1 404 Not Found\r\n");
     assert_contains(
         GET("/metrics/../../etc/passwd"),
         "{\"error\":{\"code\":\"NOTFOUND\",\"message\":\"there is no such page; there are "
-        "/metrics /healthz /readyz /status.json /topology.json and, for POST, "
+        "/ /metrics /healthz /readyz /status.json /topology.json and, for POST, "
         "/v1/command\"}}\n");
     static const char *const bodies[] = {"POST", "PUT", "DELETE"};
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
@@ -258,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         NODE(pages_are_served),
+        NODE(the_dashboard_loads_nothing_from_elsewhere),
         NODE(metrics_are_of_both_the_database_and_the_server),
         NODE(a_connection_may_ask_again),
         NODE(what_is_not_there_is_said),
