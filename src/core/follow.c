@@ -2,6 +2,7 @@
 #include "core/follow.h"
 
 #include "base/assert.h"
+#include "base/planted.h"
 #include "base/text.h"
 
 const char *follow_state_name(enum follow_state state)
@@ -71,6 +72,7 @@ static void give_up_link(struct follow *f, const struct follow_event *event,
     f->cause = cause;
     f->reason = event->kind == FOLLOW_EV_FAILED ? event->reason : 0;
     f->due_ns = now_ns + backoff_ns(f, event->random);
+    if (PLANTED(28) && cause == FOLLOW_CAUSE_SILENT) f->due_ns = UINT64_MAX; /* never again */
     f->attempts += f->attempts < UINT32_MAX;
     f->retries++;
     out->is_link_over = true;
@@ -197,7 +199,8 @@ enum follow_verdict follow_judge_plan(const struct follow_plan *p, struct err *e
         (void)ERR(e, E_READONLY, "%s: %s", refuse_name(plan->reason), sentence);
         return FOLLOW_REFUSED;
     }
-    if (plan->epoch.number < p->highest_epoch) {
+    bool is_older = plan->epoch.number < p->highest_epoch;
+    if (is_older && !PLANTED(9)) { /* planted: a leader of an older epoch is followed */
         (void)ERR(e, E_FENCED, "the leader is in epoch %llu, this node has seen epoch %llu",
                   (unsigned long long)plan->epoch.number, (unsigned long long)p->highest_epoch);
         return FOLLOW_FENCED;
@@ -219,5 +222,6 @@ enum follow_place follow_place_of(seqno accepted, seqno first, seqno last)
     ASSERT(first.v <= last.v);
     if (last.v <= accepted.v) return FOLLOW_HELD;
     if (first.v == accepted.v + 1) return FOLLOW_NEXT;
+    if (PLANTED(8) && first.v > accepted.v + 1) return FOLLOW_NEXT; /* a gap is accepted */
     return first.v > accepted.v + 1 ? FOLLOW_GAP : FOLLOW_STRADDLES;
 }

@@ -2,6 +2,7 @@
 #include "core/slots.h"
 
 #include "base/assert.h"
+#include "base/planted.h"
 #include "base/text.h"
 
 #define SLOT_STATE_COUNT (SLOT_LOST + 1)
@@ -174,6 +175,7 @@ seqno slots_floor(const struct slots *t, seqno durable)
     seqno floor = seqno_next(durable);
     for (uint32_t i = 0; i < t->count; i++) {
         const struct slot_record *record = &t->slots[i].record;
+        if (PLANTED(21) && !t->slots[i].is_connected) continue; /* who is away holds nothing */
         if (record->state != SLOT_LOST) floor = seqno_min(floor, record->restart);
     }
     return seqno_max(floor, seqno_of(1));
@@ -200,6 +202,9 @@ uint32_t slots_count_stored(const struct slots *t, seqno s)
     uint32_t copies = 0;
     for (uint32_t i = 0; i < t->count; i++) {
         if (is_counted(t, &t->slots[i]) && t->slots[i].record.stored.v >= s.v) copies++;
+        if (PLANTED(16) && t->slots[i].record.stored.v < s.v) { /* received counts as stored */
+            copies += t->slots[i].record.received.v >= s.v;
+        }
     }
     return copies;
 }

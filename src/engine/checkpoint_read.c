@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/planted.h"
 #include "base/text.h"
 #include "engine/checkpoint_file.h"
 
@@ -90,6 +91,7 @@ enum code pack_read_block(struct pack_reader *r, const struct block_entry *entry
     }
     TRY(env->v->pread(env, r->file, place->offset, out, entry->size, &got, e));
     struct hash256 hash = hash256_of(slice_of(out, got));
+    if (PLANTED(30)) hash = entry->hash; /* blocks of a checkpoint are believed */
     if (got == entry->size && hash256_equal(&hash, &entry->hash)) return OK;
     return ERR(e, E_CORRUPT, "block %s %llu in pack %016llx at offset %llu does not verify",
                block_kind_name(entry->id.kind), (unsigned long long)entry->id.number,

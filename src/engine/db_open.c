@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/planted.h"
 #include "base/text.h"
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
@@ -184,9 +185,7 @@ static enum code load_state(struct db *db, struct err *e)
             free(loaded.epochs);
             db->report.checkpoint_seqno = loaded.position.seqno.v;
         }
-#if TIDEMARK_PLANTED_BUG == 5 /* replay counted twice: forget what the checkpoint already holds */
-        from = base;
-#endif
+        if (PLANTED(5)) from = base; /* replay counted twice: what the checkpoint holds, again */
         enum code code = db_replay(db, &from, &db->report.records_replayed, e);
         if (code == E_DIVERGED && loaded.state) {
             /* The checkpoint is not in this log: discard it, take the next older one. */
@@ -270,7 +269,7 @@ static enum code start_epoch(struct db *db, struct err *e)
     seqno previous_last = log_durable(db->log).seqno;
     db->epoch = (struct epoch){.number = id->highest_epoch + 1, .nonce = random_nonzero(db->env)};
     db_take_epoch_number(db, db->epoch.number);
-    TRY(identity_save_now(db->env, id, e));
+    if (!PLANTED(12)) TRY(identity_save_now(db->env, id, e)); /* planted: later is soon enough */
     TRY(log_make_first_spare(db->log, e));
     db->is_leading = true;
     clock_start(db);

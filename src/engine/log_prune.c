@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/planted.h"
 #include "engine/log_internal.h"
 
 uint32_t log_segment_count(const struct log *log)
@@ -107,9 +108,7 @@ void log_release_pruned(struct log *log)
 void log_dispose(struct log *log)
 {
     struct dispose *d = &log->dispose;
-#if TIDEMARK_PLANTED_BUG == 6 /* files go before identity stopped counting on them */
-    log_release_pruned(log);
-#endif
+    if (PLANTED(6)) log_release_pruned(log); /* before identity stopped counting on them */
     if (d->is_running || log->is_closing || log->dead_released == 0) return;
     uint32_t kept = 0;
     d->count = 0;

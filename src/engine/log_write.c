@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/planted.h"
 #include "engine/log_internal.h"
 #include "format/stale.h"
 
@@ -74,7 +75,7 @@ static enum code job_open_segment(struct log_job *job)
     } else if (!log->active_file) {
         TRY(env->v->open(env, path, ENV_WRITE | ENV_CREATE | ENV_EXCLUSIVE, &log->active_file,
                          &job->err));
-        TRY(env->v->sync_dir(env, "log", &job->err));
+        if (!PLANTED(19)) TRY(env->v->sync_dir(env, "log", &job->err)); /* its name is lost */
     }
     uint8_t header[SEGMENT_HEADER_SIZE];
     segment_header_encode(&job->header, header);
@@ -92,12 +93,11 @@ static enum code job_sync(struct log_job *job)
     struct env *env = log->env;
     enum code code = OK;
     uint64_t start_ns = env->v->now_mono_ns(env);
-#if TIDEMARK_PLANTED_BUG != 1 /* 1: acknowledge before the sync */
+    if (PLANTED(1)) return OK; /* acknowledge before the sync */
     code = env->v->sync(env, log->active_file, &job->err);
-#endif
-#if TIDEMARK_PLANTED_BUG == 2 /* retry a failed sync */
-    if (code != OK) code = env->v->sync(env, log->active_file, &job->err);
-#endif
+    if (PLANTED(2) && code != OK) { /* retry a failed sync */
+        code = env->v->sync(env, log->active_file, &job->err);
+    }
     log->last_sync_ns = env->v->now_mono_ns(env) - start_ns;
     return code;
 }
@@ -111,6 +111,11 @@ static enum code job_write(struct log_job *job)
     /* Old bytes begin at a sector's start, so that whole sectors are old or new. */
     if (log->is_active_recycled) written.size += job->pad_size;
     TRY(env->v->pwrite(env, log->active_file, job->offset, written, &job->err));
+    if (PLANTED(22)) { /* the mark is durable before what it speaks of */
+        (void)env->v->pwrite(env, log->mark_file, job->mark_offset,
+                             slice_of(job->mark_slot, sizeof(job->mark_slot)), NULL);
+        (void)env->v->sync(env, log->mark_file, NULL);
+    }
     TRY(job_sync(job));
     /* The mark is evidence, not a promise: without a sync of its own, and its failure is ignored.
      */
@@ -211,6 +216,10 @@ static void prepare_write(struct log *log, struct log_chunk *chunk)
 static void poison(struct log *log, enum code code, const struct err *e)
 {
     if (log->is_poisoned) return;
+    if (PLANTED(24)) { /* after a failed write the log goes on */
+        log->written = log->durable;
+        return;
+    }
     log->is_poisoned = true;
     log->poison = *e;
     log->poison.code = code;
@@ -270,7 +279,7 @@ static enum code take_success(struct log *log, struct log_job *job)
     }
     ASSERT(active->data_end == job->offset + chunk->size);
     log->durable = job->end;
-    tail_add(log, chunk);
+    if (!PLANTED(11)) tail_add(log, chunk);
     log_hash_add(log, chunk);
     log->sync_count++;
     log->sync_ns_total += log->last_sync_ns;
@@ -345,6 +354,7 @@ void log_write(struct log *log, struct log_chunk *chunk, log_done done, void *ar
         return;
     }
     prepare_write(log, chunk);
+    if (PLANTED(11)) tail_add(log, chunk); /* followers are served what is being written */
     submit(log, done, arg);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/planted.h"
 #include "base/text.h"
 #include "engine/levels.h"
 #include "engine/read.h"
@@ -143,7 +144,7 @@ static const char *write_obstacle(const struct db *db, enum code *out_code, char
 {
     struct text t = text_of(text, size);
     if (db->identity.role == ROLE_FOLLOWER && db->condition != DB_CLOSING) {
-        *out_code = E_READONLY;
+        *out_code = PLANTED(26) ? OK : E_READONLY; /* planted: a follower says yes to writes */
         const char *leader = db->identity.leader_data_address;
         if (leader[0]) {
             text_add(&t, "this node is a follower; write to the leader at %s", leader);

@@ -8,6 +8,7 @@
 #include "engine/receiver.h"
 
 #include "base/assert.h"
+#include "base/planted.h"
 #include "engine/receiver_internal.h"
 
 bool receiver_is_settled(const struct receiver *r)
@@ -179,7 +180,8 @@ void receiver_send_ack(struct receiver *r)
             {
                 .epoch = r->follow.plan_epoch,
                 .received = r->accepted,
-                .stored = log_durable(db->log),
+                .stored = PLANTED(10) ? r->accepted /* as if it were stored */
+                                      : log_durable(db->log),
                 .applied = db_applied(db),
                 .echo_probe = r->leader_probe,
                 .apply_errors = db->condition == DB_HALTED ? 1 : 0,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/planted.h"
 #include "engine/clock.h"
 #include "engine/freshness.h"
 #include "engine/inquire.h"
@@ -341,17 +342,16 @@ static void join(struct ship_link *link)
     struct shipper *s = link->shipper;
     struct position from = link->last;
     uint32_t index = slots_find(&s->table, link->facts.node_id);
-#if TIDEMARK_PLANTED_BUG == 4 /* resume at max(requested, slot) */
-    if (index != SLOT_NONE && s->table.slots[index].stored.seqno.v > from.seqno.v) {
-        from = s->table.slots[index].stored;
+    if (PLANTED(4) && index != SLOT_NONE && s->table.slots[index].stored.seqno.v > from.seqno.v) {
+        from = s->table.slots[index].stored; /* resume at max(requested, slot) */
     }
-#endif
     if (index != SLOT_NONE && s->by_slot[index] != NULL) {
         ship_link_end(s->by_slot[index], WIRE_END_CLOSING, "its node has a newer link");
     }
     struct slot_join event = join_of(link);
     event.last = from;
     event.log_bytes = log_durable_bytes(s->db->log);
+    if (PLANTED(13)) event.last.seqno = shipper_durable(s); /* as if it held everything */
     index = slots_join(&s->table, &event);
     link->slot = index;
     s->by_slot[index] = link;
@@ -679,7 +679,9 @@ void ship_link_pump(struct ship_link *link)
     const struct db *db = link->shipper->db;
     const struct log *log = db->log;
     while (link->ended_ns == 0 && ship_is_live(ship) && !link->is_reading) {
-        if (ship->sent.seqno.v >= roller_shippable(db->roller).v) {
+        uint64_t shippable = roller_shippable(db->roller).v;
+        if (PLANTED(11)) shippable = log_written(log).seqno.v; /* ship before it is durable */
+        if (ship->sent.seqno.v >= shippable) {
             set_streaming(link, true);
             tell_sealed(link);
             return;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/planted.h"
 #include "base/text.h"
 #include "core/state/schema.h"
 #include "engine/write_internal.h"
@@ -148,6 +149,7 @@ enum code gate_producer(struct write *w, struct slice producer, uint64_t number,
     } else {
         (void)state_producer_find(w->db->state, producer, &last, &ref); /* unknown: last is 0 */
     }
+    if (PLANTED(15) && number == last && number > 0 && !pending) return OK; /* again */
     if (number == last + 1) return OK;
     if (number > last + 1) {
         return ERR(e, E_GAP, "producer number %llu skips ahead; the next expected one is %llu",

@@ -14,6 +14,7 @@ void arguments_usage(const char *why)
             "           [--only FAULTS] [--without FAULTS] [--events N] [--until N]\n"
             "           [--nodes N] [--clients N] [--seeds FILE] [--story NAME]\n"
             "           [--trace] [--full] [--hash] [--need-all] [--no-shrink] [--expect CHECKS]\n"
+            "       sim_bugs --bug N|all\n"
             "faults:",
             why);
     for (enum fault fault = 0; fault < FAULT_COUNT; fault++) {
@@ -95,6 +96,10 @@ static bool parse_option(const char *word, const char *value, struct arguments *
     if (strcmp(word, "--nodes") == 0) return parse_small(value, &a->history.node_max);
     if (strcmp(word, "--clients") == 0) return parse_small(value, &a->history.client_max);
     if (value == NULL) return false;
+    if (strcmp(word, "--bug") == 0) {
+        a->bug = UINT64_MAX;
+        return strcmp(value, "all") == 0 || (parse_number(value, &a->bug) && a->bug > 0);
+    }
     if (strcmp(word, "--only") == 0) {
         a->history.allowed_faults = parse_faults(value);
     } else if (strcmp(word, "--without") == 0) {

@@ -12,6 +12,7 @@ struct arguments {
     const char *expect;
     const char *seeds_file;
     const char *story; /* NULL: histories from seeds */
+    uint64_t bug;      /* look for this planted bug; UINT64_MAX: for all; 0: none */
     bool wants_hash;
     bool wants_all;   /* fail when something declared was never tried */
     bool is_for_ever; /* until something fails */

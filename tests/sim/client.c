@@ -315,13 +315,15 @@ void client_orphan_runs(struct cluster *c, uint32_t node)
     }
 }
 
-uint64_t client_oldest_run_ns(const struct cluster *c, uint32_t node)
+uint64_t client_overdue_ns(const struct cluster *c, uint32_t node)
 {
-    uint64_t oldest = 0;
+    uint64_t now_ns = c->world.now_ns;
     for (const struct client_run *r = c->nodes[node].runs; r != NULL; r = r->next) {
-        if (oldest == 0 || r->asked.at_ns < oldest) oldest = r->asked.at_ns;
+        bool was_paused = c->world.nodes[node].paused_until_ns > r->asked.at_ns;
+        uint64_t patience_ns = was_paused ? CLIENT_PATIENCE_NS : r->patience_ns;
+        if (now_ns - r->asked.at_ns > patience_ns) return now_ns - r->asked.at_ns;
     }
-    return oldest;
+    return 0;
 }
 
 void client_digest(struct cluster *c, uint32_t node)

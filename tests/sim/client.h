@@ -17,8 +17,8 @@ void clients_fini(struct cluster *c);
 void clients_begin(struct cluster *c);
 /* The node's process ended: its runs go back to their clients with unknown outcome. */
 void client_orphan_runs(struct cluster *c, uint32_t node);
-/* When the oldest run in flight on the node was handed over; 0: none. */
-uint64_t client_oldest_run_ns(const struct cluster *c, uint32_t node);
+/* How long some run on the node is in flight that should have an answer by now; 0: none. */
+uint64_t client_overdue_ns(const struct cluster *c, uint32_t node);
 /* At the end: ask the node for everything the model can foretell. Answers come by and by;
  * client_audits_pending counts the missing ones. */
 void client_audit(struct cluster *c, uint32_t node);

@@ -16,6 +16,7 @@ struct client_run *client_run_new(struct cluster *c, struct client *client, uint
     r->cluster = c;
     r->client = client;
     r->node = node;
+    r->patience_ns = CLIENT_PATIENCE_NS;
     r->run = tide_run_new();
     ASSERT(r->run != NULL);
     return r;
@@ -268,6 +269,7 @@ void client_run_wait(struct client_run *r, uint64_t at_least, uint32_t followers
     if (client_run_is_full(r)) return;
     int32_t index = tide_run_wait(r->run, at_least, followers, timeout_ms);
     client_run_slot(r, SLOT_WAIT, index)->number = at_least;
+    r->patience_ns = timeout_ms * NS_PER_MS + CLIENT_GRACE_NS;
 }
 
 void client_run_other(struct client_run *r, enum client_other what)

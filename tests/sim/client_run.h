@@ -10,6 +10,8 @@
 #define CLIENT_ENTRIES_MAX 16u
 #define CLIENT_BULK_MAX    3000u /* entries of one record that fills a segment or two */
 #define CLIENT_RETRIES_MAX 4096u
+#define CLIENT_PATIENCE_NS (90 * NS_PER_S)
+#define CLIENT_GRACE_NS    (5 * NS_PER_S) /* beyond what a run asked for as its longest wait */
 
 enum slot_kind {
     SLOT_WRITE,
@@ -45,6 +47,7 @@ struct client_run {
     uint32_t node;
     struct check_asked asked;
     uint64_t acked_before;
+    uint64_t patience_ns; /* it must have its answer within */
     uint32_t slot_count;
     struct client_slot slots[CLIENT_SLOTS_MAX];
     /* Memory that the operations borrow: given out in pieces, freed with the run. */

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "sim/checks.h"
 #include "sim/client.h"
+#include "sim/faults.h"
 
 #define MEMORY_LIMIT      (256 * MIB)
 #define WALL_AHEAD_MAX_MS 180000
@@ -85,6 +86,17 @@ static void end_life(struct cluster *c, uint32_t node, bool is_power_cut)
     machine_ended(&n->machine, is_power_cut);
     n->state = NODE_DOWN;
     n->has_closed = false;
+    if (!n->machine.disk.has_lied) return;
+    /* The cache is gone, so the lies show now. */
+    n->is_damaged = true;
+    faults_forget_past(n);
+}
+
+void cluster_mend(struct cluster *c, uint32_t node, const char *why)
+{
+    world_trace(&c->world, node, "an operator gives it a new disk: %s", why);
+    c->world.coverage.mended++;
+    faults_wipe(c, node);
 }
 
 /* An open that failed without dying: allowed only for a fault that was put in. */
@@ -96,6 +108,11 @@ static void judge_failed_open(struct cluster *c, uint32_t node, const struct err
     if (c->is_damage_expected) {
         c->open_failure = e->code;
         end_life(c, node, false);
+        return;
+    }
+    if (n->is_damaged && code_class(e->code) == CLASS_CORRUPTION) {
+        end_life(c, node, false);
+        cluster_mend(c, node, e->text);
         return;
     }
     if (!is_worldly || !had_fault) {

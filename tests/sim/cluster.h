@@ -48,11 +48,12 @@ struct cluster_node {
     uint64_t history_id;
     uint64_t durable_peak;
     uint64_t applied_peak;
-    uint64_t epoch_peak;      /* highest epoch a life led that was up */
-    uint64_t durable_ever;    /* also before its disk was wiped */
-    bool is_reset;            /* its disk was wiped or set back; its leader has not met it since */
+    uint64_t epoch_peak;   /* highest epoch a life led that was up */
+    uint64_t durable_ever; /* also before its disk was wiped */
+    bool is_damaged; /* its disk spoiled what was stored: refusing is right, until it is wiped */
+    bool is_reset;   /* its disk was wiped or set back; its leader has not met it since */
     struct leader_time clock; /* as check_tick saw it last */
-    uint64_t clock_life;      /* incarnation it belongs to */
+    uint64_t clock_life;      /* the world's life that it belongs to */
     uint64_t digest_mark;     /* newest mark it has a root for, as last told */
     struct trace_cursor {
         uint64_t count;
@@ -91,6 +92,8 @@ bool cluster_is_ready(const struct cluster *c, uint32_t node);
 void cluster_plan_start(struct cluster *c, uint32_t node, uint64_t delay_ns, bool is_boot);
 /* End the life now, and plan the next one. */
 void cluster_kill(struct cluster *c, uint32_t node, bool is_power_cut);
+/* The node's disk was damaged and it says so: it begins anew. */
+void cluster_mend(struct cluster *c, uint32_t node, const char *why);
 /* Stop cleanly; the next life is planned when it has stopped. */
 void cluster_stop(struct cluster *c, uint32_t node);
 /* Let it die in its n-th file call from now. */

@@ -20,6 +20,13 @@
     X(refused_opens, "opens refused for damage")         \
     X(lost_writes, "unsynced writes lost")               \
     X(torn_writes, "writes torn")                        \
+    X(torn_pages, "writes torn at 4096 bytes")           \
+    X(short_writes, "short writes")                      \
+    X(lies, "writes lost by a lying disk")               \
+    X(astray, "writes gone astray")                      \
+    X(lying_syncs, "syncs that lied")                    \
+    X(rots, "bits rotten")                               \
+    X(mended, "damaged nodes begun anew")                \
     X(lost_names, "unsynced names lost")                 \
     X(failed_syncs, "failed syncs")                      \
     X(failed_writes, "failed writes")                    \
@@ -32,6 +39,7 @@
     X(restores, "disks restored from a copy")            \
     X(pauses, "pauses of a process")                     \
     X(clock_jumps, "jumps of a wall clock")              \
+    X(drifts, "monotonic clocks that drift")             \
     X(memory_refusals, "refusals of memory")             \
     X(links, "links")                                    \
     X(units, "units sent")                               \
@@ -40,6 +48,10 @@
     X(splits, "units delivered in pieces")               \
     X(corruptions, "pieces corrupted")                   \
     X(resets, "links reset")                             \
+    X(mid_resets, "links reset inside a unit")           \
+    X(reorders, "units out of order")                    \
+    X(clogs, "directions clogged")                       \
+    X(slow_readers, "slow readers")                      \
     X(partitions, "partitions")                          \
     X(one_way_partitions, "partitions of one direction") \
     X(runs, "runs")                                      \

@@ -212,17 +212,37 @@ enum code disk_write(struct disk *d, struct env_file *file, uint64_t offset, str
     ASSERT((file->flags & (ENV_WRITE | ENV_CREATE)) != 0);
     if (d->faults.is_full && offset + bytes.size > file->inode->cache.size) {
         d->coverage->refused_writes++;
+        if (offset < file->inode->cache.size && random_chance(d->random, 500000)) {
+            d->coverage->short_writes++;
+            struct slice part = {bytes.data, (size_t)(file->inode->cache.size - offset)};
+            inode_write(file->inode, offset, part, DISK_PENDING_WRITES_MAX);
+        }
         return ERR(e, E_DISKFULL, "write %zu bytes to %s: no space left", bytes.size,
                    disk_path_of(d, file));
     }
     if (random_chance(d->random, d->faults.write_fails)) {
         d->coverage->failed_writes++;
+        size_t whole = bytes.size;
         bytes.size = disk_cut_write(offset, bytes.size, d->random);
+        d->coverage->short_writes += bytes.size > 0 && bytes.size < whole;
         inode_write(file->inode, offset, bytes, DISK_PENDING_WRITES_MAX);
         return ERR(e, E_IO, "write to %s at %llu: input/output error", disk_path_of(d, file),
                    (unsigned long long)offset);
     }
-    inode_write(file->inode, offset, bytes, DISK_PENDING_WRITES_MAX);
+    if (random_chance(d->random, d->faults.writes_lost)) {
+        d->coverage->lies++;
+        d->has_lied = true;
+        inode_write_lost(file->inode, offset, bytes);
+    } else if (random_chance(d->random, d->faults.writes_astray)) {
+        d->coverage->astray++;
+        d->has_lied = true;
+        uint64_t sectors = file->inode->cache.size / DISK_SECTOR_SIZE + 2;
+        uint64_t to =
+            random_below(d->random, sectors) * DISK_SECTOR_SIZE + offset % DISK_SECTOR_SIZE;
+        inode_write_astray(file->inode, offset, to, bytes, DISK_PENDING_WRITES_MAX);
+    } else {
+        inode_write(file->inode, offset, bytes, DISK_PENDING_WRITES_MAX);
+    }
     return OK;
 }
 
@@ -244,6 +264,11 @@ enum code disk_sync(struct disk *d, struct env_file *file, struct err *e)
         d->coverage->failed_syncs++;
         inode_sync_badly(file->inode, d->random);
         return ERR(e, E_IO, "fdatasync %s: input/output error", disk_path_of(d, file));
+    }
+    if (random_chance(d->random, d->faults.sync_lies)) {
+        d->coverage->lying_syncs++;
+        d->has_lied = true;
+        return OK;
     }
     inode_sync(file->inode);
     return OK;
@@ -421,6 +446,7 @@ void disk_cut_power(struct disk *d)
     struct inode_fate fate = {
         .lost = moods[random_below(d->random, COUNT_OF(moods))],
         .torn = moods[random_below(d->random, COUNT_OF(moods))],
+        .sector_size = random_below(d->random, 2) == 0 ? DISK_SECTOR_SIZE : DISK_PAGE_SIZE,
     };
     close_all(d);
     d->is_locked = false;

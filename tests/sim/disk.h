@@ -1,10 +1,13 @@
 /* disk: a simulated disk of one node: files in memory with two faces, what reads through the page
  * cache see and what a power cut leaves.
  *
+ * A disk that lies: a sync that says OK and does nothing, writes that are lost or land elsewhere.
+ * Only the platter knows; the cache goes on showing what was written.
+ *
  * A write changes the cache at once and waits in the file's list of pending writes; sync makes all
  * of them durable. A name (create, rename, unlink, make_dir) is durable only after sync_dir of its
- * folder. A power cut decides each pending write for itself: lost, whole, or torn at 512 bytes; and
- * each pending name for itself: kept or lost. The end of a process keeps the cache.
+ * folder. A power cut decides each pending write for itself: lost, whole, or torn at 512 or 4096
+ * bytes; and each pending name for itself: kept or lost. The end of a process keeps the cache.
  *
  * A sync that fails leaves the pages clean although only part of them was stored: reads through the
  * cache go on showing the new bytes, reads past it show the old ones, and the next sync says OK.
@@ -23,6 +26,7 @@
 #include "sim/coverage.h"
 
 #define DISK_SECTOR_SIZE        512u
+#define DISK_PAGE_SIZE          4096u /* the sector of other disks */
 #define DISK_PATH_SIZE_MAX      128u
 #define DISK_PENDING_WRITES_MAX 64u /* beyond this the oldest is written back, as a kernel does */
 
@@ -33,10 +37,13 @@ struct env_file; /* an open handle; the disk's */
 /* Chances per million calls. All zero: a disk without faults. */
 struct disk_faults {
     uint32_t sync_fails;
+    uint32_t sync_lies;   /* OK, and nothing became durable */
     uint32_t write_fails; /* a prefix may be written */
     uint32_t read_fails;
-    uint32_t cache_drops; /* per end of a process: clean pages are read from disk again */
-    bool is_full;         /* no write may grow a file */
+    uint32_t writes_lost;   /* OK, and only the cache ever sees it */
+    uint32_t writes_astray; /* OK, and it lands at another sector of the file */
+    uint32_t cache_drops;   /* per end of a process: clean pages are read from disk again */
+    bool is_full;           /* no write may grow a file */
 };
 
 struct disk_entry {
@@ -66,6 +73,7 @@ struct disk {
     uint64_t free_bytes;
     uint64_t change_calls; /* writes, cuts and changes of names that were asked for, ever */
     bool is_locked;
+    bool has_lied; /* since the last power cut: what was synced may be gone, or elsewhere */
 };
 
 /* random and coverage are borrowed for the disk's life. */

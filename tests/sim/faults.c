@@ -18,6 +18,13 @@ static uint32_t draw_follower(struct cluster *c)
 
 /* --- rates --- */
 
+/* The monotonic clocks of two machines never run alike. */
+static void drift_clock(struct cluster *c, struct machine *m)
+{
+    m->mono_drift_ppm = (int64_t)world_draw_range(&c->world, STREAM_CLOCKS, 0, 1000) - 500;
+    c->world.coverage.drifts += m->mono_drift_ppm != 0;
+}
+
 static void set_rates(struct cluster *c)
 {
     const struct plan *p = &c->plan;
@@ -32,12 +39,18 @@ static void set_rates(struct cluster *c)
         m->disk.faults.write_fails = plan_has(p, FAULT_WRITE) ? 100 * rate : 0;
         m->disk.faults.read_fails = plan_has(p, FAULT_READ) ? 200 * rate : 0;
         m->disk.faults.cache_drops = 300000;
+        if (plan_has(p, FAULT_DRIFT)) drift_clock(c, m);
+        if (i != p->victim) continue;
+        m->disk.faults.sync_lies = plan_has(p, FAULT_LIE) ? 5000 * rate : 0;
+        m->disk.faults.writes_lost = plan_has(p, FAULT_LOST) ? 200 * rate : 0;
+        m->disk.faults.writes_astray = plan_has(p, FAULT_ASTRAY) ? 200 * rate : 0;
     }
     c->net.faults = (struct simnet_faults){
         .delay_mean_ns = p->net_mean_ns,
         .drops = plan_has(p, FAULT_DROP) ? 1000 * rate : 0,
         .duplicates = plan_has(p, FAULT_DUPLICATE) ? 1000 * rate : 0,
         .splits = 100000,
+        .reorders = plan_has(p, FAULT_REORDER) ? 5000 * rate : 0,
         .slow = plan_has(p, FAULT_SLOW) ? 5000 * rate : 0,
         .corruptions = plan_has(p, FAULT_CORRUPT) ? 200 * rate : 0,
     };
@@ -82,6 +95,26 @@ static void cut_links(struct cluster *c)
     uint64_t backward = (uint64_t)b * WORLD_NODES_MAX + a;
     world_schedule(&c->world, duration, EVENT_REPAIR, WORLD_NO_NODE, run_heal, c, forward);
     world_schedule(&c->world, duration, EVENT_REPAIR, WORLD_NO_NODE, run_heal, c, backward);
+}
+
+static void clog_link(struct cluster *c)
+{
+    uint32_t a = draw_node(c);
+    uint32_t b = draw_node(c);
+    uint64_t until_ns = c->world.now_ns + draw(c, NS_PER_S / 10, 4 * NS_PER_S);
+    c->world.coverage.clogs++;
+    c->net.clogged_until_ns[a][b] = until_ns;
+    world_trace(&c->world, WORLD_NO_NODE, "clogged n%u -> n%u", a, b);
+}
+
+/* Until the faults end, or it is made fast again. */
+static void slow_reader(struct cluster *c)
+{
+    uint32_t node = draw_node(c);
+    bool is_slow = c->net.reader_delay_ns[node] != 0;
+    c->world.coverage.slow_readers += !is_slow;
+    c->net.reader_delay_ns[node] = is_slow ? 0 : draw(c, NS_PER_MS, 200 * NS_PER_MS);
+    world_trace(&c->world, node, is_slow ? "reads fast again" : "reads slowly");
 }
 
 static void fill_disk(struct cluster *c)
@@ -130,8 +163,38 @@ static void refuse_memory(struct cluster *c)
     world_trace(&c->world, node, "memory will be refused");
 }
 
+const char *faults_draw_path(struct cluster *c, const struct disk *d, const char *folder)
+{
+    const char *chosen = NULL;
+    uint64_t weight = 0;
+    for (size_t i = 0; i < d->entry_count; i++) {
+        const char *path = d->entries[i].path;
+        uint64_t size = disk_durable_size(d, path);
+        if (size == 0 || strncmp(path, folder, strlen(folder)) != 0) continue;
+        uint64_t mine = strncmp(path, "log/", 4) == 0 ? 8 : 1;
+        weight += mine;
+        if (draw(c, 1, weight) <= mine) chosen = path;
+    }
+    return chosen;
+}
+
+/* One bit of one of the victim's files, the log's likelier, whether it runs or not. */
+static void rot_a_bit(struct cluster *c)
+{
+    uint32_t node = c->plan.victim;
+    if (node == WORLD_NO_NODE) return;
+    struct disk *d = &c->nodes[node].machine.disk;
+    const char *path = faults_draw_path(c, d, "");
+    if (path == NULL) return;
+    uint64_t offset = draw(c, 0, disk_durable_size(d, path) - 1);
+    c->world.coverage.rots++;
+    c->nodes[node].is_damaged = true;
+    world_trace(&c->world, node, "byte %llu of %s ROTS", (unsigned long long)offset, path);
+    (void)disk_flip_bit(d, path, offset, (unsigned)draw(c, 0, 7));
+}
+
 /* The node's past counts no more: its disk is another one. */
-static void forget_past(struct cluster_node *n)
+void faults_forget_past(struct cluster_node *n)
 {
     n->history_id = 0;
     n->durable_peak = 0;
@@ -155,7 +218,9 @@ void faults_wipe(struct cluster *c, uint32_t node)
     c->world.coverage.wipes++;
     world_trace(&c->world, node, "disk WIPED");
     disk_wipe(&c->nodes[node].machine.disk);
-    forget_past(&c->nodes[node]);
+    faults_forget_past(&c->nodes[node]);
+    c->nodes[node].is_damaged = false;
+    c->nodes[node].machine.disk.has_lied = false;
 }
 
 void faults_restore(struct cluster *c, uint32_t node, const struct disk *copy)
@@ -164,7 +229,7 @@ void faults_restore(struct cluster *c, uint32_t node, const struct disk *copy)
     c->world.coverage.restores++;
     world_trace(&c->world, node, "disk SET BACK to an older copy");
     disk_copy(&c->nodes[node].machine.disk, copy);
-    forget_past(&c->nodes[node]);
+    faults_forget_past(&c->nodes[node]);
 }
 
 /* First take a copy, some later time put it back. */
@@ -205,6 +270,14 @@ static void do_fault(struct cluster *c, enum fault fault)
     case FAULT_RESTORE:
         if (has_followers) copy_or_restore(c);
         break;
+    case FAULT_ROT: rot_a_bit(c); break;
+    case FAULT_CLOG: clog_link(c); break;
+    case FAULT_READER: slow_reader(c); break;
+    case FAULT_LOST: /* rates of the victim */
+    case FAULT_ASTRAY:
+    case FAULT_LIE:
+    case FAULT_REORDER:
+    case FAULT_DRIFT:
     case FAULT_SYNC: /* rates, set at the beginning */
     case FAULT_WRITE:
     case FAULT_READ:
@@ -236,6 +309,8 @@ void faults_begin(struct cluster *c)
 void faults_end(struct cluster *c)
 {
     memset(c->net.is_cut, 0, sizeof(c->net.is_cut));
+    memset(c->net.clogged_until_ns, 0, sizeof(c->net.clogged_until_ns));
+    memset(c->net.reader_delay_ns, 0, sizeof(c->net.reader_delay_ns));
     c->net.faults = (struct simnet_faults){.delay_mean_ns = c->plan.net_mean_ns, .splits = 10000};
     for (uint32_t i = 0; i < c->node_count; i++) {
         struct machine *m = &c->nodes[i].machine;
@@ -243,6 +318,7 @@ void faults_end(struct cluster *c)
         m->disk.faults = (struct disk_faults){0};
         m->calls_left = -1;
         atomic_store(&c->nodes[i].alloc.fail_countdown, -1);
-        c->world.nodes[i].paused_until_ns = 0;
+        uint64_t *paused_ns = &c->world.nodes[i].paused_until_ns;
+        if (*paused_ns > c->world.now_ns) *paused_ns = c->world.now_ns;
     }
 }

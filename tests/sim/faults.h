@@ -12,6 +12,11 @@ void faults_begin(struct cluster *c);
  * come back by themselves. */
 void faults_end(struct cluster *c);
 
+/* Some file below `folder` ("": any) that has bytes, the log's likelier; NULL: there is none. */
+const char *faults_draw_path(struct cluster *c, const struct disk *d, const char *folder);
+/* What the node showed counts no more: its disk is another one, or lied. */
+void faults_forget_past(struct cluster_node *n);
+
 /* Single mishaps, for scripted stories. The node must not be the leader for the first two. */
 void faults_wipe(struct cluster *c, uint32_t node);
 void faults_restore(struct cluster *c, uint32_t node, const struct disk *copy);

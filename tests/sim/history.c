@@ -129,6 +129,7 @@ void history_run(uint64_t seed, const struct history_options *options, struct hi
     if (options->events_min != 0) plan.events_min = options->events_min;
     if (options->node_max != 0 && options->node_max < plan.node_count) {
         plan.node_count = options->node_max;
+        if (plan.victim >= plan.node_count) plan.victim = WORLD_NO_NODE;
     }
     if (options->client_max != 0 && options->client_max < plan.client_count) {
         plan.client_count = options->client_max;

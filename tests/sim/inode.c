@@ -102,15 +102,36 @@ static void push_pending(struct disk_inode *inode, struct inode_change change, s
     inode->pending[inode->pending_count++] = change;
 }
 
-void inode_write(struct disk_inode *inode, uint64_t offset, struct slice bytes, size_t pending_max)
+static void queue_write(struct disk_inode *inode, uint64_t offset, struct slice bytes,
+                        size_t pending_max)
 {
-    if (bytes.size == 0) return;
-    bytes_put(&inode->cache, offset, bytes.data, bytes.size);
     uint8_t *data = malloc(bytes.size);
     ASSERT(data != NULL);
     memcpy(data, bytes.data, bytes.size);
     push_pending(inode, (struct inode_change){.offset = offset, .size = bytes.size, .data = data},
                  pending_max);
+}
+
+void inode_write(struct disk_inode *inode, uint64_t offset, struct slice bytes, size_t pending_max)
+{
+    if (bytes.size == 0) return;
+    bytes_put(&inode->cache, offset, bytes.data, bytes.size);
+    queue_write(inode, offset, bytes, pending_max);
+}
+
+void inode_write_lost(struct disk_inode *inode, uint64_t offset, struct slice bytes)
+{
+    bytes_put(&inode->cache, offset, bytes.data, bytes.size);
+    inode->is_split = true;
+}
+
+void inode_write_astray(struct disk_inode *inode, uint64_t offset, uint64_t astray,
+                        struct slice bytes, size_t pending_max)
+{
+    if (bytes.size == 0) return;
+    queue_write(inode, astray, bytes, pending_max);
+    bytes_put(&inode->cache, offset, bytes.data, bytes.size);
+    inode->is_split = true;
 }
 
 void inode_truncate(struct disk_inode *inode, uint64_t size, size_t pending_max)
@@ -159,11 +180,11 @@ void inode_sync(struct disk_inode *inode)
 }
 
 /* Store a write only in part, sector by sector. A random run from either end or random sectors. */
-static void apply_torn(struct disk_inode *inode, const struct inode_change *c,
+static void apply_torn(struct disk_inode *inode, const struct inode_change *c, uint64_t sector_size,
                        struct random *random)
 {
-    uint64_t first = c->offset / DISK_SECTOR_SIZE;
-    uint64_t last = (c->offset + c->size - 1) / DISK_SECTOR_SIZE;
+    uint64_t first = c->offset / sector_size;
+    uint64_t last = (c->offset + c->size - 1) / sector_size;
     uint64_t cut = first + random_below(random, last - first + 2);
     uint64_t how = random_below(random, 3);
     for (uint64_t sector = first; sector <= last; sector++) {
@@ -171,8 +192,8 @@ static void apply_torn(struct disk_inode *inode, const struct inode_change *c,
                        : how == 1 ? sector >= cut
                                   : random_chance(random, 500000);
         if (!is_kept) continue;
-        uint64_t begin = sector * DISK_SECTOR_SIZE;
-        uint64_t end = begin + DISK_SECTOR_SIZE;
+        uint64_t begin = sector * sector_size;
+        uint64_t end = begin + sector_size;
         if (begin < c->offset) begin = c->offset;
         if (end > c->offset + c->size) end = c->offset + c->size;
         bytes_put(&inode->platter, begin, c->data + (begin - c->offset), (size_t)(end - begin));
@@ -185,7 +206,7 @@ void inode_sync_badly(struct disk_inode *inode, struct random *random)
         const struct inode_change *c = &inode->pending[i];
         uint64_t how = random_below(random, 3);
         if (how == 0 && c->data != NULL) {
-            apply_torn(inode, c, random);
+            apply_torn(inode, c, DISK_SECTOR_SIZE, random);
         } else if (how == 1) {
             bytes_apply(&inode->platter, c);
         }
@@ -213,7 +234,8 @@ void inode_cut_power(struct disk_inode *inode, const struct inode_fate *fate, st
             coverage->lost_writes++;
         } else if (c->data != NULL && random_chance(random, fate->torn)) {
             coverage->torn_writes++;
-            apply_torn(inode, c, random);
+            coverage->torn_pages += fate->sector_size != DISK_SECTOR_SIZE;
+            apply_torn(inode, c, fate->sector_size, random);
         } else {
             bytes_apply(&inode->platter, c);
         }

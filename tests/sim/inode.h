@@ -40,6 +40,7 @@ struct disk_inode {
 struct inode_fate {
     uint32_t lost; /* per million */
     uint32_t torn;
+    uint32_t sector_size; /* torn at multiples of it */
 };
 
 struct disk_inode *inode_new(void); /* one ref */
@@ -48,6 +49,10 @@ void inode_unref(struct disk_inode *inode); /* NULL allowed */
 
 void inode_write(struct disk_inode *inode, uint64_t offset, struct slice bytes, size_t pending_max);
 void inode_truncate(struct disk_inode *inode, uint64_t size, size_t pending_max);
+/* The cache shows the write at `offset`; the platter never gets it, or gets it at `astray`. */
+void inode_write_lost(struct disk_inode *inode, uint64_t offset, struct slice bytes);
+void inode_write_astray(struct disk_inode *inode, uint64_t offset, uint64_t astray,
+                        struct slice bytes, size_t pending_max);
 /* Returns the bytes copied. past_cache: what the platter and the queue to it say. */
 size_t inode_read(const struct disk_inode *inode, uint64_t offset, void *out, size_t size,
                   bool past_cache);

@@ -24,7 +24,9 @@ static struct machine *machine_of(struct env *env)
 
 uint64_t machine_mono_ns(const struct machine *m)
 {
-    return m->world->now_ns - m->booted_ns + NS_PER_S;
+    uint64_t passed_ns = m->world->now_ns - m->booted_ns;
+    return passed_ns + NS_PER_S +
+           (uint64_t)((int64_t)(passed_ns / 1000) * m->mono_drift_ppm / 1000);
 }
 
 int64_t machine_wall_ms(const struct machine *m)
@@ -103,6 +105,7 @@ static void env_timer_start(struct env *env, struct env_timer *timer, uint64_t d
     /* The real loop has a granularity of a millisecond and is never early. */
     uint64_t late = world_draw_range(m->world, STREAM_CLOCKS, 0, NS_PER_MS);
     if (delay_ns > UINT64_MAX / 4) delay_ns = UINT64_MAX / 4;
+    delay_ns -= (uint64_t)((int64_t)(delay_ns / 1000) * m->mono_drift_ppm / 1000);
     world_schedule(m->world, delay_ns + late, EVENT_TIMER, m->node, run_timer, t, t->armed);
 }
 

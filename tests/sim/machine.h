@@ -36,8 +36,9 @@ struct machine {
     int64_t wall_offset_ms; /* of the wall clock from the world's, at wall_set_ns */
     int64_t wall_drift_ppm; /* how much faster it runs since */
     uint64_t wall_set_ns;
-    uint64_t booted_ns; /* when the monotonic clock was 0 */
-    int64_t calls_left; /* file calls until death; < 0: none planned */
+    int64_t mono_drift_ppm; /* how much faster the monotonic clock and the timers run */
+    uint64_t booted_ns;     /* when the monotonic clock was 0 */
+    int64_t calls_left;     /* file calls until death; < 0: none planned */
     bool is_dying;
     bool is_in_job;       /* file calls are allowed in jobs ... */
     bool may_block;       /* ... and while the engine opens or closes; set by the owner */

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "sim/bugs.h"
 #include "sim/shrink.h"
 #include "sim/tell.h"
 
@@ -88,6 +89,13 @@ static int run(const struct arguments *a)
     return 0;
 }
 
+static bool look_for_bugs(const struct arguments *a)
+{
+    bool is_all = a->bug == UINT64_MAX;
+    uint32_t number = is_all ? 1 : (uint32_t)a->bug;
+    return bugs_are_caught(a, number, is_all ? bugs_count() : number);
+}
+
 int main(int count, char **words)
 {
     struct arguments a;
@@ -100,5 +108,10 @@ int main(int count, char **words)
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
     (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
     tell_catch_crashes(&a);
-    return run(&a);
+    if (a.bug == 0) return run(&a);
+    if (a.bug != UINT64_MAX && a.bug > bugs_count()) {
+        arguments_usage("this program has no such bug");
+        return 2;
+    }
+    return look_for_bugs(&a) ? 0 : 1;
 }

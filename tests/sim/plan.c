@@ -23,13 +23,24 @@ static uint64_t pick(struct random *r, const uint64_t *choices, size_t count)
     pick((r), (const uint64_t[]){__VA_ARGS__}, \
          sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
+static bool is_damage(uint32_t fault)
+{
+    return fault == FAULT_ROT || fault == FAULT_LOST || fault == FAULT_ASTRAY || fault == FAULT_LIE;
+}
+
+static bool has_damage(const struct plan *p)
+{
+    return plan_has(p, FAULT_ROT) || plan_has(p, FAULT_LOST) || plan_has(p, FAULT_ASTRAY) ||
+           plan_has(p, FAULT_LIE);
+}
+
 void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
 {
     struct random random;
     struct random *r = &random;
     random_init(r, seed ^ 0x706c616e);
     *p = (struct plan){
-        .node_count = (uint32_t)PICK(r, 1, 2, 3, 3, 3, 4),
+        .node_count = (uint32_t)PICK(r, 1, 2, 2, 3, 3, 3, 3, 4, 5, 7),
         .client_count = (uint32_t)PICK(r, 1, 2, 3, 4),
         .chaos_ns = (1 + random_below(r, 6)) * NS_PER_S,
         .events_min = PICK(r, 600, 1200, 2400),
@@ -46,7 +57,7 @@ void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
         .rate = (uint32_t)PICK(r, 1, 1, 10, 10, 50),
     };
     for (uint32_t fault = 0; fault < FAULT_COUNT; fault++) {
-        bool is_rare = fault == FAULT_WIPE || fault == FAULT_RESTORE;
+        bool is_rare = fault == FAULT_WIPE || fault == FAULT_RESTORE || is_damage(fault);
         uint32_t chance = is_rare ? 150000 : 500000;
         if (random_chance(r, chance)) p->faults |= UINT64_C(1) << fault;
     }
@@ -54,7 +65,11 @@ void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
     if (random_chance(r, 500000)) p->seal_interval_ms = PICK(r, 50, 300, 2000);
     /* A follower that lost its disk cannot come back when the log was pruned. */
     p->retain_segments = (uint32_t)PICK(r, 1, 2, 4, 16);
-    bool loses_disks = plan_has(p, FAULT_WIPE) || plan_has(p, FAULT_RESTORE);
+    bool loses_disks = plan_has(p, FAULT_WIPE) || plan_has(p, FAULT_RESTORE) || has_damage(p);
+    p->victim = UINT32_MAX;
+    if (has_damage(p) && p->node_count > 1) {
+        p->victim = 1 + (uint32_t)random_below(r, p->node_count - 1);
+    }
     if (loses_disks) p->retain_segments = UINT32_MAX;
     /* Every history has at least one way to die. */
     p->faults |= UINT64_C(1) << PICK(r, FAULT_KILL, FAULT_POWER_CUT, FAULT_DEATH_AT_IO);

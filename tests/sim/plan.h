@@ -28,7 +28,15 @@
     X(FAULT_CLOCK, "clock")             \
     X(FAULT_MEMORY, "memory")           \
     X(FAULT_WIPE, "wipe")               \
-    X(FAULT_RESTORE, "restore")
+    X(FAULT_RESTORE, "restore")         \
+    X(FAULT_ROT, "rot")                 \
+    X(FAULT_LOST, "lost-write")         \
+    X(FAULT_ASTRAY, "astray")           \
+    X(FAULT_LIE, "lie")                 \
+    X(FAULT_REORDER, "reorder")         \
+    X(FAULT_CLOG, "clog")               \
+    X(FAULT_READER, "slow-reader")      \
+    X(FAULT_DRIFT, "drift")
 enum fault {
 #define X(constant, name) constant,
     FAULT_TABLE(X)
@@ -55,6 +63,9 @@ struct plan {
     uint64_t seal_interval_ms;
     uint64_t ship_interval_ms; /* 0: stream; else by segment */
     uint32_t runs_max;
+    /* The atlas: everything that spoils what was stored happens on this node alone, so that all
+     * others keep a good copy. WORLD_NO_NODE: nowhere. */
+    uint32_t victim;
     uint32_t rate; /* of failures of single calls and units: 1 rare, 10, 50 constant */
 };
 

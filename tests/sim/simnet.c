@@ -312,6 +312,31 @@ struct env_link *simnet_connect(struct simnet *net, uint32_t node, const char *a
 
 /* --- sending --- */
 
+/* At the end, or, when two wait already and neither has begun, before the last one. */
+static void add_to_queue(struct env_link *from, struct unit *unit)
+{
+    struct simnet *net = from->net;
+    unit->next = NULL;
+    if (from->head == NULL) {
+        from->head = unit;
+        from->tail = unit;
+        return;
+    }
+    bool may_overtake = from->head->next != NULL && !unit->is_end && !from->tail->is_end;
+    if (may_overtake && world_draw_chance(net->world, STREAM_NET, net->faults.reorders)) {
+        struct unit *before = from->head;
+        while (before->next != from->tail) {
+            before = before->next;
+        }
+        net->world->coverage.reorders++;
+        unit->next = from->tail;
+        before->next = unit;
+        return;
+    }
+    from->tail->next = unit;
+    from->tail = unit;
+}
+
 static void push_unit(struct env_link *from, struct unit *unit)
 {
     struct simnet *net = from->net;
@@ -320,13 +345,7 @@ static void push_unit(struct env_link *from, struct unit *unit)
     unit->arrives_ns = net->world->now_ns + delay;
     if (unit->arrives_ns < from->last_arrival_ns) unit->arrives_ns = from->last_arrival_ns;
     from->last_arrival_ns = unit->arrives_ns;
-    unit->next = NULL;
-    if (from->tail == NULL) {
-        from->head = unit;
-    } else {
-        from->tail->next = unit;
-    }
-    from->tail = unit;
+    add_to_queue(from, unit);
     from->queued += unit->size;
     if (from->queued > SIMNET_LOW_WATER) from->was_full = true;
     schedule_delivery(from);
@@ -507,6 +526,10 @@ static void schedule_delivery(struct env_link *from)
     if (from->is_delivering || from->head == NULL || to->is_paused) return;
     if (!world_is_alive(w, to->node) || to->is_ghost) return;
     uint64_t at = from->head->arrives_ns;
+    uint64_t clogged = from->net->clogged_until_ns[from->node][to->node];
+    if (at < clogged) at = clogged;
+    if (at < w->now_ns) at = w->now_ns;
+    at += from->net->reader_delay_ns[to->node];
     uint64_t delay = at > w->now_ns ? at - w->now_ns : 0;
     from->is_delivering = true;
     world_schedule(w, delay, EVENT_DELIVER, to->node, run_deliver, from, from->head->size);
@@ -584,6 +607,26 @@ void simnet_node_begins(struct simnet *net, uint32_t node)
     }
 }
 
+/* What is on the way arrives up to some byte, then comes the reset: inside a frame, mostly. */
+static void cut_inside(struct env_link *link)
+{
+    struct simnet *net = link->net;
+    struct env_link *ends[] = {link, link->peer};
+    net->world->coverage.resets++;
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        struct env_link *from = ends[i];
+        struct unit *last = from->tail;
+        if (last != NULL && !last->is_end && last->size > last->delivered) {
+            size_t left = last->size - last->delivered;
+            size_t lost = 1 + (size_t)random_below(&net->world->random[STREAM_FAULTS], left);
+            last->size -= lost;
+            from->queued -= lost;
+            net->world->coverage.mid_resets += last->size > 0;
+        }
+        send_end(from);
+    }
+}
+
 bool simnet_reset_some_link(struct simnet *net)
 {
     size_t count = 0;
@@ -595,7 +638,11 @@ bool simnet_reset_some_link(struct simnet *net)
     for (struct env_link *link = net->links; link != NULL; link = link->next) {
         if (link->state != LINK_OPEN || link->peer->state != LINK_OPEN) continue;
         if (chosen-- > 0) continue;
-        reset_both(link);
+        if (world_draw_chance(net->world, STREAM_FAULTS, 500000)) {
+            reset_both(link);
+        } else {
+            cut_inside(link);
+        }
         return true;
     }
     return false;

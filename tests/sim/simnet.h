@@ -24,6 +24,7 @@ struct simnet_faults {
     uint32_t drops; /* per million units, as the next two */
     uint32_t duplicates;
     uint32_t splits;
+    uint32_t reorders;    /* per million: a unit overtakes the one before it */
     uint32_t slow;        /* per million units: 50 times the delay */
     uint32_t corruptions; /* per million pieces delivered: one bit inverted */
 };
@@ -32,7 +33,10 @@ struct simnet {
     struct world *world;
     struct simnet_faults faults;
     bool is_cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* from, to */
-    struct env_link *links;                        /* all that ever were; freed at the end */
+    /* Nothing arrives before: the direction is clogged, but nobody gives the link up for it. */
+    uint64_t clogged_until_ns[WORLD_NODES_MAX][WORLD_NODES_MAX];
+    uint64_t reader_delay_ns[WORLD_NODES_MAX]; /* the node takes so long for every piece */
+    struct env_link *links;                    /* all that ever were; freed at the end */
     struct env_listener *listeners;
 };
 

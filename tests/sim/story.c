@@ -73,29 +73,13 @@ static uint64_t draw(struct cluster *c, uint64_t from, uint64_t to)
 
 /* --- rot: one flipped bit while the process is down --- */
 
-/* Some file of the node, the log's ones likelier. */
-static const char *draw_path(struct cluster *c, const struct disk *d)
-{
-    const char *chosen = NULL;
-    uint64_t weight = 0;
-    for (size_t i = 0; i < d->entry_count; i++) {
-        const char *path = d->entries[i].path;
-        uint64_t size = disk_durable_size(d, path);
-        if (size == 0) continue;
-        uint64_t mine = strncmp(path, "log/", 4) == 0 ? 8 : 1;
-        weight += mine;
-        if (draw(c, 1, weight) <= mine) chosen = path;
-    }
-    return chosen;
-}
-
 /* Let the node die, damage one bit of one of its files, and let it come back. */
-static void flip_a_bit(struct cluster *c, uint32_t node)
+static void flip_a_bit(struct cluster *c, uint32_t node, const char *folder)
 {
     struct disk *d = &c->nodes[node].machine.disk;
     cluster_kill(c, node, draw(c, 0, 1) == 0);
-    const char *path = draw_path(c, d);
-    ASSERT(path != NULL);
+    const char *path = faults_draw_path(c, d, folder);
+    if (path == NULL) return; /* there is no checkpoint yet */
     uint64_t size = disk_durable_size(d, path);
     uint64_t offset = draw(c, 0, size - 1);
     unsigned bit = (unsigned)draw(c, 0, 7);
@@ -116,12 +100,12 @@ static void check_refusal(struct cluster *c)
 
 /* Damage is told, never cut off: the node opens with everything acknowledged, or refuses with an
  * error of the class corruption. */
-static void tell_rot(struct cluster *c)
+static void tell_rot_in(struct cluster *c, const char *folder)
 {
     work_for(c, NS_PER_S / 2 + draw(c, 0, 2 * NS_PER_S));
     settle(c);
     if (c->world.failed_check != NULL) return;
-    flip_a_bit(c, CLUSTER_LEADER);
+    flip_a_bit(c, CLUSTER_LEADER, folder);
     play_for(c, 20 * NS_PER_S);
     if (c->world.failed_check != NULL) return;
     if (c->nodes[CLUSTER_LEADER].state == NODE_UP) { /* check_after_open saw that all is there */
@@ -132,6 +116,16 @@ static void tell_rot(struct cluster *c)
     }
 }
 
+static void tell_rot(struct cluster *c)
+{
+    tell_rot_in(c, "");
+}
+
+static void tell_rot_state(struct cluster *c)
+{
+    tell_rot_in(c, "state/");
+}
+
 /* The same on a follower: it comes back with everything it had, or refuses; what it shows later is
  * what its leader has. */
 static void tell_rot_follower(struct cluster *c)
@@ -139,7 +133,7 @@ static void tell_rot_follower(struct cluster *c)
     work_for(c, NS_PER_S / 2 + draw(c, 0, 2 * NS_PER_S));
     settle(c);
     if (c->world.failed_check != NULL) return;
-    flip_a_bit(c, 1);
+    flip_a_bit(c, 1, "");
     work_for(c, 5 * NS_PER_S);
     if (c->world.failed_check != NULL) return;
     if (c->nodes[1].state == NODE_UP) {
@@ -158,7 +152,7 @@ static void tell_rot_shipped(struct cluster *c)
     work_for(c, 2 * NS_PER_S);
     settle(c);
     if (c->world.failed_check != NULL) return;
-    flip_a_bit(c, CLUSTER_LEADER);
+    flip_a_bit(c, CLUSTER_LEADER, "");
     faults_wipe(c, 1);
     work_for(c, 10 * NS_PER_S);
     for (uint32_t i = 0; i < c->node_count && c->world.failed_check == NULL; i++) {
@@ -391,6 +385,7 @@ struct story {
 
 static const struct story stories[] = {
     {"rot", tell_rot, 1, 60},
+    {"rot-state", tell_rot_state, 1, 60},
     {"rot-follower", tell_rot_follower, 2, 40},
     {"rot-shipped", tell_rot_shipped, 2, 40},
     {"wiped", tell_wiped, 2, 5},

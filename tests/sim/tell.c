@@ -189,15 +189,21 @@ static _Noreturn void leave_child(const struct tell_sum *sum)
     _exit(sum->failures > 0);
 }
 
+/* Assertions and sanitizers talk, too. */
+static void be_silent(void)
+{
+    is_silent = true;
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere >= 0) (void)dup2(nowhere, STDERR_FILENO);
+}
+
 void tell_apart(const struct arguments *a, uint64_t seed, char out_check[TELL_CHECK_SIZE])
 {
     bool is_child = false;
     struct child child = begin_child(&is_child);
     if (is_child) {
         static struct tell_sum mine;
-        is_silent = true;
-        int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC); /* assertions and sanitizers talk */
-        if (nowhere >= 0) (void)dup2(nowhere, STDERR_FILENO);
+        be_silent();
         (void)tell(a, seed, &mine);
         leave_child(&mine);
     }
@@ -205,6 +211,19 @@ void tell_apart(const struct arguments *a, uint64_t seed, char out_check[TELL_CH
     bool has_report = end_child(&child, &sum);
     if (!has_report) note_failure(&sum, seed, "crash");
     memcpy(out_check, sum.failed_check, TELL_CHECK_SIZE);
+}
+
+void tell_all_apart(const struct arguments *a, struct tell_sum *sum)
+{
+    bool is_child = false;
+    struct child child = begin_child(&is_child);
+    if (is_child) {
+        static struct tell_sum mine;
+        be_silent();
+        tell_range(a, 0, 1, &mine);
+        leave_child(&mine);
+    }
+    if (!end_child(&child, sum)) note_failure(sum, a->seed, "crash");
 }
 
 static void add_sum(struct tell_sum *sum, const struct tell_sum *more)

@@ -25,6 +25,8 @@ void tell_catch_crashes(const struct arguments *a);
 bool tell(const struct arguments *a, uint64_t seed, struct tell_sum *sum);
 /* Tell one seed silently in a process of its own. out_check is "" when all laws held. */
 void tell_apart(const struct arguments *a, uint64_t seed, char out_check[TELL_CHECK_SIZE]);
+/* Tell all seeds silently in a process of their own, until one fails. */
+void tell_all_apart(const struct arguments *a, struct tell_sum *sum);
 /* Share count seeds (or seconds) among a->jobs processes. False: some law was broken. */
 bool tell_shared(const struct arguments *a, struct tell_sum *sum);
 

@@ -15,7 +15,7 @@
 #include "base/types.h"
 #include "sim/coverage.h"
 
-#define WORLD_NODES_MAX 4u
+#define WORLD_NODES_MAX 7u
 #define WORLD_NO_NODE   UINT32_MAX
 
 enum world_stream {

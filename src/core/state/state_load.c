@@ -3,6 +3,7 @@
  * hold every property that apply and queries rely on. A state whose load failed can only be freed.
  */
 #include "base/assert.h"
+#include "base/planted.h"
 #include "core/state/inside.h"
 
 static enum code load_meta(struct state *s, struct block_id id, struct slice bytes, struct err *e)
@@ -44,6 +45,7 @@ static enum code load_dedup(struct state *s, struct block_id id, struct slice by
         .minute_last = hlc_ms(s->loaded_meta.leader_time) / MINUTE_MS,
         .seqno_last = s->loaded_meta.position.seqno,
     };
+    if (PLANTED(14)) return OK; /* keys in a checkpoint are forgotten */
     return dedup_load(&s->dedup, bounds, id, bytes, e);
 }
 
@@ -142,7 +144,8 @@ static bool is_complete(const struct state *s)
     const struct meta *m = &s->loaded_meta;
     return s->schema.count == m->type_count && s->items.count == m->item_count &&
            s->users.count == m->user_count && s->creators.count == m->creator_count &&
-           s->producers.count == m->producer_count && s->dedup.count == m->dedup_count;
+           s->producers.count == m->producer_count &&
+           (s->dedup.count == m->dedup_count || PLANTED(14));
 }
 
 /* Does an item count as many events of the type as it has edges? */
