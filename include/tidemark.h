@@ -584,6 +584,20 @@ struct tide_follower_status {
 };
 
 /* Everything of one moment (one snapshot on the database's own thread). */
+/* One node of the cluster, as its leader sees it. */
+struct tide_member {
+    const char *node_id;
+    const char *data_address; /* addresses: "" unknown */
+    const char *http_address;
+    const char *replication_address;
+    enum tide_role role;
+    uint16_t region;
+    bool is_voter;
+    bool is_up; /* follows what is seen with a delay, so that a reconnect changes nothing */
+    bool is_rebootstrapping;
+    uint64_t lag_records; /* UINT64_MAX: not known */
+};
+
 struct tide_status {
     enum tide_role role;
     const char *node_id;
@@ -626,7 +640,10 @@ struct tide_status {
     struct tide_clock clock;
     uint32_t follower_count;
     const struct tide_follower_status *followers;
-    uint64_t events_total; /* events since it opened; the newest 256 are told */
+    uint64_t topology_version;         /* moves when clients have to look at the members again */
+    uint32_t member_count;             /* as the leader told them last; 0: none were told yet */
+    const struct tide_member *members; /* the same list on every node */
+    uint64_t events_total;             /* events since it opened; the newest 256 are told */
     uint32_t event_count;
     const struct tide_event *events; /* oldest first */
     const char *json;                /* the same as one JSON object (status.json) */

@@ -12,6 +12,7 @@
 #include "engine/inquire.h"
 #include "engine/levels.h"
 #include "engine/log_open.h"
+#include "engine/members.h"
 #include "engine/metrics.h"
 #include "engine/queue.h"
 #include "engine/receiver.h"
@@ -345,6 +346,7 @@ void db_free_parts(struct db *db)
 {
     inquire_abandon(db);
     role_free(db->role);
+    members_free(db->members);
     shipper_free(db->shipper); /* it lends chunks of the log, and scans pins of the state */
     scans_free(db->scans);
     db_free_life(db);
@@ -424,6 +426,7 @@ bool db_is_quiet(const struct db *db)
     }
     if (db->roller && !roller_is_quiet(db->roller)) return false;
     if (db->retention && !retention_is_quiet(db->retention)) return false;
+    if (!members_is_quiet(db->members)) return false;
     return (!db->saver || identity_saver_is_idle(db->saver)) && scans_is_quiet(db->scans);
 }
 
@@ -490,6 +493,7 @@ void db_close(struct db *db, void (*closed)(void *arg), void *arg)
     db_set_condition(db, DB_CLOSING, NULL);
     db_stop_parts(db, &why);
     role_stop(db->role);
+    members_stop(db->members);
     if (db->receiver && !role_is_closing_receiver(db)) {
         db->links_open++;
         receiver_close(db->receiver, links_closed, db);

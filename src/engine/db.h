@@ -45,6 +45,7 @@ struct db {
     struct shipper *shipper;            /* leader side of replication; NULL when not listening */
     struct receiver *receiver;          /* follower side; NULL on a leader */
     struct role_machine *role;          /* changes of role; engine/role.c */
+    struct members *members;            /* of the cluster; engine/members.c */
     struct inquiry *inquiries;          /* under way; engine/inquire.c */
     struct transport_network *networks; /* transports of the program: see engine/transport.c */
     enum db_condition condition;

@@ -14,6 +14,7 @@
 #include "engine/identity_store.h"
 #include "engine/levels.h"
 #include "engine/log_open.h"
+#include "engine/members.h"
 #include "engine/metrics.h"
 #include "engine/queue.h"
 #include "engine/receiver.h"
@@ -320,6 +321,7 @@ enum code db_open_links(struct db *db, struct err *e)
     }
     if (!db_is_leader(db)) TRY(receiver_open(db, &db->receiver, e));
     if (db->log) log_start_spare(db->log);
+    members_wake(db);
     return OK;
 }
 
@@ -345,6 +347,7 @@ static enum code open_steps(struct db *db, struct err *e)
         return ERR(e, E_NOMEMORY, "no memory to open");
     }
     TRY(role_open(db, &db->role, e));
+    TRY(members_open(db, &db->members, e));
     TRY(db_open_files(db, e));
     return db_open_links(db, e);
 }

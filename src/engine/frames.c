@@ -150,3 +150,15 @@ void frames_send(struct frames *f, const struct wire_message *m)
     struct slice piece = slice_of(bytes, size);
     f->env->v->link_send(f->env, f->link, &piece, 1, NULL, NULL);
 }
+
+void frames_send_large(struct frames *f, const struct wire_message *m, size_t size_max)
+{
+    if (f->link == NULL) return;
+    uint8_t *bytes = alloc_get(f->alloc, size_max);
+    if (bytes == NULL) return;
+    size_t size = wire_encode(m, bytes, size_max);
+    ASSERT(size > 0);
+    struct slice piece = slice_of(bytes, size);
+    f->env->v->link_send(f->env, f->link, &piece, 1, NULL, NULL);
+    alloc_put(f->alloc, bytes, size_max);
+}

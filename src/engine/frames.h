@@ -61,5 +61,7 @@ MUST_CHECK enum code frames_resume(struct frames *f, struct err *e);
 
 /* Send one message (not batches); does nothing once link is NULL. */
 void frames_send(struct frames *f, const struct wire_message *m);
+/* The same for one that may be larger, at most size_max; without memory it is not sent. */
+void frames_send_large(struct frames *f, const struct wire_message *m, size_t size_max);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "core/epoch.h"
+#include "engine/members.h"
 #include "engine/receiver_internal.h"
 #include "engine/roller.h"
 #include "engine/transport.h"
@@ -496,6 +497,10 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
     case WIRE_HEARTBEAT:
         if (is_streaming) return take_heartbeat(r, &m, e);
         break;
+    case WIRE_MEMBERS:
+        if (!is_streaming) break;
+        members_take(r->db, &m.as.members);
+        return OK;
     case WIRE_HELLO:
     case WIRE_ACK:
     case WIRE_INQUIRE:
@@ -503,7 +508,6 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
     case WIRE_FETCH:
     case WIRE_MANIFEST:
     case WIRE_BLOCKS:
-    case WIRE_MEMBERS:
     case WIRE_HANDOVER:
     case WIRE_PROGRESS: break;
     }

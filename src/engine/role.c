@@ -155,15 +155,6 @@ void role_keep_replies(struct role_machine *r, const struct inquire_reply *repli
     r->inquiry = NULL;
 }
 
-uint32_t role_members(const struct role_machine *r, const char *out[MEMBERS_MAX])
-{
-    const struct identity *id = &r->db->identity;
-    uint32_t count = 0;
-    bool is_askable = id->leader_address[0] != '\0' && !transport_is_meant(id->leader_address);
-    if (id->role == ROLE_FOLLOWER && is_askable) out[count++] = id->leader_address;
-    return count;
-}
-
 /* --- operations --- */
 
 /* Only its address changes; what this node may keep is settled in the handshake. */

@@ -54,8 +54,6 @@ MUST_CHECK bool role_ask(struct role_machine *r, const char *const *addresses, u
                          inquire_done done);
 /* Keep what was answered and let go of the inquiry. */
 void role_keep_replies(struct role_machine *r, const struct inquire_reply *replies, uint32_t count);
-/* Whom to ask: every member whose replication address is known. */
-uint32_t role_members(const struct role_machine *r, const char *out[MEMBERS_MAX]);
 
 /* role_promote.c */
 void role_promote(struct role_machine *r);

@@ -8,6 +8,7 @@
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
 #include "engine/db_internal.h"
+#include "engine/members.h"
 #include "engine/receiver.h"
 #include "engine/role_internal.h"
 #include "engine/shipper.h"
@@ -130,7 +131,7 @@ void role_promote(struct role_machine *r)
         members_answered(r, r->replies, 0);
         return;
     }
-    uint32_t count = role_members(r, addresses);
+    uint32_t count = members_addresses(r->db, addresses);
     role_enter(r, ROLE_ASKING);
     if (role_ask(r, addresses, count, members_answered)) return;
     struct err e = {.code = OK};
@@ -236,6 +237,7 @@ static void serve(struct role_machine *r)
     db_event(db, DB_EVENT_EPOCH, "this node leads epoch %llu, which begins with record %llu",
              (unsigned long long)db->epoch.number, (unsigned long long)r->epoch_start.v);
     if (db->shipper != NULL) shipper_lead(db->shipper);
+    members_wake(db);
     announce(r);
     role_end(r, NULL);
 }

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "core/demote.h"
 #include "engine/checkpoint.h"
+#include "engine/members.h"
 #include "engine/queue.h"
 #include "engine/receiver.h"
 #include "engine/role_internal.h"
@@ -149,7 +150,7 @@ void role_depose(struct role_machine *r)
                    "this node led in epoch %llu and leads no longer: epoch %llu has begun",
                    (unsigned long long)r->db->epoch.number, (unsigned long long)r->seen_epoch);
     stop_leading(r, why);
-    uint32_t count = role_members(r, addresses);
+    uint32_t count = members_addresses(r->db, addresses);
     if (r->seen_address[0] != '\0' && count < MEMBERS_MAX) addresses[count++] = r->seen_address;
     role_enter(r, ROLE_LOOKING);
     if (!role_ask(r, addresses, count, others_answered)) others_answered(r, r->replies, 0);

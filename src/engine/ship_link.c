@@ -14,6 +14,7 @@
 #include "engine/clock.h"
 #include "engine/freshness.h"
 #include "engine/inquire.h"
+#include "engine/members.h"
 #include "engine/role.h"
 #include "engine/roller.h"
 #include "engine/shipper_internal.h"
@@ -75,6 +76,7 @@ static void leave_slot(struct ship_link *link)
     slots_disconnect(&s->table, link->slot, shipper_now(s));
     lag_peer_leave(&s->peers[link->slot]);
     link->slot = SLOT_NONE;
+    members_wake(s->db);
 }
 
 static void close_env_link(struct ship_link *link)
@@ -366,6 +368,7 @@ static void join(struct ship_link *link)
     db_event(s->db, DB_EVENT_RESYNC, "%s continues after record %llu", link->node_id,
              (unsigned long long)from.seqno.v);
     shipper_on_stored(s, index);
+    members_wake(s->db);
     ship_link_tick(link, event.now_ns); /* the first heartbeat */
     ship_link_pump(link);
     shipper_arm(s);
@@ -424,6 +427,9 @@ static enum code take_hello(struct ship_link *link, const struct wire_message *m
     if (link->ended_ns != 0) return OK;
     copy_text(link->node_id, sizeof(link->node_id), hello->node_id);
     copy_text(link->data_address, sizeof(link->data_address), hello->data_address);
+    copy_text(link->http_address, sizeof(link->http_address), hello->http_address);
+    copy_text(link->replication_address, sizeof(link->replication_address),
+              hello->replication_address);
     link->last = hello->last;
     link->applied = hello->applied;
     link->incarnation = hello->incarnation;
@@ -434,9 +440,7 @@ static enum code take_hello(struct ship_link *link, const struct wire_message *m
     take_facts(link, hello);
     bool is_of_ours = id128_equal(&hello->cluster, &link->shipper->db->identity.cluster);
     if (is_of_ours) {
-        char address[ADDRESS_SIZE_MAX + 1];
-        copy_text(address, sizeof(address), hello->replication_address);
-        role_saw_epoch(link->shipper->db, hello->highest_epoch, address);
+        role_saw_epoch(link->shipper->db, hello->highest_epoch, link->replication_address);
     }
     decide(link);
     return OK;

@@ -459,6 +459,45 @@ uint32_t shipper_follower_count(const struct shipper *s)
     return s->table.count;
 }
 
+uint32_t shipper_fill_topology(const struct shipper *s, struct topology_member *out)
+{
+    uint64_t durable = shipper_durable(s).v;
+    for (uint32_t i = 0; i < s->table.count; i++) {
+        const struct slot *slot = &s->table.slots[i];
+        const struct slot_record *record = &slot->record;
+        const struct ship_link *link = s->by_slot[i];
+        struct topology_member *m = &out[i];
+        *m = (struct topology_member){
+            .region = record->stream.region,
+            .role = ROLE_FOLLOWER,
+            .health = slot->is_connected ? WIRE_HEALTH_UP : WIRE_HEALTH_DOWN,
+            .is_voter = record->is_voter != 0,
+            .is_rebootstrapping = record->is_rebootstrapping != 0,
+            .lag_records = WIRE_LAG_UNKNOWN,
+        };
+        if (record->stored.v > 0) {
+            m->lag_records = durable > record->applied.v ? durable - record->applied.v : 0;
+        }
+        memcpy(m->node_id, record->node_id, sizeof(m->node_id));
+        memcpy(m->data_address, record->address, sizeof(m->data_address));
+        if (link == NULL) continue;
+        memcpy(m->http_address, link->http_address, sizeof(m->http_address));
+        memcpy(m->replication_address, link->replication_address, sizeof(m->replication_address));
+    }
+    return s->table.count;
+}
+
+void shipper_send_members(struct shipper *s, const struct wire_members *members, bool is_news)
+{
+    for (struct ship_link *link = s->links; link != NULL; link = link->next) {
+        if (!ship_is_live(&link->ship) || (link->knows_members && !is_news)) continue;
+        struct wire_message m = {
+            .kind = WIRE_MEMBERS, .session = link->ship.session, .as.members = *members};
+        link->knows_members = true;
+        frames_send_large(&link->frames, &m, WIRE_MEMBERS_SIZE_MAX);
+    }
+}
+
 static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns,
                         struct tide_follower_status *out)
 {

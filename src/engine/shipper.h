@@ -5,6 +5,7 @@
 #define TIDEMARK_ENGINE_SHIPPER_H
 
 #include "core/quorum.h"
+#include "core/topology.h"
 #include "engine/db.h"
 
 struct shipper;
@@ -47,6 +48,10 @@ seqno shipper_committed(const struct shipper *s);
 /* Of the follower's live link; NULL: none. */
 const struct link_stages *shipper_stages(const struct shipper *s, const char *node_id);
 uint32_t shipper_follower_count(const struct shipper *s);
+/* The followers as core/topology sees them; room for MEMBERS_MAX. */
+uint32_t shipper_fill_topology(const struct shipper *s, struct topology_member *out);
+/* Send the members to every follower that streams; is_news: also to those who were told. */
+void shipper_send_members(struct shipper *s, const struct wire_members *members, bool is_news);
 /* Fill out[0..count-1] from one snapshot; strings borrowed until the next loop turn. */
 uint32_t shipper_status(const struct shipper *s, struct tide_follower_status *out,
                         uint32_t capacity);

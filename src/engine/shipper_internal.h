@@ -53,6 +53,9 @@ struct ship_link {
     size_t frame_size_max;
     char node_id[NODE_ID_SIZE_MAX + 1];
     char data_address[ADDRESS_SIZE_MAX + 1];
+    char http_address[ADDRESS_SIZE_MAX + 1];
+    char replication_address[ADDRESS_SIZE_MAX + 1];
+    bool knows_members; /* was sent the members as they are told now */
     struct link_stages stages;
     /* echoed in heartbeats */
     uint64_t probe;              /* newest of the follower */

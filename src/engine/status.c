@@ -9,6 +9,7 @@
 #include "engine/events.h"
 #include "engine/freshness.h"
 #include "engine/log_open.h"
+#include "engine/members.h"
 #include "engine/metrics.h"
 #include "engine/receiver.h"
 #include "engine/retention.h"
@@ -150,6 +151,33 @@ static enum code fill_events(const struct db *db, struct tide_run *run, struct t
     return OK;
 }
 
+static enum code fill_members(const struct db *db, struct tide_run *run, struct tide_status *s,
+                              struct err *e)
+{
+    const struct topology *t = members_topology(db);
+    struct tide_member *members = run_take(run, (t->count ? t->count : 1) * sizeof(*members));
+    if (!members) return no_memory(e);
+    for (uint32_t i = 0; i < t->count; i++) {
+        const struct topology_member *m = &t->members[i];
+        members[i] = (struct tide_member){
+            .node_id = copy_text(run, m->node_id),
+            .data_address = copy_text(run, m->data_address),
+            .http_address = copy_text(run, m->http_address),
+            .replication_address = copy_text(run, m->replication_address),
+            .role = (enum tide_role)m->role,
+            .region = m->region,
+            .is_voter = m->is_voter,
+            .is_up = m->health == WIRE_HEALTH_UP,
+            .is_rebootstrapping = m->is_rebootstrapping,
+            .lag_records = m->lag_records,
+        };
+    }
+    s->topology_version = t->version;
+    s->member_count = t->count;
+    s->members = members;
+    return OK;
+}
+
 static enum code gather(struct db *db, struct tide_run *run, struct tide_status *s, struct err *e)
 {
     char cluster[33];
@@ -185,6 +213,7 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
     if (db->receiver) fill_follower_view(db, run, s);
     if (db->shipper) TRY(fill_followers(db, run, s, e));
     TRY(fill_events(db, run, s, e));
+    TRY(fill_members(db, run, s, e));
     s->state = state_word(db, s->was_synced);
     return OK;
 }

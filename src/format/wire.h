@@ -262,7 +262,7 @@ struct wire_progress {
 struct wire_members {
     uint64_t topology_version;
     uint32_t count;
-    struct slice bytes; /* per member: slice8 id, u8 voter, u8 role, 3 x slice8 address */
+    struct slice bytes; /* one struct wire_member after the other; the leader is one of them */
 };
 struct wire_handover {
     struct position position;
@@ -325,10 +325,17 @@ struct wire_block {
     struct slice bytes; /* empty in a request */
 };
 bool wire_block_next(const struct wire_blocks *m, struct bytes_reader *at, struct wire_block *out);
+enum wire_health { WIRE_HEALTH_UP = 1, WIRE_HEALTH_DOWN = 2 };
+#define WIRE_LAG_UNKNOWN      UINT64_MAX
+#define WIRE_MEMBERS_SIZE_MAX (64 * KIB) /* a whole frame of MEMBERS_MAX + 1 members */
 struct wire_member {
     struct slice node_id;
     uint8_t is_voter;
     uint8_t role; /* enum role */
+    uint16_t region;
+    uint8_t health; /* enum wire_health */
+    uint8_t is_rebootstrapping;
+    uint64_t lag_records; /* WIRE_LAG_UNKNOWN: not known */
     struct slice data_address;
     struct slice http_address;
     struct slice replication_address;

@@ -218,6 +218,11 @@ static const struct field member_list[] = {
     {FIELD(FIELD_SLICE8, struct wire_member, node_id), .min = 1, .max = NODE_ID_SIZE_MAX},
     {FIELD(FIELD_FIXED, struct wire_member, is_voter), .max = 1},
     {FIELD(FIELD_FIXED, struct wire_member, role), .min = 1, .max = ROLE_FOLLOWER},
+    {FIELD(FIELD_FIXED, struct wire_member, region)},
+    {FIELD(FIELD_FIXED, struct wire_member, health), .min = 1, .max = WIRE_HEALTH_DOWN,
+     .note = "1 up, 2 down"},
+    {FIELD(FIELD_FIXED, struct wire_member, is_rebootstrapping), .max = 1},
+    {FIELD(FIELD_FIXED, struct wire_member, lag_records), .note = "all ones: not known"},
     {FIELD(FIELD_SLICE8, struct wire_member, data_address)},
     {FIELD(FIELD_SLICE8, struct wire_member, http_address)},
     {FIELD(FIELD_SLICE8, struct wire_member, replication_address)},
@@ -326,7 +331,7 @@ static const char *members_check(const struct wire_message *m)
         if (!is_node_id(member.node_id)) return "a member's node id is malformed";
         count++;
     }
-    bool is_whole = bytes_is_done(&at) && count == m->as.members.count && count <= MEMBERS_MAX;
+    bool is_whole = bytes_is_done(&at) && count == m->as.members.count && count <= MEMBERS_MAX + 1;
     return is_whole ? NULL : "the members do not match their count";
 }
 

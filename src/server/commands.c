@@ -138,6 +138,8 @@ static const struct command table[] = {
     {"FOLLOW", NULL, -2, NODE | ALONE, handle_follow, "Node",
      "host:port [ACCEPT-LOSS EXPECT token]",
      "Follow the node with this replication address; a leader only turns to a later leader."},
+    {"TOPOLOGY", NULL, 1, NODE, handle_topology, "Node", "",
+     "The members of the cluster, the same list on every node, and its version."},
     {"REPLICAOF", NULL, 3, NODE | ALONE, handle_replicaof, "Node", "host port | NO ONE",
      "The same as FOLLOW host:port, or as PROMOTE; the port is the replication port."},
     {"SLAVEOF", NULL, 3, NODE | ALONE, handle_replicaof, "Node", "host port | NO ONE",

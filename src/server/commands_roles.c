@@ -8,6 +8,7 @@
 #include "server/commands.h"
 #include "server/conn.h"
 #include "server/options.h"
+#include "server/topology.h"
 
 /* A text that lives as long as the turn. NULL: the error was answered. */
 static const char *keep_text(struct call *call, struct slice s)
@@ -120,4 +121,55 @@ void handle_replicaof(struct call *call)
     (void)snprintf(address, size, "%.*s:%.*s", (int)host.size, (const char *)host.data,
                    (int)port.size, (const char *)port.data);
     call_answer(call, tide_run_follow(call->turn->run, address, false, NULL), render_ok);
+}
+
+static void pair_text(struct out *o, const char *name, const char *value)
+{
+    out_bulk_text(o, name);
+    out_bulk_text(o, value);
+}
+
+static void render_member(struct out *o, enum proto proto, const struct tide_member *m)
+{
+    out_map(o, proto, 10);
+    pair_text(o, "id", m->node_id);
+    pair_text(o, "role", topology_role_name(m->role));
+    out_bulk_text(o, "voter");
+    out_bool(o, proto, m->is_voter);
+    out_bulk_text(o, "region");
+    out_count(o, m->region);
+    pair_text(o, "data", m->data_address);
+    pair_text(o, "http", m->http_address);
+    pair_text(o, "replication", m->replication_address);
+    pair_text(o, "health", m->is_up ? "up" : "down");
+    out_bulk_text(o, "rebootstrapping");
+    out_bool(o, proto, m->is_rebootstrapping);
+    out_bulk_text(o, "lag_records");
+    if (m->lag_records == UINT64_MAX) {
+        out_nil(o, proto);
+    } else {
+        out_count(o, m->lag_records);
+    }
+}
+
+static void render_topology(struct turn *turn, const struct slot *slot,
+                            const struct tide_result *result, struct out *o)
+{
+    (void)turn;
+    const struct tide_status *s = result->as.status;
+    out_map(o, slot->proto, 3);
+    out_bulk_text(o, "version");
+    out_count(o, s->topology_version);
+    pair_text(o, "self", s->node_id);
+    out_bulk_text(o, "members");
+    out_array(o, s->member_count);
+    for (uint32_t i = 0; i < s->member_count; i++) {
+        render_member(o, (enum proto)slot->proto, &s->members[i]);
+    }
+}
+
+void handle_topology(struct call *call)
+{
+    if (call->is_dry) return;
+    call_answer(call, tide_run_status(call->turn->run), render_topology);
 }

@@ -43,6 +43,7 @@ void handle_clock(struct call *call);
 void handle_promote(struct call *call);
 void handle_handover(struct call *call);
 void handle_follow(struct call *call);
+void handle_topology(struct call *call);
 void handle_replicaof(struct call *call);
 
 /* commands_status.c */

@@ -51,12 +51,11 @@ def a_follower_names_the_leader_and_both_know_the_members(world):
     error = post(follower, ["SIGNAL", "view", "a"], status=421)["error"]
     tm.equal(error["code"], "READONLY")
     tm.contains(error["message"], leader.data)
-    members = json.loads(leader.get("/topology.json")[1])["members"]
-    tm.equal([(m["role"], m["self"], m.get("data")) for m in members],
-             [("leader", True, leader.data), ("follower", False, follower.data)])
-    members = json.loads(follower.get("/topology.json")[1])["members"]
-    tm.equal([(m["role"], m["self"], m.get("data")) for m in members],
-             [("follower", True, follower.data), ("leader", False, leader.data)])
+    for node in (leader, follower):
+        wanted = [("leader", "leader", leader.data), ("follower", "f1", follower.data)]
+        tm.until("%s knows the members" % node.name, lambda n=node: [
+            (m["role"], m["id"], m.get("data")) for m in json.loads(n.get("/topology.json")[1])["members"]] == wanted)
+        tm.equal(json.loads(node.get("/topology.json")[1])["self"], node.name)
 
 
 @tm.test

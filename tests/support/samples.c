@@ -569,6 +569,9 @@ static void wire_members_sample(struct sample_memory *memory, struct wire_member
         .node_id = slice_of_text("north"),
         .is_voter = 1,
         .role = ROLE_LEADER,
+        .region = 2,
+        .health = WIRE_HEALTH_UP,
+        .lag_records = 0,
         .data_address = slice_of_text("10.0.0.2:7400"),
         .http_address = slice_of_text("10.0.0.2:7401"),
         .replication_address = slice_of_text("10.0.0.2:7402"),
@@ -576,6 +579,8 @@ static void wire_members_sample(struct sample_memory *memory, struct wire_member
     wire_member_write(&w, &member);
     member.node_id = slice_of_text("south");
     member.role = ROLE_FOLLOWER;
+    member.health = WIRE_HEALTH_DOWN;
+    member.lag_records = WIRE_LAG_UNKNOWN;
     wire_member_write(&w, &member);
     ASSERT(!w.is_failed);
     *m = (struct wire_members){.topology_version = 6, .count = 2, .bytes = bytes_written_slice(&w)};

@@ -256,6 +256,62 @@ static void a_leader_follows_no_one_that_does_not_lead_later(void **state)
     assert_int_equal(position_of(0).seqno, records + 1);
 }
 
+/* What a node says of the members: "n0=leader n1=follower"; the version. */
+static uint64_t members_of(int i, char *out, size_t size)
+{
+    const struct tide_result *result;
+    const struct tide_status *s = look(&nodes[i], &result);
+    uint64_t version = s->topology_version;
+    out[0] = '\0';
+    for (uint32_t k = 0; k < s->member_count; k++) {
+        const struct tide_member *m = &s->members[k];
+        size_t used = strlen(out);
+        (void)snprintf(out + used, size - used, "%s%s=%s/%s", k > 0 ? " " : "", m->node_id,
+                       m->role == TIDE_ROLE_FOLLOWER ? "follower" : "leader",
+                       m->is_up ? "up" : "down");
+    }
+    tide_result_free(result);
+    return version;
+}
+
+static bool all_say(const char *wanted, int first)
+{
+    char text[256];
+    char other[256];
+    uint64_t version = members_of(first, text, sizeof(text));
+    for (int i = first + 1; i < NODES; i++) {
+        if (members_of(i, other, sizeof(other)) != version || strcmp(other, text) != 0) {
+            return false;
+        }
+    }
+    return strcmp(text, wanted) == 0;
+}
+
+/* Goal: every node gives the same list and version; a reconnect moves nothing, a loss and a change
+ * of role do; who was told survives a restart. */
+static void all_nodes_know_the_members(void **state)
+{
+    (void)state;
+    char text[256];
+    open_three();
+    WAIT_UNTIL(all_say("n0=leader/up n1=follower/up n2=follower/up", 0));
+    uint64_t version = members_of(1, text, sizeof(text));
+    assert_int_equal(version, 3); /* three joined */
+    close_member(1);
+    open_member(1, nodes[0].replication_address); /* faster than the delay */
+    write_to(0, 1);
+    WAIT_UNTIL(count_on(1) == 11);
+    assert_int_equal(members_of(1, text, sizeof(text)), version);
+    struct tide_position at;
+    struct tide_err e = {0};
+    close_member(0);
+    if (tide_promote(nodes[1].db, NULL, true, &at, &e) != TIDE_OK) fail_msg("%s", e.message);
+    assert_int_equal(tide_follow(nodes[2].db, nodes[1].replication_address, false, NULL, &e),
+                     TIDE_OK);
+    WAIT_UNTIL(all_say("n0=follower/down n1=leader/up n2=follower/up", 1));
+    assert_true(members_of(2, text, sizeof(text)) > version);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_living_leader_is_not_replaced_without_force, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_deposed_leader_follows_by_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_nodes_know_the_members, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_follows_no_one_that_does_not_lead_later, setup,
                                         teardown),
     };
