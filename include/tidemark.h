@@ -238,6 +238,7 @@ struct tide_options {
     uint64_t max_staleness_ms;       /* 0: off; of reads that name none, and of readiness */
     uint64_t memory_max;             /* 80 % of memory */
     uint32_t runs_max;               /* runs in flight before TIDE_BUSY; 65,536 */
+    uint64_t quarantine_budget;      /* bytes of cut off tails kept in quarantine/; 1 GiB */
 };
 
 /* What opening found and did. Fixed-size texts. */

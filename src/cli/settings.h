@@ -115,7 +115,9 @@ enum setting_kind {
     X(max_staleness, SETTING_MS_OR_0, "0", "TIME", true, database.max_staleness_ms,             \
       "reads that name no MAXSTALE refuse answers that may be older; 0 is off")                 \
     X(memory_max, SETTING_SIZE, "80%", "SIZE", false, database.memory_max,                      \
-      "memory of the state; beyond it writes are refused")
+      "memory of the state; beyond it writes are refused")                                      \
+    X(quarantine_budget, SETTING_SIZE, "1GiB", "SIZE", false, database.quarantine_budget,       \
+      "room for tails that were cut off; the oldest go first")
 
 /* A(key, default): known, and refused by name when it says anything else. */
 #define SETTINGS_NOT_IN_THIS_VERSION(A) \
@@ -124,8 +126,7 @@ enum setting_kind {
     A(slot_budget_records, "0")         \
     A(slot_idle_timeout, "24h")         \
     A(dedup_window, "10min")            \
-    A(disk_reserve, "64MiB")            \
-    A(quarantine_budget, "1GiB")
+    A(disk_reserve, "64MiB")
 
 enum setting_id {
 #define X(key, ...) SETTING_ID_##key,

@@ -174,12 +174,7 @@ void follow_step(struct follow *f, const struct follow_event *event, struct foll
 static enum follow_verdict judge_continue(const struct follow_plan *p, struct err *e)
 {
     const struct wire_plan *plan = p->plan;
-    if (plan->kind != PLAN_CONTINUE) {
-        (void)ERR(e, E_UNSUPPORTED, "the leader's plan is of kind %u, this version continues only",
-                  (unsigned)plan->kind);
-        return FOLLOW_MISMATCH;
-    }
-    if (plan->epoch.number == 0 || !position_equal(&plan->from, &p->asked)) {
+    if (!position_equal(&plan->from, &p->asked)) {
         (void)ERR(e, E_PROTOCOL, "the leader's plan continues from record %llu, asked was %llu",
                   (unsigned long long)plan->from.seqno.v, (unsigned long long)p->asked.seqno.v);
         return FOLLOW_MISMATCH;
@@ -189,14 +184,73 @@ static enum follow_verdict judge_continue(const struct follow_plan *p, struct er
     return FOLLOW_ACCEPT;
 }
 
+/* Did an operator give up this very end? */
+static bool may_lose(const struct follow_plan *p)
+{
+    const struct token *end = p->may_lose;
+    return end != NULL && end->epoch == p->asked.epoch && end->seqno.v == p->asked.seqno.v &&
+           memcmp(end->chain4, p->asked.chain.bytes, sizeof(end->chain4)) == 0;
+}
+
+/* Would giving up what comes after `from` break a promise? */
+static bool is_unsafe(const struct follow_plan *p, seqno from, struct err *e)
+{
+    if (from.v >= p->committed.v || may_lose(p)) return false;
+    (void)ERR(e, E_READONLY,
+              "%s: the histories part after record %llu, but this node's records up to %llu were "
+              "committed: find out which of the two is right; to give them up: follow HOST:PORT "
+              "--accept-loss --expect TOKEN, with this node's POSITION",
+              refuse_name(REFUSE_OTHER_HISTORY), (unsigned long long)from.v,
+              (unsigned long long)p->committed.v);
+    return true;
+}
+
+static bool can_reload(const struct follow_plan *p, seqno at)
+{
+    bool can = p->oldest.v <= 1;
+    for (uint32_t i = 0; i < p->manifest_count; i++) {
+        can = can || p->manifests[i].seqno.v <= at.v;
+    }
+    return can;
+}
+
+static enum follow_verdict judge_truncate(const struct follow_plan *p, struct err *e)
+{
+    const struct position *from = &p->plan->from;
+    bool is_inside =
+        from->seqno.v > 0 && from->seqno.v < p->asked.seqno.v && from->seqno.v + 1 >= p->oldest.v;
+    if (!is_inside || !can_reload(p, from->seqno)) {
+        (void)ERR(e, E_PROTOCOL,
+                  "the leader's plan cuts to record %llu; this node holds %llu to %llu and cannot "
+                  "go back to there",
+                  (unsigned long long)from->seqno.v, (unsigned long long)p->oldest.v,
+                  (unsigned long long)p->asked.seqno.v);
+        return FOLLOW_MISMATCH;
+    }
+    return is_unsafe(p, from->seqno, e) ? FOLLOW_UNSAFE : FOLLOW_TRUNCATE;
+}
+
+static void explain_plan(const struct wire_plan *plan, enum code code, struct err *e)
+{
+    char sentence[ERR_TEXT_SIZE];
+    struct text t = text_of(sentence, sizeof(sentence));
+    text_add_escaped(&t, plan->text, sizeof(sentence));
+    (void)ERR(e, code, "%s: %s", refuse_name(plan->reason), sentence);
+}
+
+static enum follow_verdict judge_bootstrap(const struct follow_plan *p, struct err *e)
+{
+    bool is_other = p->plan->reason == REFUSE_OTHER_HISTORY;
+    if (is_other && is_unsafe(p, p->plan->from.seqno, e)) return FOLLOW_UNSAFE;
+    explain_plan(p->plan, E_NOT_KEPT, e);
+    return FOLLOW_BOOTSTRAP;
+}
+
 enum follow_verdict follow_judge_plan(const struct follow_plan *p, struct err *e)
 {
     const struct wire_plan *plan = p->plan;
     if (plan->kind == PLAN_REFUSE) {
-        char sentence[ERR_TEXT_SIZE];
-        struct text t = text_of(sentence, sizeof(sentence));
-        text_add_escaped(&t, plan->text, sizeof(sentence));
-        (void)ERR(e, E_READONLY, "%s: %s", refuse_name(plan->reason), sentence);
+        explain_plan(plan, E_READONLY, e);
         return FOLLOW_REFUSED;
     }
     bool is_older = plan->epoch.number < p->highest_epoch;
@@ -213,7 +267,16 @@ enum follow_verdict follow_judge_plan(const struct follow_plan *p, struct err *e
         (void)ERR(e, E_WRONG_CLUSTER, "the leader's plan is of another cluster, stream or log key");
         return FOLLOW_FOREIGN;
     }
-    return judge_continue(p, e);
+    if (plan->epoch.number == 0) {
+        (void)ERR(e, E_PROTOCOL, "the leader's plan is of no epoch");
+        return FOLLOW_MISMATCH;
+    }
+    if (plan->kind == PLAN_CONTINUE) return judge_continue(p, e);
+    if (plan->kind == PLAN_TRUNCATE_TO) return judge_truncate(p, e);
+    if (plan->kind == PLAN_BOOTSTRAP) return judge_bootstrap(p, e);
+    (void)ERR(e, E_UNSUPPORTED, "the leader's plan is of kind %u, which this version does not know",
+              (unsigned)plan->kind);
+    return FOLLOW_MISMATCH;
 }
 
 enum follow_place follow_place_of(seqno accepted, seqno first, seqno last)

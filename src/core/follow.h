@@ -12,7 +12,9 @@
  *    for it belongs to an older link;
  *  - a plan of a lower epoch than the highest ever seen is refused; a higher epoch and a first
  *    cluster id are durable (NOTING) before the plan is accepted;
- *  - a plan must continue from exactly the position that was asked for;
+ *  - a plan continues from exactly the position that was asked for, or says why it cannot: cut back
+ *    to a fork, or take a copy of the state. What was acknowledged as committed, as far as this
+ * node knows, is given up for no plan, unless an operator named this very end and said so;
  *  - batches extend what was accepted, or are held already; anything else ends the link;
  *  - a link without a frame for dead_ns is ended; so is one without a plan.
  * Reconnecting waits with full jitter, uniform in 0..bound, the bound doubling from 50 ms to 10 s
@@ -125,17 +127,26 @@ struct follow_plan {
     struct id128 cluster;  /* zero: unknown yet */
     uint64_t log_key;      /* with a known cluster */
     struct stream_id stream;
-    uint64_t highest_epoch; /* seen, durable */
+    uint64_t highest_epoch;           /* seen, durable */
+    seqno oldest;                     /* first record of the own log; 1: all can be replayed */
+    const struct position *manifests; /* own ones, with the log behind each */
+    uint32_t manifest_count;
+    seqno committed;              /* known to be committed, of what this node holds */
+    const struct token *may_lose; /* an operator's word that the log may be cut back, while its
+                                   * end is this; NULL: none was given */
 };
 enum follow_verdict {
     FOLLOW_ACCEPT,
-    FOLLOW_NOTE,     /* accept, once its epoch or cluster is durable */
-    FOLLOW_REFUSED,  /* the leader refuses: plan.reason, plan.text */
-    FOLLOW_FENCED,   /* plan of an epoch below one seen */
-    FOLLOW_FOREIGN,  /* another cluster, stream or log key */
-    FOLLOW_MISMATCH, /* not what was asked for, or a plan this version cannot follow */
+    FOLLOW_NOTE,      /* accept, once its epoch or cluster is durable */
+    FOLLOW_TRUNCATE,  /* give up what comes after plan.from */
+    FOLLOW_BOOTSTRAP, /* take a copy of the state: plan.reason, plan.text */
+    FOLLOW_REFUSED,   /* the leader refuses: plan.reason, plan.text */
+    FOLLOW_UNSAFE,    /* it would give up what is committed */
+    FOLLOW_FENCED,    /* plan of an epoch below one seen */
+    FOLLOW_FOREIGN,   /* another cluster, stream or log key */
+    FOLLOW_MISMATCH,  /* not what was asked for, or a plan this version cannot follow */
 };
-/* e says what is wrong for every verdict but the first two. */
+/* e says what is wrong, or why, for every verdict but the first three. */
 enum follow_verdict follow_judge_plan(const struct follow_plan *p, struct err *e);
 
 /* Where a received batch lies relative to the end of what was accepted. */

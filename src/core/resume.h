@@ -12,23 +12,30 @@
  *    8   it has seen a higher epoch than mine                     REFUSE higher-epoch
  *    9   another live node has its id                             REFUSE id-in-use
  *   10   it has no slot and the table is full                     REFUSE slots-full
- *   11   its slot was invalidated                                 REFUSE slot-lost
- *   12   it is empty and the log still starts at 1                CONTINUE from the beginning
- *   13   it is empty and the log starts later                     REFUSE log-not-kept
- *   14   it holds records of a leadership of this node that this
- *        node no longer has: the leader lost a tail               REFUSE gap
- *   15   the epoch tables part before its end                     REFUSE other-history
- *   16   it ends beyond what is durable here                      REFUSE gap
- *   17   the proof by chain was not asked for yet                 PROVE, then ask again
- *   18   the chain at its end differs                             REFUSE other-history
- *   19   the log cannot judge its end, or not keep what follows   REFUSE log-not-kept
- *   20   the proof could not be read                              REFUSE busy
- *   21   the chain at its end is equal                            CONTINUE from what was asked
+ *   11   its slot was invalidated                                 BOOTSTRAP slot-lost
+ *   12   it is empty, the log still starts at 1 and is not
+ *        larger than a copy of the state                          CONTINUE from the beginning
+ *   13   it is empty otherwise                                    BOOTSTRAP log-not-kept,
+ * smaller-copy 14   it holds records of a leadership of this node that this node no longer has: the
+ * leader lost a tail               REFUSE gap 15   the epoch tables part before its end: a fork
+ * TRUNCATE to the fork, or BOOTSTRAP 16   it ends beyond what is durable here, and the tables
+ *        cannot say why                                           REFUSE gap
+ *   17   a proof by chain was not asked for yet                   PROVE, then ask again
+ *   18   the chain at its end differs                             TRUNCATE to a manifest, or
+ * BOOTSTRAP 19   the log cannot judge its end, or not keep what follows   BOOTSTRAP log-not-kept 20
+ * a proof could not be read                                REFUSE busy 21   the chain at its end is
+ * equal                            CONTINUE from what was asked
  *
- * Where cutting the follower back or copying the state to it would be the answer, the sentence says
- * so and what an operator can do now. A follower is served from what it asks for and from nothing
- * else: no row looks at its slot's positions, and an empty one is never fast-forwarded over records
- * that it lacks. Never: allocates, keeps state, changes anything.
+ * A fork is where the epoch tables of both part: what both hold of one leadership is the same, one
+ * writer wrote it. TRUNCATE needs: a chain that proves the fork in this log, what comes next kept
+ * here, and on the follower a manifest at or below the fork with the log behind it, because applied
+ * records cannot be un-applied; else BOOTSTRAP. Where tables say nothing (18), the follower's
+ * manifests are proved one after the other, newest first.
+ *
+ * A follower is served from what it asks for and from nothing else: no row looks at its slot's
+ * positions, and an empty one is never fast-forwarded over records that it lacks. Rows 14 and 16
+ * are never a truncation, unless an operator of the follower said that it gives up what it has
+ * more. Never: allocates, keeps state, changes anything.
  */
 #ifndef TIDEMARK_CORE_RESUME_H
 #define TIDEMARK_CORE_RESUME_H
@@ -40,10 +47,18 @@
 
 enum resume_proof {
     PROOF_NOT_ASKED,
-    PROOF_EQUAL,    /* the follower's last position is a batch end of this log */
+    PROOF_EQUAL,    /* the position is a batch end of this log */
     PROOF_DIFFERS,  /* same seqno, other chain or no batch end */
     PROOF_NOT_KEPT, /* older than the log */
     PROOF_FAILED,   /* the log could not be read */
+};
+
+/* Which positions may have to be proved: indexes of resume_facts.proofs. */
+enum {
+    RESUME_LAST,
+    RESUME_FORK,
+    RESUME_MANIFEST, /* the first of WIRE_MANIFESTS_MAX */
+    RESUME_PROOFS_MAX = RESUME_MANIFEST + WIRE_MANIFESTS_MAX,
 };
 
 struct resume_facts {
@@ -61,31 +76,53 @@ struct resume_facts {
     bool is_slot_table_full;
     bool is_slot_lost;
     bool is_empty;
+    bool is_loss_accepted;  /* an operator said that the follower may give up what it has more */
     uint64_t highest_epoch; /* that the follower has seen */
     uint64_t leader_epoch;
-    seqno last;                 /* end of the follower's durable log */
+    struct position last;    /* end of the follower's durable log */
+    seqno follower_oldest;   /* first record that its log keeps */
+    uint32_t manifest_count; /* of the follower, which keeps the log behind each */
+    struct position manifests[WIRE_MANIFESTS_MAX];
     seqno durable;              /* here */
     seqno oldest;               /* first record kept here */
+    uint64_t log_bytes;         /* here, of all records */
+    uint64_t copy_bytes;        /* that a copy of the state would move; 0: there is none to copy */
     struct epoch_common common; /* of the leader's (mine) and the follower's (theirs) tables */
+    struct position fork;       /* at common.end; seqno 0: nothing in common, or not known */
     bool is_shared_epoch_mine;  /* this node led common.shared */
-    enum resume_proof proof;
+    enum resume_proof proofs[RESUME_PROOFS_MAX];
     struct slice leader_address; /* of whom this node follows; empty when unknown */
     struct slice holder_address; /* of the live node that has the id */
     struct slice node_id;
 };
 
-enum resume_kind { RESUME_PROVE, RESUME_CONTINUE, RESUME_REFUSE };
+enum resume_kind {
+    RESUME_PROVE,
+    RESUME_CONTINUE,
+    RESUME_TRUNCATE,
+    RESUME_BOOTSTRAP,
+    RESUME_REFUSE,
+};
 
 struct resume_plan {
     enum resume_kind kind;
-    enum refuse_reason reason; /* REFUSE_NONE unless refused */
+    enum refuse_reason reason; /* of a refusal, a truncation, a bootstrap */
     uint32_t row;              /* of the table above */
-    uint64_t extra_records;    /* rows 14 to 16: what the follower has and the leader lacks */
+    uint64_t extra_records;    /* rows 14 to 18: what the follower has and the leader lacks */
+    struct position
+        position;   /* PROVE: this one; TRUNCATE: cut to it; BOOTSTRAP: the fork, if known */
+    uint32_t proof; /* PROVE: where its outcome belongs in facts.proofs */
 };
 
 struct resume_plan resume_decide(const struct resume_facts *f);
 
-/* One sentence for a refusal: what is wrong and what to do. */
+/* One sentence for everything but PROVE: what is the matter and what to do. */
 void resume_explain(const struct resume_facts *f, const struct resume_plan *plan, struct text *t);
+
+/* Where the two tables part, as a position: what comes before the next leadership of either side,
+ * or the end of a log. Seqno 0: nothing in common. common is epoch_common_of(mine, theirs). */
+struct position resume_fork(const struct epoch_table *mine, const struct epoch_table *theirs,
+                            const struct epoch_common *common, const struct position *mine_last,
+                            const struct position *theirs_last);
 
 #endif

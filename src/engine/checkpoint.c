@@ -50,6 +50,7 @@ struct version_job {
     bool is_done;
     uint64_t step_ns; /* when the step began */
     struct checkpoint_contents written;
+    struct manifest_list manifests; /* kept when it was written */
     struct hash256 root;
     bool has_root;
     uint64_t started_ns;
@@ -296,6 +297,12 @@ static void version_run(struct env_job *job)
     if (v->is_done) {
         checkpoint_end(v->writing, &v->written);
         v->writing = NULL;
+        const struct checkpoint_write *w = &v->write;
+        const struct state_files files = {
+            .env = w->env, .cluster = w->cluster, .stream = w->stream};
+        bool is_listed =
+            v->code == OK && manifest_list_read(&files, w->generation, &v->manifests, NULL) == OK;
+        if (!is_listed) v->manifests = (struct manifest_list){0}; /* then none is offered */
     }
 }
 
@@ -347,6 +354,7 @@ static void take_files(struct checkpointer *c, struct version_job *v)
     checkpoint_contents_fini(&c->contents);
     c->contents = v->written;
     v->written = (struct checkpoint_contents){0};
+    db->manifests = v->manifests;
     c->checkpoint_ns = db->env->v->now_mono_ns(db->env);
     c->checkpoint_log_bytes = log_durable_bytes(db->log);
     c->last_duration_ns = c->checkpoint_ns - v->started_ns;
@@ -428,6 +436,7 @@ static bool prepare_files(struct checkpointer *c, struct version_job *v)
     }
     const struct known_mark *mark = find_mark(c, v->mark);
     if (!mark) return false; /* the newest of all marks: it is known */
+    bool is_alone = db_is_leader(c->db) && !c->db->shipper;
     v->writes_files = true;
     v->write = (struct checkpoint_write){
         .env = c->db->env,
@@ -440,7 +449,7 @@ static bool prepare_files(struct checkpointer *c, struct version_job *v)
         .version = v->version,
         .previous = &c->contents,
         .pack = c->next_pack++,
-        .committed = c->db->shipper ? shipper_committed(c->db->shipper) : v->mark,
+        .committed = is_alone ? v->mark : log_committed(c->db->log),
     };
     return true;
 }

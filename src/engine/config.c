@@ -125,6 +125,7 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
         {"dedup_keys_max", o->dedup_keys_max, 4000000, 1, UINT32_MAX - 1, &c.dedup_keys_max},
         {"deadline", o->deadline_ms, 5000, 1, 365 * day_ms, &deadline_ms},
         {"max_staleness", o->max_staleness_ms, 0, 0, 365 * day_ms, &staleness_ms},
+        {"quarantine_budget", o->quarantine_budget, GIB, 1, UINT64_MAX, &c.quarantine_budget},
         {"memory_max", o->memory_max, 0, 0, UINT64_MAX, &c.memory_max},
         {"runs_max", o->runs_max, 65536, 1, 1U << 20, &runs},
     };

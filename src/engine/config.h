@@ -40,6 +40,7 @@ struct config {
     uint64_t deadline_ns;
     uint64_t max_staleness_ns; /* 0 = off */
     uint64_t memory_max;
+    uint64_t quarantine_budget;
     uint32_t runs_max;
 };
 

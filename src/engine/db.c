@@ -24,6 +24,7 @@
 #include "engine/shipper.h"
 #include "engine/ticker.h"
 #include "engine/transport.h"
+#include "engine/truncate.h"
 #include "engine/waits.h"
 #include "engine/write.h"
 
@@ -361,6 +362,7 @@ void db_free_parts(struct db *db)
         db->saves = next;
     }
     free(db->adoption);
+    truncation_free(db->truncation);
     metrics_free(db->metrics);
     db->env->v->timer_close(db->env, &db->close_timer);
     free(db);

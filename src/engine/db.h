@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "base/trace.h"
 #include "base/types.h"
 #include "core/leader_time.h"
@@ -15,6 +16,7 @@
 #include "engine/config.h"
 #include "engine/events.h"
 #include "engine/log.h"
+#include "engine/manifest_list.h"
 #include "engine/run.h"
 #include "engine/stages.h"
 #include "env/env.h"
@@ -80,6 +82,10 @@ struct db {
     struct checkpoint_contents
         loaded; /* what the newest manifest named, until the checkpointer has it */
     uint64_t next_pack;
+    struct manifest_list manifests; /* that are kept */
+    struct truncation *truncation;  /* an order that is being judged; NULL: none */
+    bool has_may_lose;              /* an operator's word, see truncation_allow */
+    struct token may_lose;
 };
 
 /* Open: lock, identity, recovery, and as leader the new epoch; blocking file calls on this thread.

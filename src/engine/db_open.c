@@ -24,6 +24,8 @@
 #include "engine/shipper.h"
 #include "engine/ticker.h"
 #include "engine/transport.h"
+#include "engine/truncate.h"
+#include "engine/truncate_files.h"
 #include "engine/waits.h"
 #include "engine/write.h"
 
@@ -292,15 +294,34 @@ static enum code start_epoch(struct db *db, struct err *e)
     return OK;
 }
 
+static enum code list_manifests(struct db *db, struct err *e)
+{
+    const struct identity *id = &db->identity;
+    uint32_t removed = 0;
+    struct err why = {.code = OK};
+    if (quarantine_trim(db->env, db->config.quarantine_budget, &removed, &why) != OK) {
+        db_event(db, DB_EVENT_RECOVERY, "quarantine/ could not be trimmed: %s", why.text);
+    }
+    if (removed > 0) {
+        db_event(db, DB_EVENT_RECOVERY, "the oldest %u files in quarantine/ were removed: %s",
+                 removed, "quarantine_budget");
+    }
+    const struct state_files files = {.env = db->env, .cluster = id->cluster, .stream = id->stream};
+    return manifest_list_read(&files, id->generation, &db->manifests, e);
+}
+
 enum code db_open_files(struct db *db, struct err *e)
 {
     bool has_cluster = !id128_is_zero(&db->identity.cluster);
+    if (has_cluster) TRY(truncation_redo(db, e));
     if (has_cluster) TRY(recover(db, e));
+    truncation_end(db);
     if (db->identity.role != ROLE_FOLLOWER) {
         TRY(start_epoch(db, e));
     } else {
         TRY(identity_save_now(db->env, &db->identity, e));
     }
+    TRY(list_manifests(db, e));
     if (has_cluster) TRY(db_make_parts(db, e));
     if (db->shipper) shipper_reload(db->shipper);
     return OK;

@@ -79,6 +79,29 @@ enum code log_start(struct log *log, const struct log_continue *from, struct err
     return log->env->v->sync_dir(log->env, ".", e);
 }
 
+const struct log_segment *log_segment_at(const struct log *log, uint32_t i)
+{
+    ASSERT(i < log->segment_count);
+    return &log->segments[i];
+}
+
+uint64_t log_free_file_id(struct log *log)
+{
+    return log->next_file_id++;
+}
+
+enum code log_lower_mark(struct log *log, const struct position *to, struct err *e)
+{
+    log->committed = seqno_min(log->committed, to->seqno);
+    for (int i = 0; i < 2; i++) { /* a slot that is torn leaves the other one, higher or as low */
+        uint8_t slot[MARK_SLOT_SIZE];
+        uint64_t offset = log_next_mark(log, to, 0, slot);
+        TRY(log->env->v->pwrite(log->env, log->mark_file, offset, slice_of(slot, sizeof(slot)), e));
+        TRY(log->env->v->sync(log->env, log->mark_file, e));
+    }
+    return OK;
+}
+
 void log_free(struct log *log)
 {
     if (!log) return;
@@ -134,6 +157,16 @@ seqno log_sealed(const struct log *log)
 uint64_t log_durable_bytes(const struct log *log)
 {
     return log->durable_bytes;
+}
+
+seqno log_committed(const struct log *log)
+{
+    return log->committed;
+}
+
+void log_note_committed(struct log *log, seqno committed)
+{
+    log->committed = seqno_max(log->committed, seqno_min(committed, log->durable.seqno));
 }
 
 bool log_is_writing(const struct log *log)

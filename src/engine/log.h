@@ -68,6 +68,11 @@ bool log_is_poisoned(const struct log *log);
 const struct err *log_poison_reason(const struct log *log);
 const struct log_identity *log_identity_of(const struct log *log);
 
+/* The highest record that is known to be committed (held by all who count), of those in this log: a
+ * promise that outlives the process, in the mark. Only grows. */
+seqno log_committed(const struct log *log);
+void log_note_committed(struct log *log, seqno committed);
+
 /* Write and sync one chunk; done on the loop with OK (then durable has advanced), E_POISONED or
  * E_DISKFULL. Takes over the caller's reference (the chunk stays valid during done). Must not be
  * called while log_is_writing. The chunk's first batch must extend log_written. */

@@ -114,6 +114,7 @@ struct log {
     struct position written;
     struct position durable;
     uint64_t durable_bytes;
+    seqno committed;
     uint64_t next_file_id;
     bool is_closing;
     bool keeps_spare;

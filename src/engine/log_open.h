@@ -48,6 +48,13 @@ struct log_continue {
     uint64_t generation;   /* ... and speaks of this generation */
 };
 MUST_CHECK enum code log_start(struct log *log, const struct log_continue *from, struct err *e);
+/* Segment i, oldest first, of a log whose segments are all sealed; owned by the log. */
+const struct log_segment *log_segment_at(const struct log *log, uint32_t i);
+/* An id that no file has; the next call gives another one. */
+uint64_t log_free_file_id(struct log *log);
+/* Both slots of the mark say that nothing beyond `to` was acknowledged, synced one after the other:
+ * before records beyond it are given up. Blocks; only while opening. */
+MUST_CHECK enum code log_lower_mark(struct log *log, const struct position *to, struct err *e);
 /* log_write, but blocking: only while opening. Takes over the reference. */
 MUST_CHECK enum code log_write_now(struct log *log, struct log_chunk *chunk, struct err *e);
 /* Make the segment that the first write of this opening goes into, its space written with zeros:

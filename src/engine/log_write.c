@@ -51,6 +51,10 @@ static enum code job_seal(struct log_job *job)
     TRY(env->v->sync(env, log->active_file, &job->err));
     env->v->close(env, log->active_file);
     log->active_file = NULL;
+    if (job->kind == LOG_JOB_SEAL) { /* no batches bring the newest committed position along */
+        (void)env->v->pwrite(env, log->mark_file, job->mark_offset,
+                             slice_of(job->mark_slot, sizeof(job->mark_slot)), NULL);
+    }
     /* Now and then the mark gets a sync too, so that it is not far behind after a power cut. */
     (void)env->v->sync(env, log->mark_file, NULL);
     return OK;
@@ -160,6 +164,7 @@ uint64_t log_next_mark(struct log *log, const struct position *durable, uint64_t
     struct mark mark = {
         .version = ++log->mark_version,
         .durable = *durable,
+        .committed = log->committed,
         .segment = file_id,
         .generation = log->generation,
     };
@@ -391,5 +396,7 @@ void log_seal(struct log *log, log_done done, void *arg)
         .seals_active = true,
         .sealing = log->segments[log->segment_count - 1],
     };
+    uint64_t file_id = log->segments[log->segment_count - 1].file_id;
+    log->job.mark_offset = log_next_mark(log, &log->durable, file_id, log->job.mark_slot);
     submit(log, done, arg);
 }

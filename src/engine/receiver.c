@@ -17,6 +17,7 @@
 #include "engine/receiver_internal.h"
 #include "engine/roller.h"
 #include "engine/transport.h"
+#include "engine/truncate.h"
 #include "engine/waits.h"
 
 static void run(struct receiver *r, struct follow_event event);
@@ -274,6 +275,13 @@ void receiver_end_link(struct receiver *r, uint8_t reason, const char *text)
 
 /* --- hello --- */
 
+/* From which the state could be loaded and replayed. */
+static struct manifest_list own_manifests(const struct db *db)
+{
+    if (db->log == NULL) return (struct manifest_list){0};
+    return manifest_list_usable(&db->manifests, log_oldest(db->log), log_durable(db->log).seqno);
+}
+
 static void send_hello(struct receiver *r)
 {
     const struct db *db = r->db;
@@ -301,12 +309,14 @@ static void send_hello(struct receiver *r)
                 .http_address = slice_of_text(db->config.http_address),
                 .replication_address = slice_of_text(db->config.replication_address),
                 .is_empty = r->asked.seqno.v == 0,
+                .is_loss_accepted = truncation_allowed(db) != NULL,
                 .is_damaged = db->condition == DB_POISONED || db->condition == DB_HALTED ||
                               db->condition == DB_DIVERGED,
                 .memory_max = db->config.memory_max,
                 .last = r->asked,
                 .applied = db_applied(db).seqno,
                 .oldest = db->log != NULL ? log_oldest(db->log) : SEQNO_NONE,
+                .committed = db->log != NULL ? log_committed(db->log) : SEQNO_NONE,
                 .highest_epoch = id->highest_epoch,
                 .history_id = id->history_id,
             },
@@ -314,6 +324,9 @@ static void send_hello(struct receiver *r)
     struct epoch_table table = {
         .entries = id->epochs, .count = id->epoch_count, .last = r->asked.seqno};
     m.as.hello.epoch_count = epoch_copy_newest(&table, m.as.hello.epochs, WIRE_EPOCHS_MAX);
+    struct manifest_list manifests = own_manifests(db);
+    m.as.hello.manifest_count = manifests.count;
+    memcpy(m.as.hello.manifests, manifests.at, sizeof(manifests.at));
     frames_send(&r->frames, &m);
 }
 
@@ -378,9 +391,41 @@ static void copy_address(char out[ADDRESS_SIZE_MAX + 1], struct slice address)
     if (address.size > 0) memcpy(out, address.data, address.size);
 }
 
-static enum code take_plan(struct receiver *r, const struct wire_plan *plan, struct err *e)
+/* --- plans that end in another life --- */
+
+static void order_failed(void *arg, const struct err *e)
 {
-    const struct identity *id = &r->db->identity;
+    receiver_fail(arg, FOLLOW_CAUSE_LOCAL, 0, e->text);
+}
+
+static void begin_truncation(struct receiver *r, const struct wire_plan *plan)
+{
+    struct truncation_order order = {
+        .fork = plan->from,
+        .end = r->asked,
+        .link_nonce = r->follow.session,
+        .epoch = plan->epoch.number,
+    };
+    struct err e = {.code = OK};
+    if (truncation_begin(r->db, &order, order_failed, r, &e) != OK) order_failed(r, &e);
+}
+
+/* The place where a bootstrap begins. This version says that it needs one. */
+static void begin_bootstrap(struct receiver *r, const struct wire_plan *plan, const struct err *why)
+{
+    char sentence[ERR_TEXT_SIZE];
+    struct text t = text_of(sentence, sizeof(sentence));
+    text_add(&t, "%s; copies are not in this version: bring back a copy of this node's directory",
+             why->text);
+    receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, sentence);
+}
+
+static enum follow_verdict judge_plan(const struct receiver *r, const struct wire_plan *plan,
+                                      struct err *e)
+{
+    const struct db *db = r->db;
+    const struct identity *id = &db->identity;
+    struct manifest_list manifests = own_manifests(db);
     struct follow_plan asked = {
         .plan = plan,
         .asked = r->asked,
@@ -388,9 +433,19 @@ static enum code take_plan(struct receiver *r, const struct wire_plan *plan, str
         .log_key = id->log_key,
         .stream = id->stream,
         .highest_epoch = id->highest_epoch,
+        .oldest = db->log != NULL ? log_oldest(db->log) : SEQNO_NONE,
+        .manifests = manifests.at,
+        .manifest_count = manifests.count,
+        .committed = db->log != NULL ? log_committed(db->log) : SEQNO_NONE,
+        .may_lose = truncation_allowed(db),
     };
+    return follow_judge_plan(&asked, e);
+}
+
+static enum code take_plan(struct receiver *r, const struct wire_plan *plan, struct err *e)
+{
     if (r->follow.state != FOLLOW_GREETING || r->is_hello_owed) return OK; /* not asked for */
-    enum follow_verdict verdict = follow_judge_plan(&asked, e);
+    enum follow_verdict verdict = judge_plan(r, plan, e);
     if (verdict == FOLLOW_ACCEPT && r->db->log == NULL) { /* adopting failed for want of memory */
         receiver_fail(r, FOLLOW_CAUSE_LOCAL, 0, "this node has no log yet; restart it");
         return OK;
@@ -410,7 +465,10 @@ static enum code take_plan(struct receiver *r, const struct wire_plan *plan, str
                });
         if (verdict == FOLLOW_NOTE) start_noting(r, plan);
         return OK;
-    case FOLLOW_REFUSED: receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, e->text); return OK;
+    case FOLLOW_TRUNCATE: begin_truncation(r, plan); return OK;
+    case FOLLOW_BOOTSTRAP: begin_bootstrap(r, plan, e); return OK;
+    case FOLLOW_REFUSED:
+    case FOLLOW_UNSAFE: receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, e->text); return OK;
     case FOLLOW_FENCED: return E_FENCED;
     case FOLLOW_FOREIGN:
     case FOLLOW_MISMATCH: return E_PROTOCOL;
@@ -451,6 +509,7 @@ static enum code take_heartbeat(struct receiver *r, const struct wire_message *m
     }
     r->was_heard = true;
     r->leader_durable = beat->durable.seqno.v;
+    log_note_committed(r->db->log, beat->committed); /* of this leader's history, as far as held */
     r->leader_durable_bytes = beat->durable_bytes;
     if (m->probe > r->leader_probe) r->leader_probe = m->probe;
     r->leader_committed = seqno_max(r->leader_committed, beat->committed);

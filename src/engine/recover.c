@@ -358,6 +358,7 @@ enum code recover_log(const struct recovery_input *input, struct log **out,
     if (code == OK) code = recover_list(&r, e);
     if (code == OK) code = take_segments(&r, e);
     if (code == OK) code = recover_clear_headless(&r, e);
+    if (code == OK && r.has_mark) log_note_committed(r.log, r.mark.committed);
     if (code == OK) {
         struct log_continue from = {.next_file_id = r.file_id_max + 1,
                                     .mark_version = mark_version,

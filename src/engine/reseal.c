@@ -17,11 +17,8 @@ enum code scan_source(void *context, uint64_t offset, void *out, size_t size, si
     return s->env->v->pread(s->env, s->file, offset, out, size, out_read, e);
 }
 
-enum code scan_unsealed(struct scan *s, const struct position *start, struct err *e)
+enum code scan_batches(struct scan *s, const struct position *start, uint64_t offset, struct err *e)
 {
-    char path[LOG_PATH_SIZE];
-    log_path(s->header.file_id, path);
-    TRY(s->env->v->open(s->env, path, ENV_READ | ENV_UNCACHED, &s->file, e));
     s->segment = (struct log_segment){
         .file_id = s->header.file_id,
         .first = s->header.first,
@@ -38,7 +35,7 @@ enum code scan_unsealed(struct scan *s, const struct position *start, struct err
         .context = s,
         .id = s->id,
         .start = *start,
-        .offset = SEGMENT_HEADER_SIZE,
+        .offset = offset,
         .limit = s->file_size,
         .buffer = s->window,
         .buffer_size = s->window_size,
@@ -50,10 +47,20 @@ enum code scan_unsealed(struct scan *s, const struct position *start, struct err
         enum reader_result result = reader_next(&reader, &batch, &s->stop, e);
         if (result == READER_IO) return E_IO;
         if (result != READER_BATCH) return OK;
-        if (!log_segment_note_batch(&s->segment, &batch.header, batch.offset, &batch.position)) {
+        uint64_t at = batch.offset - offset + SEGMENT_HEADER_SIZE;
+        if (!log_segment_note_batch(&s->segment, &batch.header, at, &batch.position)) {
             return ERR(e, E_NOMEMORY, "no memory for a seek index");
         }
+        if (s->last.v > 0 && s->segment.last.v >= s->last.v) return OK;
     }
+}
+
+enum code scan_unsealed(struct scan *s, const struct position *start, struct err *e)
+{
+    char path[LOG_PATH_SIZE];
+    log_path(s->header.file_id, path);
+    TRY(s->env->v->open(s->env, path, ENV_READ | ENV_UNCACHED, &s->file, e));
+    return scan_batches(s, start, SEGMENT_HEADER_SIZE, e);
 }
 
 void scan_fini(struct scan *s)
@@ -265,33 +272,42 @@ static enum code write_footer(struct scan *s, struct env_file *file, struct piec
     return code;
 }
 
-static enum code write_copy(struct scan *s, uint64_t file_id, struct err *e)
+enum code scan_write_sealed(struct scan *s, uint64_t offset, const char *path, struct err *e)
 {
     struct env *env = s->env;
-    char path[LOG_PATH_SIZE];
-    log_path(file_id, path);
-    struct segment_header header = s->header;
-    header.file_id = file_id;
     uint8_t bytes[SEGMENT_HEADER_SIZE];
-    segment_header_encode(&header, bytes);
+    segment_header_encode(&s->header, bytes);
     struct piece_hasher pieces = {0};
     piece_hasher_reset(&pieces);
     struct env_file *file = NULL;
-    TRY(env->v->open(env, path, ENV_WRITE | ENV_CREATE | ENV_EXCLUSIVE, &file, e));
-    enum code code = env->v->pwrite(env, file, 0, slice_of(bytes, sizeof(bytes)), e);
+    TRY(env->v->open(env, path, ENV_WRITE | ENV_CREATE, &file, e));
+    enum code code = env->v->truncate(env, file, 0, e); /* a copy that a crash cut short */
+    if (code == OK) code = env->v->pwrite(env, file, 0, slice_of(bytes, sizeof(bytes)), e);
     if (code == OK && !piece_hasher_feed(&pieces, slice_of(bytes, sizeof(bytes)))) {
         code = ERR(e, E_NOMEMORY, "no memory to hash a segment");
     }
     if (code == OK) {
         struct copy_target to = {.file = file, .offset = SEGMENT_HEADER_SIZE, .pieces = &pieces};
-        code = copy_range(s, SEGMENT_HEADER_SIZE, s->segment.data_end, &to, e);
+        uint64_t end = offset + s->segment.data_end - SEGMENT_HEADER_SIZE;
+        code = copy_range(s, offset, end, &to, e);
     }
     if (code == OK) code = write_footer(s, file, &pieces, e);
     if (code == OK) code = env->v->sync(env, file, e);
     env->v->close(env, file);
     piece_hasher_fini(&pieces);
+    return code;
+}
+
+static enum code write_copy(struct scan *s, uint64_t file_id, struct err *e)
+{
+    char path[LOG_PATH_SIZE];
+    struct segment_header old = s->header;
+    log_path(file_id, path);
+    s->header.file_id = file_id;
+    enum code code = scan_write_sealed(s, SEGMENT_HEADER_SIZE, path, e);
+    s->header = old;
     TRY(code);
-    return env->v->sync_dir(env, "log", e);
+    return s->env->v->sync_dir(s->env, "log", e);
 }
 
 enum code reseal(struct scan *s, uint64_t file_id, struct err *e)

@@ -20,6 +20,7 @@ struct scan {
     const struct stale_map *stale; /* NULL: the file was not used before */
     uint8_t *window;
     size_t window_size;
+    seqno last; /* stop behind this record; 0: go on to the end */
     /* results */
     struct env_file *file;
     struct log_segment segment; /* as if it ended at its last good batch */
@@ -29,6 +30,10 @@ struct scan {
 /* Read batches from start on until one does not verify. OK also when none does. */
 MUST_CHECK enum code scan_unsealed(struct scan *s, const struct position *start, struct err *e);
 void scan_fini(struct scan *s);
+/* The same on a file that is open, from the batch at this offset on: segment describes what was
+ * read as a file of its own. */
+MUST_CHECK enum code scan_batches(struct scan *s, const struct position *start, uint64_t offset,
+                                  struct err *e);
 /* reader_source over the scanned file. */
 enum code scan_source(void *context, uint64_t offset, void *out, size_t size, size_t *out_read,
                       struct err *e);
@@ -45,6 +50,10 @@ MUST_CHECK enum code quarantine_tail(struct scan *s, struct recovery_report *rep
 /* Move a whole file to quarantine/. */
 MUST_CHECK enum code quarantine_file(struct env *env, const char *path, uint64_t file_id,
                                      struct err *e);
+/* Write header, the batches of segment, which begin at this offset of the scanned file, and a
+ * footer into a new file, synced. The caller syncs the directory. */
+MUST_CHECK enum code scan_write_sealed(struct scan *s, uint64_t offset, const char *path,
+                                       struct err *e);
 /* Write header, good batches and footer into log/<file_id>, sync, then unlink the scanned file. A
  * segment without a good batch is only unlinked. Sets segment.file_id. */
 MUST_CHECK enum code reseal(struct scan *s, uint64_t file_id, struct err *e);

@@ -197,18 +197,23 @@ static bool is_led_here(const struct identity *id, uint64_t number)
     return false;
 }
 
-static struct epoch_common common_history(const struct identity *id, seqno durable,
-                                          const struct wire_hello *hello)
+static void compare_histories(struct resume_facts *f, const struct db *db,
+                              const struct wire_hello *hello)
 {
-    struct epoch_table mine = {.entries = id->epochs, .count = id->epoch_count, .last = durable};
+    const struct identity *id = &db->identity;
+    struct position last = {0};
+    if (db->log != NULL) last = log_durable(db->log);
+    struct epoch_table mine = {.entries = id->epochs, .count = id->epoch_count, .last = last.seqno};
     struct epoch_table theirs = {
         .entries = hello->epochs, .count = hello->epoch_count, .last = hello->last.seqno};
     /* A table that lags behind its own log would look like a fork: then only the chain decides. */
     bool is_current =
         hello->last.seqno.v == 0 ||
         (theirs.count > 0 && theirs.entries[theirs.count - 1].epoch.number == hello->last.epoch);
-    if (!is_current || !epoch_table_is_valid(&mine)) return (struct epoch_common){0};
-    return epoch_common_of(&mine, &theirs);
+    if (!is_current || !epoch_table_is_valid(&mine)) return;
+    f->common = epoch_common_of(&mine, &theirs);
+    f->fork = resume_fork(&mine, &theirs, &f->common, &last, &hello->last);
+    f->is_shared_epoch_mine = is_led_here(id, f->common.shared.number);
 }
 
 /* Facts that stay as hello told them. */
@@ -230,13 +235,15 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
         .is_empty = hello->is_empty != 0,
         .highest_epoch = hello->highest_epoch,
         .leader_epoch = db->epoch.number,
-        .last = hello->last.seqno,
+        .is_loss_accepted = hello->is_loss_accepted != 0,
+        .last = hello->last,
+        .follower_oldest = hello->oldest,
+        .manifest_count = hello->manifest_count,
         .leader_address = slice_of_text(id->leader_address),
         .node_id = slice_of_text(link->node_id),
     };
-    if (!link->shipper->is_serving) return;
-    f->common = common_history(id, shipper_durable(link->shipper), hello);
-    f->is_shared_epoch_mine = is_led_here(id, f->common.shared.number);
+    memcpy(f->manifests, hello->manifests, sizeof(f->manifests));
+    if (link->shipper->is_serving) compare_histories(f, db, hello);
 }
 
 static struct slot_join join_of(const struct ship_link *link)
@@ -272,6 +279,7 @@ static void refresh_facts(struct ship_link *link)
     }
     f->durable = shipper_durable(s);
     f->oldest = s->db->log != NULL ? log_oldest(s->db->log) : SEQNO_NONE;
+    f->log_bytes = s->db->log != NULL ? log_durable_bytes(s->db->log) : 0;
 }
 
 static struct wire_plan base_plan(const struct ship_link *link)
@@ -319,6 +327,25 @@ static void note_refusal(struct ship_link *link, uint8_t reason, const char *sen
     memcpy(last->node_id, link->node_id, sizeof(last->node_id));
     db_event(s->db, DB_EVENT_REFUSAL, "%s was refused: %s",
              link->node_id[0] != '\0' ? link->node_id : "a stranger", sentence);
+}
+
+/* A truncation or a bootstrap: what the follower does then, it does without this link. */
+static void send_away(struct ship_link *link, const struct resume_plan *decision)
+{
+    char sentence[ERR_TEXT_SIZE];
+    struct text t = text_of(sentence, sizeof(sentence));
+    resume_explain(&link->facts, decision, &t);
+    struct wire_plan plan = base_plan(link);
+    bool is_cut = decision->kind == RESUME_TRUNCATE;
+    plan.kind = is_cut ? PLAN_TRUNCATE_TO : PLAN_BOOTSTRAP;
+    plan.reason = (uint8_t)decision->reason;
+    plan.text = slice_of_text(sentence);
+    plan.log_key = link->shipper->db->identity.log_key;
+    plan.from = decision->position;
+    send_plan(link, &plan);
+    db_event(link->shipper->db, DB_EVENT_RESYNC, "%s was told to %s: %s", link->node_id,
+             is_cut ? "cut its log back" : "take a copy of the state", sentence);
+    ship_link_end(link, (uint8_t)decision->reason, sentence);
 }
 
 static void refuse(struct ship_link *link, const struct resume_plan *decision)
@@ -380,11 +407,16 @@ static void decide(struct ship_link *link)
 {
     refresh_facts(link);
     struct resume_plan plan = resume_decide(&link->facts);
+    if (plan.kind != RESUME_PROVE) resync_count(&link->shipper->resyncs, &plan);
     switch (plan.kind) {
     case RESUME_REFUSE: refuse(link, &plan); return;
     case RESUME_CONTINUE: join(link); return;
+    case RESUME_TRUNCATE:
+    case RESUME_BOOTSTRAP: send_away(link, &plan); return;
     case RESUME_PROVE:
-        link->prove = (struct log_prove){.position = link->last, .done = proved};
+        ASSERT(link->facts.proofs[plan.proof] == PROOF_NOT_ASKED);
+        link->proof = plan.proof;
+        link->prove = (struct log_prove){.position = plan.position, .done = proved};
         link->is_proving = true;
         log_prove_start(link->shipper->db->log, &link->prove);
         return;
@@ -396,17 +428,18 @@ static void proved(struct log_prove *prove, enum code code, const struct err *e)
 {
     struct ship_link *link = CONTAINER_OF(prove, struct ship_link, prove);
     struct shipper *s = link->shipper;
+    enum resume_proof *proof = &link->facts.proofs[link->proof];
     link->is_proving = false;
     if (link->ended_ns != 0) {
         forget_if_idle(link);
         return;
     }
     switch (code) {
-    case OK: link->facts.proof = PROOF_EQUAL; break;
-    case E_DIVERGED: link->facts.proof = PROOF_DIFFERS; break;
-    case E_NOT_KEPT: link->facts.proof = PROOF_NOT_KEPT; break;
+    case OK: *proof = PROOF_EQUAL; break;
+    case E_DIVERGED: *proof = PROOF_DIFFERS; break;
+    case E_NOT_KEPT: *proof = PROOF_NOT_KEPT; break;
     default:
-        link->facts.proof = PROOF_FAILED;
+        *proof = PROOF_FAILED;
         trace_add(&s->db->trace, shipper_now(s), "no proof for %s: %s", link->node_id, e->text);
         break;
     }

@@ -26,7 +26,8 @@ static void commit(struct shipper *s)
     struct quorum quorum;
     levels_quorum(s->db, &quorum);
     if (s != s->db->shipper) shipper_fill_quorum(s, &quorum); /* while it is being opened */
-    (void)slots_commit(&s->table, quorum_committed(&quorum));
+    seqno committed = slots_commit(&s->table, quorum_committed(&quorum));
+    if (s->db->log != NULL) log_note_committed(s->db->log, committed);
 }
 
 static uint64_t durable_bytes(const struct shipper *s)
@@ -496,6 +497,42 @@ void shipper_send_members(struct shipper *s, const struct wire_members *members,
         link->knows_members = true;
         frames_send_large(&link->frames, &m, WIRE_MEMBERS_SIZE_MAX);
     }
+}
+
+void resync_count(struct resync_counts *counts, const struct resume_plan *plan)
+{
+    ASSERT(plan->kind != RESUME_PROVE);
+    _Static_assert(REFUSE_SMALLER_COPY < RESYNC_REASONS_MAX, "every reason has a place");
+    if (plan->kind != RESUME_CONTINUE) {
+        counts->by_reason[plan->kind][plan->reason]++;
+    } else if (plan->position.seqno.v == 0) {
+        counts->empty++;
+    } else {
+        counts->behind++;
+    }
+}
+
+uint32_t shipper_resyncs(const struct shipper *s, struct shipper_resync out[SHIPPER_RESYNCS_MAX])
+{
+    static const char *const kinds[] = {[RESUME_TRUNCATE] = "truncate",
+                                        [RESUME_BOOTSTRAP] = "bootstrap",
+                                        [RESUME_REFUSE] = "refused"};
+    _Static_assert(2 + 3 * RESYNC_REASONS_MAX <= SHIPPER_RESYNCS_MAX, "all of them fit");
+    const struct resync_counts *counts = &s->resyncs;
+    uint32_t count = 0;
+    if (counts->empty > 0)
+        out[count++] = (struct shipper_resync){"partial", "empty", counts->empty};
+    if (counts->behind > 0) {
+        out[count++] = (struct shipper_resync){"partial", "behind", counts->behind};
+    }
+    for (uint32_t kind = RESUME_TRUNCATE; kind <= RESUME_REFUSE; kind++) {
+        for (uint32_t reason = 0; reason < RESYNC_REASONS_MAX; reason++) {
+            uint64_t n = counts->by_reason[kind][reason];
+            if (n == 0) continue;
+            out[count++] = (struct shipper_resync){kinds[kind], refuse_name((uint8_t)reason), n};
+        }
+    }
+    return count;
 }
 
 static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns,

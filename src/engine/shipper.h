@@ -47,6 +47,16 @@ void shipper_count_last_acks(struct shipper *s, uint32_t slot, uint64_t writes);
 seqno shipper_committed(const struct shipper *s);
 /* Of the follower's live link; NULL: none. */
 const struct link_stages *shipper_stages(const struct shipper *s, const char *node_id);
+/* Handshakes of followers by what was answered, each counted once, since open. kind: "partial"
+ * (continues), "truncate", "bootstrap", "refused"; reason: a word. */
+struct shipper_resync {
+    const char *kind;
+    const char *reason;
+    uint64_t count;
+};
+#define SHIPPER_RESYNCS_MAX 64u
+/* Those that happened; returns how many. */
+uint32_t shipper_resyncs(const struct shipper *s, struct shipper_resync out[SHIPPER_RESYNCS_MAX]);
 uint32_t shipper_follower_count(const struct shipper *s);
 /* The followers as core/topology sees them; room for MEMBERS_MAX. */
 uint32_t shipper_fill_topology(const struct shipper *s, struct topology_member *out);

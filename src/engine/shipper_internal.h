@@ -38,6 +38,7 @@ struct ship_link {
     bool is_closing;   /* the link was told to close */
     uint64_t ended_ns; /* when it ended; it lingers for SHIP_LINGER_NS. 0: it has not */
     bool is_proving;   /* prove belongs to the log */
+    uint32_t proof;    /* which of facts.proofs it is for */
     bool is_reading;   /* read belongs to the log */
     struct log_prove prove;
     struct log_read read;
@@ -70,6 +71,15 @@ struct ship_refusal {
     uint64_t at_ns; /* 0: none yet */
 };
 
+/* What handshakes were answered, by kind of plan and reason. */
+#define RESYNC_REASONS_MAX 16u
+struct resync_counts {
+    uint64_t empty;  /* from record 1 */
+    uint64_t behind; /* from where it was */
+    uint64_t by_reason[RESUME_REFUSE + 1][RESYNC_REASONS_MAX];
+};
+void resync_count(struct resync_counts *counts, const struct resume_plan *plan);
+
 struct shipper {
     struct db *db;
     struct env_listener *listeners[SHIP_LISTENERS_MAX];
@@ -85,6 +95,7 @@ struct shipper {
     struct lease *leases_free;
     struct lease *leases_made;
     struct ship_refusal refusal;
+    struct resync_counts resyncs;
     bool is_closing; /* or suspended: no links, no timer */
     bool is_serving; /* this node leads and its epoch has begun */
     void (*closed)(void *arg);

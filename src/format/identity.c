@@ -61,6 +61,7 @@ static const struct field identity_list[] = {
     {FIELD(FIELD_FIXED, struct identity, intent.step), .max = TRUNCATION_STATE_RELOADED,
      .note = "steps of a truncation that are done; 0 = none pending"},
     {FIELD(FIELD_POSITION, struct identity, intent.fork)},
+    {FIELD(FIELD_POSITION, struct identity, intent.end), .note = "of the log before"},
     {FIELD(FIELD_FIXED, struct identity, intent.link_nonce)},
     {FIELD(FIELD_FIXED, struct identity, intent.lowered_mark)},
     {FIELD(FIELD_ARRAY, struct identity, epochs), .max = EPOCH_TABLE_MAX,

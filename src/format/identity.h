@@ -45,6 +45,7 @@ enum truncation_step {
 struct truncation_intent {
     uint8_t step; /* enum truncation_step; 0 = no intent pending */
     struct position fork;
+    struct position end; /* of the log before: what is given up lies between */
     uint64_t link_nonce;
     seqno lowered_mark;
 };

@@ -89,6 +89,7 @@ struct wire_hello {
     uint8_t is_empty; /* holds nothing: takes cluster id and log key from the plan */
     uint8_t is_damaged;
     uint8_t is_bootstrapping; /* asks for the state: it has no copy that it can stand for */
+    uint8_t is_loss_accepted; /* an operator gave up what this node holds beyond the leader's log */
     struct slice credentials;
     uint64_t memory_max;
     struct position last; /* end of its own durable log */
@@ -98,8 +99,8 @@ struct wire_hello {
     uint64_t highest_epoch;
     uint64_t history_id;
     uint32_t manifest_count;
-    struct position manifests[WIRE_MANIFESTS_MAX];
-    uint32_t epoch_count; /* the newest ones, ascending */
+    struct position manifests[WIRE_MANIFESTS_MAX]; /* with the log behind each */
+    uint32_t epoch_count;                          /* the newest ones, ascending */
     struct epoch_entry epochs[WIRE_EPOCHS_MAX];
 };
 
@@ -111,27 +112,29 @@ enum plan_kind {
     PLAN_REFUSE = 5,
 };
 /* X(constant, number, name, sentence for people) */
-#define REFUSE_TABLE(X)                                                                           \
-    X(REFUSE_NONE, 0, "none", "")                                                                 \
-    X(REFUSE_GAP, 1, "gap", "the follower is ahead of the leader's durable log")                  \
-    X(REFUSE_NOT_KEPT, 2, "log-not-kept", "the leader's log no longer keeps what comes next")     \
-    X(REFUSE_WRONG_CLUSTER, 3, "wrong-cluster",                                                   \
-      "the follower's directory belongs to another cluster: follow that one's leader, or start "  \
-      "with an empty directory")                                                                  \
-    X(REFUSE_WRONG_STREAM, 4, "wrong-stream",                                                     \
-      "the follower has another region or shard: --region and --shard must be the leader's")      \
-    X(REFUSE_OTHER_HISTORY, 5, "other-history", "equal numbers, other records: histories differ") \
-    X(REFUSE_ID_IN_USE, 6, "id-in-use", "another live node uses this node id")                    \
-    X(REFUSE_NEWER_FORMAT, 7, "newer-format",                                                     \
-      "no protocol version in common: upgrade the older one")                                     \
-    X(REFUSE_NOT_LEADER, 8, "not-leader", "this node does not lead")                              \
-    X(REFUSE_HIGHER_EPOCH, 9, "higher-epoch", "the follower has seen a higher epoch")             \
-    X(REFUSE_SLOTS_FULL, 10, "slots-full", "the slot table is full; drop a slot first")           \
-    X(REFUSE_FEATURE_LEVEL, 11, "feature-level",                                                  \
-      "the follower is below the feature level: upgrade it")                                      \
-    X(REFUSE_CREDENTIALS, 12, "credentials", "the credentials do not match")                      \
-    X(REFUSE_BUSY, 13, "busy", "the leader is starting or closing; try again")                    \
-    X(REFUSE_LOST, 14, "slot-lost", "the slot was invalidated; the follower must bootstrap")
+#define REFUSE_TABLE(X)                                                                            \
+    X(REFUSE_NONE, 0, "none", "")                                                                  \
+    X(REFUSE_GAP, 1, "gap", "the follower is ahead of the leader's durable log")                   \
+    X(REFUSE_NOT_KEPT, 2, "log-not-kept", "the leader's log no longer keeps what comes next")      \
+    X(REFUSE_WRONG_CLUSTER, 3, "wrong-cluster",                                                    \
+      "the follower's directory belongs to another cluster: follow that one's leader, or start "   \
+      "with an empty directory")                                                                   \
+    X(REFUSE_WRONG_STREAM, 4, "wrong-stream",                                                      \
+      "the follower has another region or shard: --region and --shard must be the leader's")       \
+    X(REFUSE_OTHER_HISTORY, 5, "other-history", "equal numbers, other records: histories differ")  \
+    X(REFUSE_ID_IN_USE, 6, "id-in-use", "another live node uses this node id")                     \
+    X(REFUSE_NEWER_FORMAT, 7, "newer-format",                                                      \
+      "no protocol version in common: upgrade the older one")                                      \
+    X(REFUSE_NOT_LEADER, 8, "not-leader", "this node does not lead")                               \
+    X(REFUSE_HIGHER_EPOCH, 9, "higher-epoch", "the follower has seen a higher epoch")              \
+    X(REFUSE_SLOTS_FULL, 10, "slots-full", "the slot table is full; drop a slot first")            \
+    X(REFUSE_FEATURE_LEVEL, 11, "feature-level",                                                   \
+      "the follower is below the feature level: upgrade it")                                       \
+    X(REFUSE_CREDENTIALS, 12, "credentials", "the credentials do not match")                       \
+    X(REFUSE_BUSY, 13, "busy", "the leader is starting or closing; try again")                     \
+    X(REFUSE_LOST, 14, "slot-lost",                                                                \
+      "its slot was invalidated and the log no longer waits for it: it takes a copy of the state") \
+    X(REFUSE_SMALLER_COPY, 15, "smaller-copy", "a copy of the state is smaller than the log")
 enum refuse_reason {
 #define X(constant, number, name, sentence) constant = number,
     REFUSE_TABLE(X)
@@ -148,7 +151,7 @@ struct wire_plan {
     uint32_t feature_level;
     uint32_t frame_size_max;
     uint8_t kind;      /* enum plan_kind */
-    uint8_t reason;    /* enum refuse_reason; reasons of bootstrap too */
+    uint8_t reason;    /* enum refuse_reason; why it is a truncation or a bootstrap, too */
     struct slice text; /* one sentence: what is wrong and what to do */
     struct id128 cluster;
     struct stream_id stream;
@@ -159,7 +162,8 @@ struct wire_plan {
     struct slice http_address;
     struct slice replication_address;
     struct epoch epoch;
-    struct position from; /* CONTINUE: what was asked; TRUNCATE_TO: the fork; archive: start */
+    struct position from; /* CONTINUE: what was asked; TRUNCATE_TO: the fork; BOOTSTRAP: the fork,
+                           * if known; archive: start */
     struct position to;   /* FROM_ARCHIVE end */
     seqno durable;
     uint64_t durable_bytes; /* log bytes up to durable */

@@ -7,6 +7,7 @@ import shutil
 import socket
 import struct
 import threading
+import time
 
 import tm
 from tm import check, contains, equal, test, until
@@ -322,6 +323,7 @@ def a_leader_that_lost_its_tail_is_refused_by_its_follower_in_words(world):
     load(leader.connect(), [["SIGNAL", "view", "a"]] * 10)
     tm.wait_equal(leader, f)
     held = f.call("POSITION")
+    time.sleep(1.5)  # two heartbeats: the follower hears that they are committed
     leader.kill()
     shutil.rmtree(leader.dir)
     shutil.copytree(world.path("copy"), leader.dir)  # an old copy put back in place

@@ -108,8 +108,7 @@ def a_new_follower_of_a_pruned_log_is_refused_with_what_to_do(world):
     new = world.start("new", follow=leader.replication)
     text = until("it is refused", lambda: next(
         (line for line in new.log().splitlines() if "log-not-kept" in line), None))
-    contains(text, "the leader's log starts at record %d" % begins, "the follower asks for 1",
-             "ends at record %d or later" % (begins - 1))
+    contains(text, "the leader's log starts at record %d" % begins, "the follower asks for 1")
     check(new.is_running(), "it gave up")
     equal(leader.status()["followers"], {}, "a refused node has no slot")
 

@@ -97,6 +97,18 @@ void thread_pair_free(struct thread_pair *p)
     free(p);
 }
 
+int thread_pair_setup(void **state)
+{
+    *state = thread_pair_new();
+    return 0;
+}
+
+int thread_pair_teardown(void **state)
+{
+    thread_pair_free(*state);
+    return 0;
+}
+
 void thread_pair_open(struct thread_pair *p)
 {
     char address[64];

@@ -23,6 +23,9 @@ struct thread_pair {
 };
 struct thread_pair *thread_pair_new(void);
 void thread_pair_free(struct thread_pair *p); /* closes what is open */
+/* For cmocka. */
+int thread_pair_setup(void **state);
+int thread_pair_teardown(void **state);
 /* A leader, and a follower of it, over TCP or over an in-process pair. */
 void thread_pair_open(struct thread_pair *p);
 void thread_pair_open_over_pair(struct thread_pair *p);

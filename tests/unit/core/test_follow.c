@@ -2,6 +2,7 @@
 #include "support/tm_test.h"
 
 #include "base/random.h"
+#include "base/text.h"
 #include "core/follow.h"
 
 static struct follow follow;
@@ -352,8 +353,84 @@ static void a_plan_that_continues_elsewhere_is_a_mismatch(void **state)
     plan.from.chain.bytes[0]++;
     assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_MISMATCH);
     plan = good_plan();
-    plan.kind = PLAN_BOOTSTRAP;
+    plan.kind = PLAN_FROM_ARCHIVE;
     assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_MISMATCH);
+}
+
+static struct wire_plan cut_plan(uint64_t to)
+{
+    struct wire_plan plan = good_plan();
+    plan.kind = PLAN_TRUNCATE_TO;
+    plan.reason = REFUSE_OTHER_HISTORY;
+    plan.from = (struct position){.epoch = 2, .seqno = {to}, .chain = {{8}}};
+    return plan;
+}
+
+static void an_order_to_cut_back_is_followed_where_the_state_can_go_back(void **state)
+{
+    (void)state;
+    const struct position manifest = {.epoch = 2, .seqno = {5}};
+    struct wire_plan plan = cut_plan(6);
+    struct follow_plan p = asked(&plan);
+    p.oldest = seqno_of(3);
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_MISMATCH); /* no manifest */
+    p.manifests = &manifest;
+    p.manifest_count = 1;
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_TRUNCATE);
+    plan.from.seqno = seqno_of(4); /* below it */
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_MISMATCH);
+    p.oldest = seqno_of(1); /* all of it can be replayed */
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_TRUNCATE);
+    plan.from.seqno = p.asked.seqno; /* nothing to cut */
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_MISMATCH);
+    plan.from.seqno = SEQNO_NONE;
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_MISMATCH);
+}
+
+static void what_is_committed_is_given_up_only_on_an_operators_word_for_this_end(void **state)
+{
+    (void)state;
+    struct wire_plan plan = cut_plan(6);
+    struct follow_plan p = asked(&plan);
+    struct err e;
+    p.oldest = seqno_of(1);
+    p.committed = seqno_of(6);
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_TRUNCATE);
+    p.committed = seqno_of(7);
+    assert_int_equal(follow_judge_plan(&p, &e), FOLLOW_UNSAFE);
+    assert_non_null(strstr(e.text, "--accept-loss"));
+    struct token word = token_of(&p.asked);
+    p.may_lose = &word;
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_TRUNCATE);
+    word.seqno.v--; /* of an older end: a delayed word does nothing */
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_UNSAFE);
+    word = token_of(&p.asked);
+    word.chain4[0]++;
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_UNSAFE);
+}
+
+static void a_copy_of_the_state_is_asked_for_with_the_leaders_reason(void **state)
+{
+    (void)state;
+    struct wire_plan plan = good_plan();
+    plan.kind = PLAN_BOOTSTRAP;
+    plan.reason = REFUSE_NOT_KEPT;
+    plan.text = slice_of_text("gone");
+    plan.from = (struct position){0};
+    struct follow_plan p = asked(&plan);
+    struct err e;
+    p.committed = seqno_of(9); /* nothing of it is given up: the leader's log is a later one */
+    assert_int_equal(follow_judge_plan(&p, &e), FOLLOW_BOOTSTRAP);
+    assert_string_equal(e.text, "log-not-kept: gone");
+    plan.reason = REFUSE_OTHER_HISTORY;
+    assert_int_equal(follow_judge_plan(&p, &e), FOLLOW_UNSAFE);
+    plan.from.seqno = seqno_of(9);
+    assert_int_equal(follow_judge_plan(&p, &e), FOLLOW_BOOTSTRAP);
+    plan.epoch.number = 2;
+    assert_int_equal(follow_judge_plan(&p, &e), FOLLOW_FENCED);
+    plan.epoch.number = 0;
+    p.highest_epoch = 0;
+    assert_int_equal(follow_judge_plan(&p, &e), FOLLOW_MISMATCH);
 }
 
 static void batches_extend_the_end_or_are_held_already(void **state)
@@ -392,6 +469,9 @@ int main(void)
         cmocka_unit_test(a_plan_of_another_cluster_key_or_stream_is_foreign),
         cmocka_unit_test(an_empty_follower_takes_any_cluster_but_none),
         cmocka_unit_test(a_plan_that_continues_elsewhere_is_a_mismatch),
+        cmocka_unit_test(an_order_to_cut_back_is_followed_where_the_state_can_go_back),
+        cmocka_unit_test(what_is_committed_is_given_up_only_on_an_operators_word_for_this_end),
+        cmocka_unit_test(a_copy_of_the_state_is_asked_for_with_the_leaders_reason),
         cmocka_unit_test(batches_extend_the_end_or_are_held_already),
     };
     return cmocka_run_group_tests_name("core/follow", tests, NULL, NULL);

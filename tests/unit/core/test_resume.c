@@ -18,7 +18,7 @@ static struct resume_facts good(void)
         .has_slot = true,
         .highest_epoch = 3,
         .leader_epoch = 3,
-        .last = seqno_of(50),
+        .last = {.epoch = 3, .seqno = {50}},
         .durable = seqno_of(100),
         .oldest = seqno_of(1),
         .common = {.is_known = true,
@@ -27,7 +27,7 @@ static struct resume_facts good(void)
                    .is_mine_open = true,
                    .is_theirs_open = true},
         .is_shared_epoch_mine = true,
-        .proof = PROOF_EQUAL,
+        .proofs = {PROOF_EQUAL},
         .node_id = slice_of_text("f1"),
     };
 }
@@ -39,10 +39,10 @@ static struct resume_facts empty(void)
     f.has_slot = false;
     f.is_cluster_known = false;
     f.is_cluster_equal = false;
-    f.last = SEQNO_NONE;
+    f.last = (struct position){0};
     f.highest_epoch = 0;
     f.common = (struct epoch_common){.is_known = true};
-    f.proof = PROOF_NOT_ASKED;
+    f.proofs[RESUME_LAST] = PROOF_NOT_ASKED;
     return f;
 }
 
@@ -57,6 +57,36 @@ static void check_refusal(const struct resume_facts *f, uint32_t row, enum refus
     resume_explain(f, &plan, &t);
     assert_true(t.size > 10); /* every refusal has words */
     assert_false(t.is_cut);
+}
+
+static struct resume_plan check_plan(const struct resume_facts *f, enum resume_kind kind,
+                                     uint32_t row, enum refuse_reason reason)
+{
+    struct resume_plan plan = resume_decide(f);
+    assert_int_equal(plan.kind, kind);
+    assert_int_equal(plan.row, row);
+    assert_int_equal(plan.reason, reason);
+    char buffer[512];
+    struct text t = text_of(buffer, sizeof(buffer));
+    resume_explain(f, &plan, &t);
+    assert_true(t.size > 10 || kind == RESUME_PROVE);
+    assert_false(t.is_cut);
+    return plan;
+}
+
+/* Records 51 to 57 of another leadership; a manifest at 40. */
+static struct resume_facts forked(void)
+{
+    struct resume_facts f = good();
+    f.last.seqno = seqno_of(57);
+    f.follower_oldest = seqno_of(30);
+    f.manifest_count = 2;
+    f.manifests[0] = (struct position){.epoch = 2, .seqno = {40}};
+    f.manifests[1] = (struct position){.epoch = 3, .seqno = {55}};
+    f.fork = (struct position){.epoch = 3, .seqno = {50}, .chain = {.bytes = {9}}};
+    f.is_shared_epoch_mine = false;
+    f.proofs[RESUME_FORK] = PROOF_EQUAL;
+    return f;
 }
 
 static void row_1_refuses_a_follower_without_a_common_version(void **state)
@@ -157,38 +187,48 @@ static void row_10_refuses_a_new_id_when_the_table_is_full(void **state)
     check_refusal(&f, 10, REFUSE_SLOTS_FULL);
 }
 
-static void row_11_refuses_a_lost_slot(void **state)
+static void row_11_tells_a_lost_slot_to_take_a_copy(void **state)
 {
     (void)state;
     struct resume_facts f = good();
     f.is_slot_lost = true;
-    check_refusal(&f, 11, REFUSE_LOST);
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 11, REFUSE_LOST);
 }
 
 static void row_12_serves_an_empty_follower_from_the_beginning(void **state)
 {
     (void)state;
     struct resume_facts f = empty();
-    struct resume_plan plan = resume_decide(&f);
-    assert_int_equal(plan.kind, RESUME_CONTINUE);
-    assert_int_equal(plan.row, 12);
+    (void)check_plan(&f, RESUME_CONTINUE, 12, REFUSE_NONE);
+    f.log_bytes = GIB; /* there is no copy */
+    (void)check_plan(&f, RESUME_CONTINUE, 12, REFUSE_NONE);
+    f.copy_bytes = 2 * GIB; /* or it is larger */
+    (void)check_plan(&f, RESUME_CONTINUE, 12, REFUSE_NONE);
+    f.log_bytes = MIB; /* or the log is small anyway */
+    f.copy_bytes = KIB;
+    (void)check_plan(&f, RESUME_CONTINUE, 12, REFUSE_NONE);
 }
 
 /* Whatever its slot once held: an emptied follower is never fast-forwarded. */
-static void row_13_refuses_an_empty_follower_when_the_log_starts_later(void **state)
+static void row_13_gives_an_empty_follower_a_copy_when_the_log_starts_later_or_is_larger(
+    void **state)
 {
     (void)state;
     struct resume_facts f = empty();
     f.has_slot = true;
     f.oldest = seqno_of(2);
-    check_refusal(&f, 13, REFUSE_NOT_KEPT);
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 13, REFUSE_NOT_KEPT);
+    f.oldest = seqno_of(1);
+    f.log_bytes = GIB;
+    f.copy_bytes = MIB;
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 13, REFUSE_SMALLER_COPY);
 }
 
 static void row_14_refuses_when_the_leader_lost_a_tail_and_counts_it(void **state)
 {
     (void)state;
     struct resume_facts f = good();
-    f.last = seqno_of(57);
+    f.last.seqno = seqno_of(57);
     check_refusal(&f, 14, REFUSE_GAP);
     struct resume_plan plan = resume_decide(&f);
     assert_int_equal(plan.extra_records, 7);
@@ -199,18 +239,68 @@ static void row_14_refuses_when_the_leader_lost_a_tail_and_counts_it(void **stat
     assert_non_null(strstr(buffer, "lost a tail"));
 }
 
-static void row_15_refuses_a_tail_of_another_leadership(void **state)
+/* The deposed leader's extra records: cut to where its table and mine part. */
+static void row_15_cuts_a_tail_of_another_leadership_to_the_fork(void **state)
 {
     (void)state;
-    struct resume_facts f = good();
-    f.last = seqno_of(57);
-    f.is_shared_epoch_mine = false;
-    check_refusal(&f, 15, REFUSE_OTHER_HISTORY);
+    struct resume_facts f = forked();
+    struct resume_plan plan = check_plan(&f, RESUME_TRUNCATE, 15, REFUSE_OTHER_HISTORY);
+    assert_true(position_equal(&plan.position, &f.fork));
+    assert_int_equal(plan.extra_records, 7);
     f.is_shared_epoch_mine = true;
     f.common.is_theirs_open = false; /* it went on under another leader */
-    check_refusal(&f, 15, REFUSE_OTHER_HISTORY);
+    (void)check_plan(&f, RESUME_TRUNCATE, 15, REFUSE_OTHER_HISTORY);
+    f.manifest_count = 0;
+    f.follower_oldest = seqno_of(1); /* all of it can be replayed */
+    (void)check_plan(&f, RESUME_TRUNCATE, 15, REFUSE_OTHER_HISTORY);
+}
+
+static void row_15_wants_the_fork_proved_in_the_leaders_log(void **state)
+{
+    (void)state;
+    struct resume_facts f = forked();
+    f.proofs[RESUME_FORK] = PROOF_NOT_ASKED;
+    struct resume_plan plan = check_plan(&f, RESUME_PROVE, 15, REFUSE_OTHER_HISTORY);
+    assert_true(position_equal(&plan.position, &f.fork));
+    assert_int_equal(plan.proof, RESUME_FORK);
+    f.proofs[RESUME_FORK] = PROOF_DIFFERS;
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 15, REFUSE_OTHER_HISTORY);
+    f.proofs[RESUME_FORK] = PROOF_NOT_KEPT;
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 15, REFUSE_NOT_KEPT);
+    f.proofs[RESUME_FORK] = PROOF_FAILED;
+    check_refusal(&f, 20, REFUSE_BUSY);
+}
+
+static void row_15_copies_the_state_where_cutting_back_is_impossible(void **state)
+{
+    (void)state;
+    struct resume_facts f = forked();
+    f.manifests[0].seqno = seqno_of(51); /* none at or below the fork */
+    struct resume_plan plan = check_plan(&f, RESUME_BOOTSTRAP, 15, REFUSE_OTHER_HISTORY);
+    assert_true(position_equal(&plan.position, &f.fork)); /* what would be given up is known */
+    f = forked();
+    f.oldest = seqno_of(52); /* what comes after the fork is not here any more */
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 15, REFUSE_NOT_KEPT);
+    f = forked();
     f.common = (struct epoch_common){.is_known = true}; /* nothing in common at all */
-    check_refusal(&f, 15, REFUSE_OTHER_HISTORY);
+    f.fork = (struct position){0};
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 15, REFUSE_OTHER_HISTORY);
+}
+
+static void rows_14_and_16_become_a_cut_when_an_operator_gave_the_tail_up(void **state)
+{
+    (void)state;
+    struct resume_facts f = forked();
+    f.is_shared_epoch_mine = true;
+    check_refusal(&f, 14, REFUSE_GAP);
+    f.is_loss_accepted = true;
+    (void)check_plan(&f, RESUME_TRUNCATE, 15, REFUSE_OTHER_HISTORY);
+    f.common = (struct epoch_common){0};
+    f.last.seqno = seqno_of(101);
+    struct resume_plan plan = check_plan(&f, RESUME_PROVE, 18, REFUSE_OTHER_HISTORY);
+    assert_int_equal(plan.position.seqno.v, 55);
+    f.is_loss_accepted = false;
+    check_refusal(&f, 16, REFUSE_GAP);
 }
 
 static void row_16_refuses_an_end_beyond_durable_when_the_tables_cannot_tell(void **state)
@@ -218,7 +308,7 @@ static void row_16_refuses_an_end_beyond_durable_when_the_tables_cannot_tell(voi
     (void)state;
     struct resume_facts f = good();
     f.common = (struct epoch_common){0};
-    f.last = seqno_of(101);
+    f.last.seqno = seqno_of(101);
     check_refusal(&f, 16, REFUSE_GAP);
 }
 
@@ -226,38 +316,120 @@ static void row_17_asks_for_the_proof_before_anything_is_served(void **state)
 {
     (void)state;
     struct resume_facts f = good();
-    f.proof = PROOF_NOT_ASKED;
+    f.proofs[RESUME_LAST] = PROOF_NOT_ASKED;
     struct resume_plan plan = resume_decide(&f);
     assert_int_equal(plan.kind, RESUME_PROVE);
     assert_int_equal(plan.row, 17);
 }
 
-static void row_18_refuses_equal_numbers_with_another_chain(void **state)
+/* Equal numbers, another chain, and tables that cannot tell: manifests are proved, newest first. */
+static void row_18_cuts_to_the_newest_manifest_that_lies_in_this_log(void **state)
 {
     (void)state;
-    struct resume_facts f = good();
-    f.proof = PROOF_DIFFERS;
-    check_refusal(&f, 18, REFUSE_OTHER_HISTORY);
+    struct resume_facts f = forked();
+    f.common = (struct epoch_common){0};
+    f.fork = (struct position){0};
+    f.proofs[RESUME_LAST] = PROOF_DIFFERS;
+    struct resume_plan plan = check_plan(&f, RESUME_PROVE, 18, REFUSE_OTHER_HISTORY);
+    assert_int_equal(plan.position.seqno.v, 55);
+    f.proofs[plan.proof] = PROOF_DIFFERS;
+    plan = check_plan(&f, RESUME_PROVE, 18, REFUSE_OTHER_HISTORY);
+    assert_int_equal(plan.position.seqno.v, 40);
+    f.proofs[plan.proof] = PROOF_EQUAL;
+    plan = check_plan(&f, RESUME_TRUNCATE, 18, REFUSE_OTHER_HISTORY);
+    assert_int_equal(plan.position.seqno.v, 40);
+    assert_int_equal(plan.extra_records, 17);
+    f.proofs[plan.proof] = PROOF_NOT_KEPT;
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 18, REFUSE_OTHER_HISTORY);
+    f.proofs[plan.proof] = PROOF_FAILED;
+    check_refusal(&f, 20, REFUSE_BUSY);
 }
 
-static void row_19_refuses_what_the_log_no_longer_keeps(void **state)
+static void row_18_copies_the_state_without_a_manifest(void **state)
 {
     (void)state;
     struct resume_facts f = good();
-    f.proof = PROOF_NOT_KEPT;
-    check_refusal(&f, 19, REFUSE_NOT_KEPT);
-    f.proof = PROOF_EQUAL;
+    f.proofs[RESUME_LAST] = PROOF_DIFFERS;
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 18, REFUSE_OTHER_HISTORY);
+}
+
+static void row_19_copies_the_state_when_the_log_no_longer_keeps_what_follows(void **state)
+{
+    (void)state;
+    struct resume_facts f = good();
+    f.proofs[RESUME_LAST] = PROOF_NOT_KEPT;
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 19, REFUSE_NOT_KEPT);
+    f.proofs[RESUME_LAST] = PROOF_EQUAL;
     f.oldest = seqno_of(52);
-    check_refusal(&f, 19, REFUSE_NOT_KEPT);
+    (void)check_plan(&f, RESUME_BOOTSTRAP, 19, REFUSE_NOT_KEPT);
     f.oldest = seqno_of(51); /* exactly what comes next */
-    assert_int_equal(resume_decide(&f).kind, RESUME_CONTINUE);
+    (void)check_plan(&f, RESUME_CONTINUE, 21, REFUSE_NONE);
+}
+
+/* An older copy of its directory, or an id that was never seen: the log has what follows. */
+static void row_21_serves_a_restored_copy_and_an_unknown_id_from_where_they_are(void **state)
+{
+    (void)state;
+    struct resume_facts f = good();
+    f.last.seqno = seqno_of(7);
+    struct resume_plan plan = check_plan(&f, RESUME_CONTINUE, 21, REFUSE_NONE);
+    assert_int_equal(plan.position.seqno.v, 7);
+    f.has_slot = false;
+    plan = check_plan(&f, RESUME_CONTINUE, 21, REFUSE_NONE);
+    assert_int_equal(plan.position.seqno.v, 7);
+}
+
+/* --- where two histories part --- */
+
+static struct epoch_entry entry(uint64_t number, uint64_t nonce, uint64_t start, uint8_t chain)
+{
+    return (struct epoch_entry){.epoch = {.number = number, .nonce = nonce},
+                                .start = {start},
+                                .chain_before = {.bytes = {chain}}};
+}
+
+static struct position fork_of(const struct epoch_entry *mine, uint32_t mine_count,
+                               struct position mine_last, const struct epoch_entry *theirs,
+                               uint32_t theirs_count, struct position theirs_last)
+{
+    struct epoch_table a = {.entries = mine, .count = mine_count, .last = mine_last.seqno};
+    struct epoch_table b = {.entries = theirs, .count = theirs_count, .last = theirs_last.seqno};
+    struct epoch_common common = epoch_common_of(&a, &b);
+    return resume_fork(&a, &b, &common, &mine_last, &theirs_last);
+}
+
+static void the_fork_has_the_chain_that_the_next_leadership_begins_with(void **state)
+{
+    (void)state;
+    const struct epoch_entry mine[] = {entry(1, 11, 1, 0), entry(4, 44, 51, 7)};
+    const struct epoch_entry theirs[] = {entry(1, 11, 1, 0), entry(2, 22, 54, 8)};
+    struct position mine_last = {.epoch = 4, .seqno = {90}, .chain = {.bytes = {1}}};
+    struct position theirs_last = {.epoch = 2, .seqno = {60}, .chain = {.bytes = {2}}};
+    /* I went on from 50, they from 53. */
+    struct position fork = fork_of(mine, 2, mine_last, theirs, 2, theirs_last);
+    assert_int_equal(fork.epoch, 1);
+    assert_int_equal(fork.seqno.v, 50);
+    assert_int_equal(fork.chain.bytes[0], 7);
+    /* They from 50, I from 53. */
+    fork = fork_of(theirs, 2, theirs_last, mine, 2, mine_last);
+    assert_int_equal(fork.seqno.v, 50);
+    assert_int_equal(fork.chain.bytes[0], 7);
+    /* My log ends inside the leadership that both have. */
+    mine_last.seqno = seqno_of(40);
+    fork = fork_of(mine, 1, mine_last, theirs, 2, theirs_last);
+    assert_int_equal(fork.seqno.v, 40);
+    assert_int_equal(fork.chain.bytes[0], 1);
+    /* Nothing in common. */
+    const struct epoch_entry other[] = {entry(1, 12, 1, 0)};
+    fork = fork_of(other, 1, mine_last, theirs, 2, theirs_last);
+    assert_int_equal(fork.seqno.v, 0);
 }
 
 static void row_20_refuses_for_now_when_the_log_cannot_be_read(void **state)
 {
     (void)state;
     struct resume_facts f = good();
-    f.proof = PROOF_FAILED;
+    f.proofs[RESUME_LAST] = PROOF_FAILED;
     check_refusal(&f, 20, REFUSE_BUSY);
 }
 
@@ -268,7 +440,7 @@ static void row_21_continues_from_exactly_what_was_asked(void **state)
     struct resume_plan plan = resume_decide(&f);
     assert_int_equal(plan.kind, RESUME_CONTINUE);
     assert_int_equal(plan.row, 21);
-    f.last = f.durable; /* nothing to send is fine too */
+    f.last.seqno = f.durable; /* nothing to send is fine too */
     f.common.end = f.durable;
     assert_int_equal(resume_decide(&f).kind, RESUME_CONTINUE);
 }
@@ -286,17 +458,24 @@ int main(void)
         cmocka_unit_test(row_8_refuses_when_the_follower_has_seen_a_higher_epoch),
         cmocka_unit_test(row_9_refuses_an_id_in_use_and_names_the_first),
         cmocka_unit_test(row_10_refuses_a_new_id_when_the_table_is_full),
-        cmocka_unit_test(row_11_refuses_a_lost_slot),
+        cmocka_unit_test(row_11_tells_a_lost_slot_to_take_a_copy),
         cmocka_unit_test(row_12_serves_an_empty_follower_from_the_beginning),
-        cmocka_unit_test(row_13_refuses_an_empty_follower_when_the_log_starts_later),
+        cmocka_unit_test(
+            row_13_gives_an_empty_follower_a_copy_when_the_log_starts_later_or_is_larger),
         cmocka_unit_test(row_14_refuses_when_the_leader_lost_a_tail_and_counts_it),
-        cmocka_unit_test(row_15_refuses_a_tail_of_another_leadership),
+        cmocka_unit_test(row_15_cuts_a_tail_of_another_leadership_to_the_fork),
         cmocka_unit_test(row_16_refuses_an_end_beyond_durable_when_the_tables_cannot_tell),
         cmocka_unit_test(row_17_asks_for_the_proof_before_anything_is_served),
-        cmocka_unit_test(row_18_refuses_equal_numbers_with_another_chain),
-        cmocka_unit_test(row_19_refuses_what_the_log_no_longer_keeps),
+        cmocka_unit_test(row_18_cuts_to_the_newest_manifest_that_lies_in_this_log),
+        cmocka_unit_test(row_19_copies_the_state_when_the_log_no_longer_keeps_what_follows),
         cmocka_unit_test(row_20_refuses_for_now_when_the_log_cannot_be_read),
         cmocka_unit_test(row_21_continues_from_exactly_what_was_asked),
+        cmocka_unit_test(row_15_wants_the_fork_proved_in_the_leaders_log),
+        cmocka_unit_test(row_15_copies_the_state_where_cutting_back_is_impossible),
+        cmocka_unit_test(rows_14_and_16_become_a_cut_when_an_operator_gave_the_tail_up),
+        cmocka_unit_test(row_18_copies_the_state_without_a_manifest),
+        cmocka_unit_test(row_21_serves_a_restored_copy_and_an_unknown_id_from_where_they_are),
+        cmocka_unit_test(the_fork_has_the_chain_that_the_next_leadership_begins_with),
     };
     return cmocka_run_group_tests_name("core/resume", tests, NULL, NULL);
 }

@@ -333,22 +333,10 @@ static void a_follower_over_a_transport_follows_on(void **state)
     assert_int_equal(node_count(p->follower, "view", "a"), 3);
 }
 
-static int begin_pair(void **state)
-{
-    *state = thread_pair_new();
-    return 0;
-}
-
-static int end_pair(void **state)
-{
-    thread_pair_free(*state);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
 #define STEPS(name) cmocka_unit_test_setup_teardown(name, begin, fixture_end)
-#define PAIR(name)  cmocka_unit_test_setup_teardown(name, begin_pair, end_pair)
+#define PAIR(name)  cmocka_unit_test_setup_teardown(name, thread_pair_setup, thread_pair_teardown)
     const struct CMUnitTest tests[] = {
         STEPS(the_data_is_there_again_and_a_leader_leads_a_new_epoch),
         STEPS(a_write_in_flight_becomes_durable_first),
