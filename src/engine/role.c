@@ -10,6 +10,7 @@
 #include "engine/receiver.h"
 #include "engine/role_internal.h"
 #include "engine/transport.h"
+#include "engine/truncate.h"
 
 static void timer_fired(struct env_timer *timer);
 static void seen_was_due(struct env_task *task);
@@ -157,13 +158,30 @@ void role_keep_replies(struct role_machine *r, const struct inquire_reply *repli
 
 /* --- operations --- */
 
+/* An operator's word about what may be given up; a command without one takes it back. */
+static enum code take_word(struct db *db, const struct op *op, struct err *e)
+{
+    if (!op->is_explain) {
+        truncation_allow(db, NULL);
+        return OK;
+    }
+    struct token word = {.epoch = op->epoch, .seqno = seqno_of(op->number)};
+    memcpy(word.chain4, op->chain4, sizeof(word.chain4));
+    truncation_allow(db, &word);
+    if (truncation_allowed(db)) return OK;
+    truncation_allow(db, NULL);
+    return ERR(
+        e, E_INVALID,
+        "accepting a loss needs the position at which this node ends, and record %llu is not "
+        "that: ask POSITION again",
+        (unsigned long long)op->number);
+}
+
 /* Only its address changes; what this node may keep is settled in the handshake. */
 static enum code follow_another(struct db *db, const struct op *op, struct err *e)
 {
     char address[ADDRESS_SIZE_MAX + 1] = {0};
-    if (op->is_explain) {
-        return ERR(e, E_UNSUPPORTED, "accepting a loss is not in this version");
-    }
+    TRY(take_word(db, op, e));
     memcpy(address, op->entry.type.data, op->entry.type.size);
     receiver_follow(db->receiver, NULL, address);
     return OK;
@@ -184,6 +202,7 @@ static enum code start(struct role_machine *r, struct tide_run *run, struct op *
     if (r->step != ROLE_QUIET || db->reopening != NULL) {
         return ERR(e, E_BUSY, "this node's role is being changed; try again in a moment");
     }
+    if (op->kind == OP_FOLLOW) TRY(take_word(db, op, e));
     r->run = run;
     r->op = op;
     switch ((enum op_kind)op->kind) {
