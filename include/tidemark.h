@@ -582,6 +582,7 @@ struct tide_follower_status {
     uint64_t apply_errors;
     uint64_t divergences;
     uint64_t credit_bytes;
+    uint64_t last_acks; /* writes that had waited for its acknowledgement alone */
 };
 
 /* Everything of one moment (one snapshot on the database's own thread). */

@@ -74,6 +74,8 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       "Digests of marks compared with the leader's.")                                              \
     X(METRIC_DIGEST_DIFFERENCES, "tidemark_digest_differences_total", COUNTER, "", "",             \
       "State/Digests", "Marks at which this node's state differed.")                               \
+    X(METRIC_DIGEST_UNCHECKED, "tidemark_digest_unchecked_total", COUNTER, "", "",                 \
+      "State/Digests", "Digests of the leader that this follower had nothing to compare with.")    \
     X(METRIC_DISK_FREE, "tidemark_disk_free_bytes", GAUGE, "bytes", "", "Disk/Free",               \
       "Bytes free on the data directory's file system.")                                           \
     X(METRIC_CLOCK_OFFSET, "tidemark_clock_offset_seconds", GAUGE, "seconds", "", "Clock/Offset",  \
@@ -82,6 +84,12 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       "1 while a step of the wall clock is not followed and waits for CLOCK ACCEPT.")              \
     X(METRIC_CLOCK_STEPS, "tidemark_clock_steps_total", COUNTER, "", "", "Clock/Steps",            \
       "Steps of the wall clock beyond clock_step_max since this node opened.")                     \
+    X(METRIC_DURABILITY_WAIT, "tidemark_durability_wait_seconds", HISTOGRAM, "seconds", "level",   \
+      "Durability/Waits",                                                                          \
+      "Time that a visible write waited for followers, by the kind of its level.")                 \
+    X(METRIC_DURABILITY_MISS, "tidemark_durability_miss_total", COUNTER, "", "level,on_miss",      \
+      "Durability/Misses",                                                                         \
+      "Writes whose level was not reached in time; with degrade they succeeded at a lower one.")   \
     X(METRIC_SCANS_IN_FLIGHT, "tidemark_scans_in_flight", GAUGE, "", "", "Queries/Long reads",     \
       "Long reads being answered beside the loop.")                                                \
     X(METRIC_SCANS_WAITING, "tidemark_scans_waiting", GAUGE, "", "", "Queries/Long reads",         \
@@ -121,6 +129,10 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       FOLLOWER_LABELS, "Replication/Errors", "Records the follower could not apply.")              \
     X(METRIC_FOLLOWER_DIVERGENCES, "tidemark_replication_divergence_total", COUNTER, "",           \
       FOLLOWER_LABELS, "Replication/Errors", "Marks at which the follower's state differed.")      \
+    X(METRIC_LAST_ACKS, "tidemark_replication_last_ack_total", COUNTER, "", FOLLOWER_LABELS,       \
+      "Durability/Whose ack was the last",                                                         \
+      "Writes whose level this follower's acknowledgement completed: the one they had waited "     \
+      "for.")                                                                                      \
     X(METRIC_CREDIT, "tidemark_replication_credit_bytes", GAUGE, "bytes", FOLLOWER_LABELS,         \
       "Replication/Credit", "Bytes that may still be sent before an acknowledgement.")             \
     X(METRIC_LAG_SEQNO, "replication_lag_seqno", GAUGE, "", "follower",                            \

@@ -373,6 +373,34 @@ const char *cli_size(uint64_t bytes, char out[CLI_COUNT_SIZE])
     return out;
 }
 
+const char *cli_duration(uint64_t ms, char out[CLI_COUNT_SIZE])
+{
+    static const struct {
+        uint64_t below_ms;
+        uint64_t unit_ms;
+        const char *unit;
+    } rows[] = {
+        {7200000, 60000, "min"},
+        {172800000, 3600000, "h"},
+        {UINT64_MAX, 86400000, "d"},
+    };
+    if (ms < 1000) {
+        (void)snprintf(out, CLI_COUNT_SIZE, "%u ms", (unsigned)ms);
+        return out;
+    }
+    if (ms < 120000) {
+        (void)snprintf(out, CLI_COUNT_SIZE, "%.1f s", (double)ms / 1000);
+        return out;
+    }
+    size_t i = 0;
+    while (ms >= rows[i].below_ms && i + 1 < COUNT_OF(rows)) {
+        i++;
+    }
+    (void)snprintf(out, CLI_COUNT_SIZE, "%llu %s", (unsigned long long)(ms / rows[i].unit_ms),
+                   rows[i].unit);
+    return out;
+}
+
 /* --- memory --- */
 
 static struct alloc memory; /* zero: no limit; counts what is out */

@@ -10,6 +10,7 @@ enum { OPTION_TO, OPTION_JSON };
 #define ANSWER_MS     5000
 #define HTTP_SIZE_MAX (4 * MIB)
 #define FIELD_SIZE    256
+#define EVENTS_SHOWN  5
 
 /* A line "name:value" of INFO. */
 static bool info_field(struct slice info, const char *name, char out[FIELD_SIZE])
@@ -153,6 +154,22 @@ static void print_followers(const struct resp_value *followers)
     }
 }
 
+/* The last few, newest last. */
+static void print_events(const struct resp_value *events)
+{
+    if (events == NULL || events->kind != RESP_ARRAY || events->count == 0) return;
+    const struct resp_value *row = events + 1;
+    printf("  events\n");
+    for (uint32_t k = 0; k < events->count; k++, row += row->span) {
+        char ago[CLI_COUNT_SIZE];
+        char texts[2][FIELD_SIZE];
+        const struct resp_value *ms = resp_field(row, "ms_ago");
+        if (k + EVENTS_SHOWN < events->count || ms == NULL) continue;
+        printf("    %10s ago  %-12s  %s\n", cli_duration((uint64_t)ms->integer, ago),
+               field(row, "kind", texts[0]), field(row, "text", texts[1]));
+    }
+}
+
 static void print_node(const struct resp_value *status, const char *disk_info, size_t disk_size,
                        const char *address)
 {
@@ -178,6 +195,7 @@ static void print_node(const struct resp_value *status, const char *disk_info, s
     const struct resp_value *followers = resp_field(status, "followers");
     bool is_leaf = is_follower && (followers == NULL || followers->count == 0);
     if (!is_leaf) print_followers(followers);
+    print_events(resp_field(status, "events"));
 }
 
 static enum code look(struct resp_client *c, bool wants_json, struct err *e)

@@ -52,6 +52,25 @@ static uint64_t seqno_of_token(const char *token)
     return v;
 }
 
+static void take_events(struct top_sample *s, const struct resp_value *events)
+{
+    s->event_count = 0;
+    if (events == NULL || events->kind != RESP_ARRAY) return;
+    const struct resp_value *row = events + 1;
+    for (uint32_t k = 0; k < events->count; k++, row += row->span) {
+        const struct resp_value *ms = resp_field(row, "ms_ago");
+        if (k + TOP_EVENTS_MAX < events->count || ms == NULL) continue;
+        struct top_event *event = &s->events[s->event_count++];
+        const struct resp_value *text = resp_field(row, "text");
+        struct text t = text_of(event->text, sizeof(event->text));
+        (void)cli_duration((uint64_t)ms->integer, event->ago); /* the same buffer */
+        take_text(row, "kind", event->kind);
+        if (text != NULL && text->kind == RESP_TEXT) {
+            text_add_escaped(&t, text->text, sizeof(event->text) - 8);
+        }
+    }
+}
+
 void top_sample_take_status(struct top_sample *s, const struct resp_value *status)
 {
     for (size_t i = 0; i < TOP_TEXT_COUNT; i++) {
@@ -60,6 +79,7 @@ void top_sample_take_status(struct top_sample *s, const struct resp_value *statu
     s->numbers[TOP_APPLIED] = seqno_of_token(s->texts[TOP_TEXT_POSITION]);
     s->numbers[TOP_DURABLE] = seqno_of_token(s->texts[TOP_TEXT_DURABLE_TOKEN]);
     const struct resp_value *followers = resp_field(status, "followers");
+    take_events(s, resp_field(status, "events"));
     s->follower_count = 0;
     if (followers == NULL || followers->kind != RESP_ARRAY) return;
     s->follower_count = followers->count;
@@ -226,6 +246,15 @@ static void print_leader(const struct top_sample *s, FILE *to)
     }
 }
 
+static void print_events(const struct top_sample *s, FILE *to)
+{
+    if (s->event_count > 0) fprintf(to, "events\n");
+    for (uint32_t k = 0; k < s->event_count; k++) {
+        const struct top_event *event = &s->events[k];
+        fprintf(to, "  %10s ago  %-12s  %s\n", event->ago, event->kind, event->text);
+    }
+}
+
 void top_sample_print(const struct top_sample *s, const struct top_sample *before,
                       const char *address, const struct cli_paint *paint, FILE *to)
 {
@@ -254,6 +283,7 @@ void top_sample_print(const struct top_sample *s, const struct top_sample *befor
     bool is_follower = strcmp(s->texts[TOP_TEXT_ROLE], "follower") == 0;
     if (is_follower) print_leader(s, to);
     if (!is_follower || s->follower_count > 0) print_followers(s, to);
+    print_events(s, to);
 }
 
 /* --- as JSON --- */

@@ -10,6 +10,7 @@
 
 #define TOP_TEXT_SIZE     128
 #define TOP_FOLLOWERS_MAX 64
+#define TOP_EVENTS_MAX    4
 
 /* X(constant, name, field of INFO; NULL: comes from elsewhere, is worth a rate) */
 #define TOP_NUMBERS(X)                                           \
@@ -78,6 +79,12 @@ struct top_follower {
     char texts[TOP_FOLLOWER_TEXT_COUNT][TOP_TEXT_SIZE];
 };
 
+struct top_event {
+    char ago[CLI_COUNT_SIZE];
+    char kind[TOP_TEXT_SIZE];
+    char text[2 * TOP_TEXT_SIZE];
+};
+
 struct top_sample {
     uint64_t taken_ns; /* monotonic */
     int64_t wall_ms;
@@ -85,6 +92,8 @@ struct top_sample {
     char texts[TOP_TEXT_COUNT][TOP_TEXT_SIZE];
     struct top_follower followers[TOP_FOLLOWERS_MAX];
     uint32_t follower_count; /* as told; at most TOP_FOLLOWERS_MAX of them are kept */
+    struct top_event events[TOP_EVENTS_MAX]; /* the newest, newest last */
+    uint32_t event_count;
 };
 
 /* Replies to REPL.STATUS and INFO; the other fields are the caller's. */

@@ -98,6 +98,7 @@ struct checkpointer {
     uint64_t checkpoint_log_bytes; /* durable bytes then */
     uint64_t last_duration_ns;
     uint64_t failures;
+    uint64_t unchecked; /* digests of the leader without a root of this node to compare with */
     bool is_stopped;
 };
 
@@ -547,6 +548,7 @@ static void pass_over(struct checkpointer *c, struct state_version *version)
 {
     struct known_mark *m = find_mark(c, state_version_position(version).seqno);
     if (m) m->is_passed_over = true;
+    if (m && m->has_leader_root) c->unchecked++;
     state_version_free(version);
 }
 
@@ -572,7 +574,9 @@ static void on_mark(struct checkpointer *c, seqno at)
 static void on_digest(struct checkpointer *c, const struct record_digest *digest)
 {
     struct known_mark *m = find_mark(c, digest->mark);
-    if (!m || db_is_leader(c->db)) return;
+    if (db_is_leader(c->db)) return;
+    if (!m || m->is_passed_over) c->unchecked++;
+    if (!m) return;
     m->leader_root = digest->root;
     m->has_leader_root = true;
     compare(c, m);
@@ -794,6 +798,7 @@ void checkpointer_status(const struct checkpointer *c, struct checkpointer_statu
         .checkpoint_bytes = c->contents.bytes,
         .last_duration_ns = c->last_duration_ns,
         .failures = c->failures,
+        .unchecked = c->unchecked,
     };
     uint32_t kept = c->mark_count < MARKS_KEPT ? c->mark_count : MARKS_KEPT;
     for (uint32_t i = 0; i < kept; i++) {

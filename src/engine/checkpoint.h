@@ -48,6 +48,7 @@ struct checkpointer_status {
     uint64_t last_duration_ns;
     seqno digest_mark; /* newest mark with a root */
     uint64_t failures;
+    uint64_t unchecked; /* digests of the leader that there was nothing to compare with */
 };
 void checkpointer_status(const struct checkpointer *c, struct checkpointer_status *out);
 

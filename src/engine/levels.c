@@ -12,8 +12,9 @@
 /* Deadlines from here on (a hundred years) never come; their sum with the clock could overflow. */
 #define DEADLINE_MS_NEVER (UINT64_C(100) * 365 * 86400000)
 
-const double level_wait_bounds[LEVEL_WAIT_BUCKETS] = {100e-6, 250e-6, 500e-6, 1e-3, 2e-3, 5e-3,
-                                                      10e-3,  50e-3,  0.1,    0.5,  1.0,  5.0};
+const struct metric_bounds level_wait_bounds = {
+    .count = 12,
+    .upper = {100e-6, 250e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.1, 0.5, 1.0, 5.0}};
 
 struct level_class {
     struct level level;
@@ -232,14 +233,8 @@ static struct tide_level level_out(const struct level *level)
 
 static void observe(struct level_kind_figures *f, uint64_t waited_ns)
 {
-    double seconds = (double)waited_ns * 1e-9;
-    uint32_t bucket = 0;
-    while (bucket < LEVEL_WAIT_BUCKETS && seconds > level_wait_bounds[bucket]) {
-        bucket++;
-    }
-    f->waits[bucket]++;
+    metric_observe(&f->waits, &level_wait_bounds, (double)waited_ns * 1e-9);
     f->wait_count++;
-    f->wait_seconds += seconds;
 }
 
 static void succeed(struct levels *l, struct look *look, struct tide_run *run, struct op *op)

@@ -8,6 +8,7 @@
 #ifndef TIDEMARK_ENGINE_LEVELS_H
 #define TIDEMARK_ENGINE_LEVELS_H
 
+#include "base/metric.h"
 #include "core/quorum.h"
 #include "core/slots.h"
 #include "engine/db.h"
@@ -44,13 +45,11 @@ void levels_fail_all(struct levels *l, const char *why);
 bool levels_is_empty(const struct levels *l);
 
 /* How long writes waited for levels, and how often in vain. */
-#define LEVEL_WAIT_BUCKETS 12u
-extern const double level_wait_bounds[LEVEL_WAIT_BUCKETS]; /* seconds */
+extern const struct metric_bounds level_wait_bounds; /* seconds */
 struct level_figures {
     struct level_kind_figures {
-        uint64_t waits[LEVEL_WAIT_BUCKETS + 1]; /* per bucket; the last one is +Inf */
+        struct metric_histogram waits; /* in seconds */
         uint64_t wait_count;
-        double wait_seconds;
         uint64_t misses[3]; /* by enum tide_on_miss */
     } kinds[LEVEL_KINDS];   /* by enum level_kind */
 };

@@ -7,6 +7,7 @@
 #include "base/metric.h"
 #include "engine/checkpoint.h"
 #include "engine/events.h"
+#include "engine/levels.h"
 #include "engine/log_open.h"
 #include "engine/scans.h"
 #include "engine/shipper.h"
@@ -124,6 +125,7 @@ static void write_checkpoint(struct metric_writer *w, const struct db *db,
     metric_one_u64(w, METRIC_CHECKPOINT_FAILURES, c.failures);
     metric_one_u64(w, METRIC_DIGEST_CHECKED, s->digests_checked);
     metric_one_u64(w, METRIC_DIGEST_DIFFERENCES, s->divergences);
+    metric_one_u64(w, METRIC_DIGEST_UNCHECKED, c.unchecked);
     metric_one_u64(w, METRIC_DISK_FREE, s->disk_free_bytes);
 }
 
@@ -137,6 +139,32 @@ static void write_clock(struct metric_writer *w, const struct tide_status *s)
     if (has_time) metric_u64(w, "", s->clock.is_step_pending);
     metric_begin(w, METRIC_CLOCK_STEPS);
     if (has_time) metric_u64(w, "", s->clock.steps);
+}
+
+/* Kinds of levels that were asked for; of the others there is nothing to say. */
+static void write_durability(struct metric_writer *w, const struct db *db)
+{
+    static const char *const policies[] = {"wait", "reject", "degrade"};
+    const struct level_figures *figures = levels_figures(db->levels);
+    char labels[LABELS_SIZE];
+    metric_begin(w, METRIC_DURABILITY_WAIT);
+    for (uint8_t kind = 0; kind < LEVEL_KINDS; kind++) {
+        const struct level_kind_figures *k = &figures->kinds[kind];
+        struct text t = text_of(labels, sizeof(labels));
+        if (k->wait_count == 0) continue;
+        text_add(&t, "level=\"%s\"", level_word(kind));
+        metric_histogram_rows(w, labels, &k->waits, &level_wait_bounds);
+    }
+    metric_begin(w, METRIC_DURABILITY_MISS);
+    for (uint8_t kind = 0; kind < LEVEL_KINDS; kind++) {
+        for (size_t i = 0; i < COUNT_OF(policies); i++) {
+            uint64_t misses = figures->kinds[kind].misses[i];
+            struct text t = text_of(labels, sizeof(labels));
+            if (figures->kinds[kind].wait_count == 0 && misses == 0) continue;
+            text_add(&t, "level=\"%s\",on_miss=\"%s\"", level_word(kind), policies[i]);
+            metric_u64(w, labels, misses);
+        }
+    }
 }
 
 static void write_scans(struct metric_writer *w, const struct db *db)
@@ -172,6 +200,7 @@ static bool view_u64(const struct view *view, enum metric metric, uint64_t *out)
     case METRIC_REBOOTSTRAPPING: *out = f->is_rebootstrapping; return true;
     case METRIC_APPLY_ERRORS: *out = f->apply_errors; return true;
     case METRIC_FOLLOWER_DIVERGENCES: *out = f->divergences; return true;
+    case METRIC_LAST_ACKS: *out = f->last_acks; return !view->is_own;
     case METRIC_CREDIT: *out = f->credit_bytes; return !view->is_own;
     default: return false;
     }
@@ -274,6 +303,7 @@ void metrics_write(const struct db *db, const struct tide_status *status, struct
     write_log(&w, db, status);
     write_checkpoint(&w, db, status);
     write_clock(&w, status);
+    write_durability(&w, db);
     write_scans(&w, db);
     write_followers(&w, db, status);
 }

@@ -564,6 +564,7 @@ static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns
         .connected_ms = slot->is_connected ? (now_ns - slot->connected_ns) / NS_PER_MS : 0,
         .apply_errors = record->apply_errors,
         .divergences = record->divergences,
+        .last_acks = slot->last_acks,
         .credit_bytes = link != NULL ? ship_room_bytes(&link->ship) : 0,
     };
 }

@@ -76,6 +76,8 @@ static const char *role_name(enum tide_role role)
 
 /* --- REPL.STATUS and SLOT.LIST --- */
 
+#define EVENTS_TOLD 16u /* /status.json has all that are kept */
+
 static void write_follower(struct out *o, enum proto proto, const struct tide_follower_status *f)
 {
     out_map(o, proto, 19);
@@ -122,6 +124,22 @@ static void render_slot_list(struct turn *turn, const struct slot *slot,
     }
 }
 
+/* The newest ones, oldest first. */
+static void write_events(struct out *o, enum proto proto, const struct tide_status *s)
+{
+    uint32_t count = s->event_count < EVENTS_TOLD ? s->event_count : EVENTS_TOLD;
+    out_array(o, count);
+    for (uint32_t i = s->event_count - count; i < s->event_count; i++) {
+        const struct tide_event *event = &s->events[i];
+        out_map(o, proto, 5);
+        pair_count(o, "number", event->number);
+        pair_count(o, "ms_ago", event->ms_ago);
+        pair_text(o, "kind", event->kind);
+        pair_text(o, "level", event->level);
+        pair_text(o, "text", event->text);
+    }
+}
+
 static void render_repl_status(struct turn *turn, const struct slot *slot,
                                const struct tide_result *result, struct out *o)
 {
@@ -129,7 +147,7 @@ static void render_repl_status(struct turn *turn, const struct slot *slot,
     const struct tide_status *s = result->as.status;
     enum proto proto = slot->proto;
     bool is_follower = s->role == TIDE_ROLE_FOLLOWER;
-    out_map(o, proto, is_follower ? 23 : 19);
+    out_map(o, proto, is_follower ? 24 : 20);
     pair_text(o, "role", role_name(s->role));
     pair_text(o, "id", s->node_id);
     pair_text(o, "cluster", s->cluster);
@@ -159,6 +177,8 @@ static void render_repl_status(struct turn *turn, const struct slot *slot,
     for (uint32_t i = 0; i < s->follower_count; i++) {
         write_follower(o, proto, &s->followers[i]);
     }
+    out_bulk_text(o, "events");
+    write_events(o, proto, s);
 }
 
 void handle_repl_status(struct call *call)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 static const char status_reply[] =
-    "*18\r\n$4\r\nrole\r\n$6\r\nleader\r\n$2\r\nid\r\n$2\r\nn1\r\n$5\r\nstate\r\n$7\r\nserving\r\n"
+    "*20\r\n$4\r\nrole\r\n$6\r\nleader\r\n$2\r\nid\r\n$2\r\nn1\r\n$5\r\nstate\r\n$7\r\nserving\r\n"
     "$5\r\nepoch\r\n:3\r\n$7\r\napplied\r\n$12\r\n3-42-9f3a21b\r\n$7\r\ndurable\r\n$12\r\n"
     "3-43-9f3a21b\r\n$11\r\nlag_seconds\r\n$1\r\n0\r\n$6\r\nreason\r\n$0\r\n\r\n"
     "$9\r\nfollowers\r\n*2\r\n"
@@ -15,7 +15,9 @@ static const char status_reply[] =
     "1234\r\n"
     "$9\r\nlag_bytes\r\n:99\r\n$11\r\nlag_seconds\r\n$4\r\n0.25\r\n$7\r\napplied\r\n:40\r\n"
     "*8\r\n$2\r\nid\r\n$2\r\nf2\r\n$11\r\nlag_records\r\n$-1\r\n$11\r\nlag_seconds\r\n$3\r\ninf\r\n"
-    "$7\r\napplied\r\n:0\r\n";
+    "$7\r\napplied\r\n:0\r\n"
+    "$6\r\nevents\r\n*1\r\n*6\r\n$6\r\nms_ago\r\n:61500\r\n$4\r\nkind\r\n$4\r\nrole\r\n"
+    "$4\r\ntext\r\n$16\r\nopened as leader\r\n";
 
 static const char info_reply[] =
     "# Stats\r\ntotal_commands_processed:1000\r\ntotal_error_replies:x\r\nlog_bytes:2048\r\n"
@@ -89,6 +91,7 @@ static void rates_are_over_the_time_between_two_samples(void **state)
     assert_contains(text, "2 clients\n");
     assert_contains(text, "f1             streaming           1,234");
     assert_contains(text, "0.250");
+    assert_contains(text, "events\n      61.5 s ago  role          opened as leader\n");
     assert_contains(text, "f2             -                       -            -          inf");
     free(text);
     text = printed(false, NULL);

@@ -568,6 +568,10 @@ static void followers_are_listed(void **state)
     fake_status()->role = TIDE_ROLE_LEADER;
     fake_status()->follower_count = 2;
     fake_status()->followers = both;
+    static const struct tide_event event = {
+        .number = 7, .kind = "slot", .level = "warn", .text = "slot f2 is at risk"};
+    fake_status()->event_count = 1;
+    fake_status()->events = &event;
     assert_string_equal(
         client_ask(&client, "ROLE\r\n"),
         "*3\r\n$6\r\nmaster\r\n:0\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n7500\r\n$1\r\n5\r\n");
@@ -582,7 +586,9 @@ static void followers_are_listed(void **state)
     assert_non_null(strstr(slots, "$11\r\nlag_records\r\n_\r\n"));
     assert_non_null(strstr(slots, "$11\r\nlag_seconds\r\n,inf\r\n"));
     const char *all = client_ask(&client, "REPL.STATUS\r\n");
-    assert_memory_equal(all, "%19\r\n$4\r\nrole\r\n$6\r\nleader\r\n", 27);
+    assert_memory_equal(all, "%20\r\n$4\r\nrole\r\n$6\r\nleader\r\n", 27);
+    assert_non_null(strstr(all, "$6\r\nevents\r\n*1\r\n%5\r\n$6\r\nnumber\r\n:7\r\n"));
+    assert_non_null(strstr(all, "$4\r\nkind\r\n$4\r\nslot\r\n"));
     assert_non_null(strstr(all, "$16\r\nretention_holder\r\n"));
 }
 
@@ -602,7 +608,7 @@ static void a_follower_names_its_leader(void **state)
     assert_non_null(strstr(info, "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:7400\r\n"
                                  "master_link_status:up\r\n"));
     assert_non_null(strstr(info, "# Commandstats\r\n"));
-    assert_memory_equal(client_ask(&client, "REPL.STATUS\r\n"), "*46\r\n", 5);
+    assert_memory_equal(client_ask(&client, "REPL.STATUS\r\n"), "*48\r\n", 5);
 }
 
 static void info_has_what_tools_look_for(void **state)
