@@ -44,7 +44,7 @@ foreach(source ${unit_tests})
   set_tests_properties(unit.${case_name} PROPERTIES TIMEOUT ${TM_TIMEOUT_S} LABELS unit)
 endforeach()
 
-foreach(kind sim scenario golden fault crash enum e2e peers)
+foreach(kind sim scenario golden fault crash enum models e2e peers)
   if(EXISTS ${PROJECT_SOURCE_DIR}/tests/${kind}/CMakeLists.txt)
     add_subdirectory(tests/${kind})
   endif()

@@ -11,9 +11,10 @@ build=(cmake ninja-build pkg-config librust-blake3-dev libxxhash-dev libuv1-dev 
        libjansson-dev git)
 command -v cc >/dev/null || build+=(gcc libc6-dev)
 test=(libcmocka-dev clang-14 clang-tidy-14 clang-format-14 redis-tools redis-server prometheus
-      python3 python3-redis nodejs node-redis curl)
+      python3 python3-redis nodejs node-redis curl libfuse3-dev fuse3
+      e2fsprogs)
 
-deep=(valgrind)
+deep=(valgrind spin clang-19 libclang-rt-19-dev llvm-19)
 
 wanted=("${build[@]}")
 case $what in

@@ -6,11 +6,19 @@
 #ifndef TIDEMARK_BASE_PLANTED_H
 #define TIDEMARK_BASE_PLANTED_H
 
+#include <stdbool.h>
+
 #if TIDEMARK_PLANTED_BUG < 0
 extern int planted_bug;
-#define PLANTED(n) (planted_bug == (n))
 #else
-#define PLANTED(n) (TIDEMARK_PLANTED_BUG == (n))
+#define planted_bug TIDEMARK_PLANTED_BUG
 #endif
+
+/* A function, because compilers warn of what a constant condition leaves out. */
+static inline bool planted_is(int bug)
+{
+    return planted_bug == bug;
+}
+#define PLANTED(n) planted_is(n)
 
 #endif

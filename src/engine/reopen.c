@@ -131,7 +131,7 @@ static void begin_life(struct reopening *r)
     db->is_leading = false;
     db->reason = (struct err){.code = OK};
     db->epoch = (struct epoch){0};
-    db->report = (struct tide_open_report){0};
+    memset(&db->report, 0, sizeof(db->report)); /* no role has the number 0 */
     r->job = (struct env_job){.run = open_again, .done = opened};
     db->env->v->submit(db->env, LANE_BACKGROUND, &r->job);
 }

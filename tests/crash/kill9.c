@@ -312,7 +312,7 @@ static bool run_child(struct random *random, bool is_last)
         } else {
             while (!atomic_load(&oracle->is_open) && waitpid(child, &status, WNOHANG) == 0)
                 wait_us(200);
-            wait_us(random_below(random, 40000));
+            wait_us(random_below(random, 20000));
         }
         (void)kill(child, SIGKILL); /* gone already: the status tells why */
     }
@@ -329,12 +329,9 @@ static uint64_t number_given(int argc, char **argv, const char *name, uint64_t f
     return fallback;
 }
 
-int main(int argc, char **argv)
+/* Kills and looks, on a folder and with an oracle of its own. */
+static int run_lane(uint64_t kills, uint64_t seed)
 {
-    uint64_t kills = number_given(argc, argv, "--kills", 60);
-    uint64_t seed = number_given(argc, argv, "--seed", 1);
-    printf("kill9: seed %" PRIu64 ", %" PRIu64 " kills\n", seed, kills);
-    fflush(stdout);
     struct random random;
     random_init(&random, seed);
     dir = tm_dir_make("kill9");
@@ -342,15 +339,44 @@ int main(int argc, char **argv)
     if (oracle == MAP_FAILED) give_up("shared memory");
     for (uint64_t i = 0; i <= kills; i++) {
         if (run_child(&random, i == kills)) continue;
-        fprintf(stderr, "kill9: after %" PRIu64 " kills; the folder is kept: %s\n", i, dir);
+        fprintf(stderr,
+                "kill9: seed %" PRIu64 ", after %" PRIu64 " kills; the folder is kept: %s\n", seed,
+                i, dir);
         return 1;
     }
     uint64_t steps = 0;
     for (uint32_t i = 0; i < WRITERS; i++)
         steps += atomic_load(&oracle->accounts[i].answered);
-    printf("kill9: %" PRIu64 " acknowledged writes, none lost, none twice; %" PRIu64
+    printf("kill9: seed %" PRIu64 ": %" PRIu64 " kills, %" PRIu64
+           " acknowledged writes, none lost, none twice; %" PRIu64
            " were there although nobody was told\n",
-           steps, atomic_load(&oracle->duplicates));
+           seed, kills, steps, atomic_load(&oracle->duplicates));
     tm_dir_remove(dir);
     return steps > 0 ? 0 : 1;
+}
+
+/* A life mostly waits for the disk, so several lanes at once cost little more than one. */
+int main(int argc, char **argv)
+{
+    uint64_t kills = number_given(argc, argv, "--kills", 60);
+    uint64_t seed = number_given(argc, argv, "--seed", 1);
+    uint64_t lanes = number_given(argc, argv, "--lanes", 1);
+    printf("kill9: seed %" PRIu64 ", %" PRIu64 " kills in %" PRIu64 " lanes\n", seed, kills, lanes);
+    fflush(stdout);
+    if (lanes <= 1) return run_lane(kills, seed);
+    uint64_t left = kills;
+    for (uint64_t i = 0; i < lanes; i++) {
+        uint64_t share = left / (lanes - i);
+        left -= share;
+        pid_t lane = fork();
+        if (lane < 0) give_up("fork");
+        if (lane == 0) exit(run_lane(share, seed + i));
+    }
+    int worst = 0;
+    for (uint64_t i = 0; i < lanes; i++) {
+        int status = 0;
+        if (wait(&status) < 0) give_up("wait");
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) worst = 1;
+    }
+    return worst;
 }
