@@ -2,6 +2,7 @@
 #include "core/quorum.h"
 
 #include "base/assert.h"
+#include "base/planted.h"
 
 static bool is_counted(const struct quorum *q, const struct quorum_copy *c)
 {
@@ -84,6 +85,7 @@ seqno quorum_reached(const struct quorum *q, const struct level *level)
     case LEVEL_REGIONS: reached = reached_in_regions(q, level); break;
     }
     reached = seqno_min(reached, q->durable);
+    if (PLANTED(33)) return q->durable; /* whatever was asked for: this node has it */
     return reached.v >= q->epoch_start.v ? reached : SEQNO_NONE;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/planted.h"
 #include "base/text.h"
 #include "core/promote.h"
 #include "engine/checkpoint.h"
@@ -163,12 +164,13 @@ static void drain(struct role_machine *r)
         return;
     }
     struct identity *id = &db->identity;
+    if (PLANTED(35)) r->next_epoch = db->epoch.number; /* the old epoch goes on */
     id->role = db->shipper != NULL ? ROLE_LEADER : ROLE_SINGLE;
     id->leader_address[0] = '\0';
     id->leader_data_address[0] = '\0';
     db_take_epoch_number(db, r->next_epoch);
     role_enter(r, ROLE_SAVING);
-    role_save(r);
+    if (!PLANTED(34)) role_save(r); /* planted: the epoch's number is not made durable */
 }
 
 /* --- SAVING, BEGINNING --- */
@@ -252,7 +254,7 @@ void role_promote_step(struct role_machine *r)
     }
     if (r->step == ROLE_SAVING) {
         if (r->is_saving) return;
-        if (r->save_code != OK) {
+        if (r->save_code != OK && !PLANTED(34)) {
             (void)ERR(&e, E_POISONED, "identity could not be saved; restart this node");
             role_end(r, &e);
             return;

@@ -48,6 +48,10 @@ static const struct bug bugs[] = {
     {"blocks of a checkpoint are believed", "rot-state", 1000, "digest,once,lost,crash,order"},
     {"nobody looks when a wait is over", NULL, 300, "answered,liveness"},
     {"an answer proves that nothing is missing", NULL, 300, "lag"},
+    {"this node's own copy satisfies every level", NULL, 300, "level,lost"},
+    {"a promotion's epoch is not durable", NULL, 600, "epoch,history,liveness,hole,crash,open"},
+    {"a promotion goes on in the old epoch", NULL, 300,
+     "epoch,history,liveness,hole,crash,lost,health"},
 };
 
 #if TIDEMARK_PLANTED_BUG < 0

@@ -10,6 +10,7 @@
 #include "engine/receiver.h"
 #include "engine/shipper.h"
 #include "sim/client.h"
+#include "sim/operator.h"
 
 /* Started 180 s ahead, or standing still behind such a log for the whole history. */
 #define CLOCK_AWAY_MAX_NS (600 * (int64_t)NS_PER_S)
@@ -56,26 +57,32 @@ void check_after_open(struct cluster *c, uint32_t node)
         return;
     }
     uint64_t durable = durable_of(n).seqno.v;
-    if (node == CLUSTER_LEADER && durable < c->model.acked_max) {
+    if (node == c->leader && c->takeover == TAKEOVER_NONE && durable < c->model.acked_max) {
         world_fail(&c->world, "lost",
                    "the leader came back with %" PRIu64 " records, %" PRIu64 " were acknowledged",
                    durable, c->model.acked_max);
     }
-    if (node == CLUSTER_LEADER) {
+    if (node == c->leader) {
         if (n->db->epoch.number <= n->epoch_peak) {
             world_fail(&c->world, "epoch", "the leader starts epoch %" PRIu64 " after %" PRIu64,
                        n->db->epoch.number, n->epoch_peak);
         }
         n->epoch_peak = n->db->epoch.number;
+        if (n->epoch_peak > c->epoch_peak) c->epoch_peak = n->epoch_peak;
     }
+    operator_notice(c, node);
     check_node(c, node);
 }
 
 /* Only what the leader has on disk may be on a follower's disk. */
-static void check_prefix(struct cluster *c, uint32_t node, uint64_t durable)
+static void check_prefix(struct cluster *c, uint32_t node, const struct position *at)
 {
-    const struct cluster_node *leader = &c->nodes[CLUSTER_LEADER];
-    if (node == CLUSTER_LEADER || durable <= leader->durable_ever) return;
+    uint64_t durable = at->seqno.v;
+    /* Between two leaders, and of one that was deposed, this says nothing. */
+    if (c->takeover != TAKEOVER_NONE) return;
+    if (!model_is_current(&c->model, at->epoch, durable)) return;
+    const struct cluster_node *leader = &c->nodes[c->leader];
+    if (node == c->leader || durable <= leader->durable_ever) return;
     world_fail(&c->world, "hole",
                "node %u holds %" PRIu64 " records, its leader never had more "
                "than %" PRIu64 " on disk",
@@ -100,10 +107,10 @@ void check_node(struct cluster *c, uint32_t node)
     check_marks(c, node, durable.seqno.v, applied.seqno.v);
     see_position(c, node, &durable);
     see_position(c, node, &applied);
-    if (node == CLUSTER_LEADER) {
+    if (node == c->leader) {
         model_saw_durable(&c->model, durable.seqno.v, c->world.now_ns);
     }
-    check_prefix(c, node, durable.seqno.v);
+    check_prefix(c, node, &durable);
     world_note(&c->world, durable.seqno.v << 32 | applied.seqno.v);
 }
 
@@ -145,10 +152,10 @@ static void check_condition(struct cluster *c, uint32_t node)
  * clock that started it was allowed to be. */
 static void check_clock(struct cluster *c)
 {
-    struct cluster_node *n = &c->nodes[CLUSTER_LEADER];
+    struct cluster_node *n = &c->nodes[c->leader];
     const struct leader_time now = n->db->leader_time;
     const struct leader_time before = n->clock;
-    uint64_t life = c->world.nodes[CLUSTER_LEADER].life;
+    uint64_t life = c->world.nodes[c->leader].life;
     bool is_same_life = n->clock_life == life;
     n->clock = now;
     n->clock_life = life;
@@ -173,7 +180,7 @@ static void check_clock(struct cluster *c)
 
 static bool has_slot(const struct cluster *c, uint32_t node)
 {
-    const struct db *leader = c->nodes[CLUSTER_LEADER].db;
+    const struct db *leader = c->nodes[c->leader].db;
     struct tide_follower_status slots[WORLD_NODES_MAX];
     uint32_t count = shipper_status(leader->shipper, slots, WORLD_NODES_MAX);
     for (uint32_t i = 0; i < count; i++) {
@@ -184,8 +191,8 @@ static bool has_slot(const struct cluster *c, uint32_t node)
 
 bool check_is_left_behind(const struct cluster *c, uint32_t node)
 {
-    const struct db *leader = c->nodes[CLUSTER_LEADER].db;
-    if (node == CLUSTER_LEADER || leader == NULL || leader->log == NULL) return false;
+    const struct db *leader = c->nodes[c->leader].db;
+    if (node == c->leader || leader == NULL || leader->log == NULL) return false;
     if (leader->shipper == NULL || has_slot(c, node)) return false;
     return log_oldest(leader->log).v > c->nodes[node].durable_peak + 1;
 }
@@ -206,15 +213,16 @@ static void count_recycled(struct cluster *c)
 
 static void check_pruning(struct cluster *c)
 {
-    struct cluster_node *leader = &c->nodes[CLUSTER_LEADER];
+    struct cluster_node *leader = &c->nodes[c->leader];
     if (leader->state != NODE_UP || leader->db->log == NULL) return;
     uint64_t oldest = log_oldest(leader->db->log).v;
     if (oldest > leader->seen_oldest && leader->seen_oldest > 0) c->world.coverage.prunes++;
     leader->seen_oldest = oldest;
     count_recycled(c);
-    for (uint32_t i = 1; i < c->node_count && leader->db->shipper != NULL; i++) {
+    for (uint32_t i = 0; i < c->node_count && leader->db->shipper != NULL; i++) {
         const struct cluster_node *n = &c->nodes[i];
-        if (n->is_reset || oldest <= n->durable_peak + 1 || !has_slot(c, i)) continue;
+        if (i == c->leader || n->is_reset || oldest <= n->durable_peak + 1 || !has_slot(c, i))
+            continue;
         world_fail(&c->world, "pruned", "the log begins at %" PRIu64 ", node %u holds %" PRIu64,
                    oldest, i, n->durable_peak);
     }
@@ -222,7 +230,9 @@ static void check_pruning(struct cluster *c)
 
 void check_tick(struct cluster *c)
 {
-    if (c->nodes[CLUSTER_LEADER].state == NODE_UP) check_clock(c);
+    operator_tick(c);
+    bool is_leading = c->nodes[c->leader].state == NODE_UP && db_is_leader(c->nodes[c->leader].db);
+    if (is_leading && c->takeover == TAKEOVER_NONE) check_clock(c);
     check_pruning(c);
     for (uint32_t i = 0; i < c->node_count; i++) {
         struct cluster_node *n = &c->nodes[i];
@@ -310,7 +320,8 @@ void check_status(struct cluster *c, uint32_t node, const struct tide_status *s,
                    "status of node %u: assigned %" PRIu64 ", durable %" PRIu64 ", applied %" PRIu64,
                    node, s->assigned, s->durable.seqno, s->applied.seqno);
     }
-    if (node == CLUSTER_LEADER) {
+    if (asked->leader != c->leader || c->takeover != TAKEOVER_NONE) return;
+    if (node == c->leader) {
         for (uint32_t i = 0; i < s->follower_count; i++) {
             check_follower(c, &s->followers[i], asked);
         }
@@ -321,11 +332,25 @@ void check_status(struct cluster *c, uint32_t node, const struct tide_status *s,
     }
 }
 
+void check_level(struct cluster *c, uint32_t node, const struct model_write *w, uint64_t record)
+{
+    uint32_t copies = 0;
+    if (w->copies == 0) return;
+    c->world.coverage.leveled++;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        copies += i != node && c->nodes[i].durable_ever >= record;
+    }
+    if (copies >= w->copies) return;
+    world_fail(&c->world, "level",
+               "record %" PRIu64 " asked for %" PRIu32 " copies, was acknowledged, has %" PRIu32,
+               record, w->copies, copies);
+}
+
 void check_wait(struct cluster *c, uint64_t at_least, uint64_t count)
 {
     uint64_t truth = 0;
     for (uint32_t i = 0; i < c->node_count; i++) {
-        if (i != CLUSTER_LEADER && c->nodes[i].durable_ever >= at_least) truth++;
+        if (i != c->leader && c->nodes[i].durable_ever >= at_least) truth++;
     }
     c->world.coverage.waits++;
     if (count > truth) {
@@ -340,6 +365,10 @@ void check_wait(struct cluster *c, uint64_t at_least, uint64_t count)
 bool check_is_converged(const struct cluster *c, char *out_why, size_t size)
 {
     uint32_t example = 0;
+    if (!operator_is_idle(c)) {
+        snprintf(out_why, size, "the operator is not done");
+        return false;
+    }
     uint32_t unresolved = model_unresolved(&c->model, &example);
     if (unresolved > 0) {
         const struct model_write *w = &c->model.writes[example];
@@ -348,7 +377,7 @@ bool check_is_converged(const struct cluster *c, char *out_why, size_t size)
                  example, (int)w->state, w->attempts);
         return false;
     }
-    const struct cluster_node *leader = &c->nodes[CLUSTER_LEADER];
+    const struct cluster_node *leader = &c->nodes[c->leader];
     for (uint32_t i = 0; i < c->node_count; i++) {
         const struct cluster_node *n = &c->nodes[i];
         if (check_is_left_behind(c, i)) continue;

@@ -13,6 +13,7 @@
  *   marks      durable or applied went back without a new history id
  *   lag        a lag figure is below the truth
  *   pruned     the log no longer holds what a follower with a slot comes back for
+ *   level      a write was acknowledged before its level was reached
  *   wait       WAIT counted a follower that has not stored the writes
  *   open       a node does not open although nothing is damaged
  *   health     a node halted, or calls itself diverged
@@ -38,9 +39,12 @@ bool check_is_out_of_memory(const struct cluster *c, uint32_t node);
 struct check_asked {
     uint64_t at_ns;
     uint64_t leader_durable;
+    uint32_t leader;
 };
 void check_status(struct cluster *c, uint32_t node, const struct tide_status *s,
                   const struct check_asked *asked);
+/* A write was acknowledged: so many followers as its level asks for have it on disk. */
+void check_level(struct cluster *c, uint32_t node, const struct model_write *w, uint64_t record);
 /* WAIT for `at_least` answered `count`. */
 void check_wait(struct cluster *c, uint64_t at_least, uint64_t count);
 /* The leader has no slot for the node and its log begins after what the node holds: the node is

@@ -166,7 +166,7 @@ static void add_write(struct client_run *r)
     }
     uint64_t how = draw(c, 0, 99);
     uint32_t write = 0;
-    if (how < 25) {
+    if (how < 25 && !plan_changes_leaders(&c->plan)) {
         uint64_t number = ++r->client->producer_number;
         write = model_write_new(&c->model, false, r->client->index + 1, number, 0);
         if (chance(c, 5)) entries = 0;
@@ -176,6 +176,8 @@ static void add_write(struct client_run *r)
     for (uint32_t i = 0; i < entries; i++) {
         model_entry_add(&c->model, draw_entry(c));
     }
+    bool is_leveled = c->model.writes[write].is_keyed && c->node_count > 1 && chance(c, 25);
+    if (is_leveled) c->model.writes[write].copies = c->node_count > 3 && chance(c, 30) ? 2 : 1;
     client_run_write(r, write);
     /* Impatient: the same again before the first was answered. */
     if (c->model.writes[write].is_keyed && chance(c, 5)) client_run_write(r, write);
@@ -253,7 +255,7 @@ static void fill_follower_run(struct client_run *r)
     } else if (what < 86) {
         client_run_other(r, OTHER_SEAL);
         c->world.coverage.seals++;
-    } else if (what < 90) {
+    } else if (what < 90 && !plan_changes_leaders(&c->plan)) {
         client_run_forbidden(r);
     } else {
         client_run_retrieve(r, 1, 5, MACHINE_WALL_START_MS);
@@ -266,15 +268,15 @@ static void turn(struct client *client)
     struct cluster *c = client->cluster;
     if (client->run != NULL || client->waits_until_ns > c->world.now_ns) return;
     bool has_retries = client->retry_count > 0;
-    uint32_t node = CLUSTER_LEADER;
+    uint32_t node = c->leader;
     bool wants_follower = c->node_count > 1 && chance(c, 25);
-    if (wants_follower && !has_retries) node = (uint32_t)draw(c, 1, c->node_count - 1);
+    if (wants_follower && !has_retries) node = (uint32_t)draw(c, 0, c->node_count - 1);
     if (c->is_quiet && !has_retries) return;
     if (!cluster_is_ready(c, node)) return;
     struct client_run *r = client_run_new(c, client, node);
     if (has_retries) {
         add_retries(r, (uint32_t)draw(c, 1, 20));
-    } else if (node == CLUSTER_LEADER) {
+    } else if (node == c->leader) {
         fill_leader_run(r);
     } else {
         fill_follower_run(r);

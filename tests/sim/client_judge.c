@@ -25,8 +25,9 @@ static void judge_refusal(struct client_run *r, const struct client_slot *slot,
     const struct model_write *w = &m->writes[slot->write];
     enum tide_code code = result->code;
     bool is_gap = code == TIDE_GAP && w->producer != 0 && had_refusal;
-    bool is_worldly =
-        tide_code_class(code) == TIDE_CLASS_WORLD || tide_code_class(code) == TIDE_CLASS_RETRY;
+    bool is_deposed = code == TIDE_READONLY && plan_changes_leaders(&r->cluster->plan);
+    bool is_worldly = is_deposed || tide_code_class(code) == TIDE_CLASS_WORLD ||
+                      tide_code_class(code) == TIDE_CLASS_RETRY;
     is_worldly |= code == TIDE_HALTED && plan_has(&r->cluster->plan, FAULT_MEMORY);
     if (!is_gap && !is_worldly) {
         world_fail(world_of(r), "refusal", "write k%u was refused: %s: %s", slot->write,
@@ -49,6 +50,7 @@ static bool judge_write(struct client_run *r, const struct client_slot *slot,
     const struct model_write *w = &m->writes[slot->write];
     if (result->code == TIDE_OK) {
         model_acked(m, slot->write, &result->as.position, result->is_duplicate);
+        check_level(r->cluster, r->node, w, result->as.position.seqno);
         return false;
     }
     world_trace(world_of(r), r->node, "k%u: %s %s", slot->write, tide_code_name(result->code),
@@ -120,7 +122,9 @@ static bool find_positions(const struct client_run *r, uint64_t *out_from, uint6
     for (uint32_t i = 0; i < r->slot_count; i++) {
         if (r->slots[i].kind != SLOT_POSITION) continue;
         const struct tide_result *result = tide_run_result(r->run, i);
+        const struct tide_position *p = &result->as.position;
         if (result->code != TIDE_OK) return false;
+        if (!model_is_current(&r->cluster->model, p->epoch, p->seqno)) return false;
         if (!is_found) *out_from = result->as.position.seqno;
         *out_to = result->as.position.seqno;
         is_found = true;
@@ -173,7 +177,7 @@ static void judge_scores(struct client_run *r)
 static void judge_producer(struct client_run *r, const struct client_slot *slot, uint64_t number)
 {
     struct model_bounds b = model_producer_bounds(&r->cluster->model, (uint32_t)slot->number);
-    bool must_have_all = r->node == CLUSTER_LEADER || r->client == NULL;
+    bool must_have_all = r->node == r->cluster->leader || r->client == NULL;
     if (number <= b.high && (!must_have_all || number >= b.low)) return;
     world_fail(world_of(r), number > b.high ? "once" : "lost",
                "node %u says producer-%" PRIu64 " is at %" PRIu64 "; between %" PRIu64
@@ -250,13 +254,17 @@ static void judge_digest(struct client_run *r, const struct client_slot *slot,
                    digest->seqno);
         return;
     }
+    const struct db *db = r->cluster->nodes[r->node].db;
+    struct position at = db->log == NULL ? (struct position){0} : log_durable(db->log);
+    if (!model_is_current(&r->cluster->model, at.epoch, at.seqno.v)) return; /* deposed */
     model_saw_root(&r->cluster->model, r->node, digest->seqno, digest->root);
 }
 
 static void judge_position(struct client_run *r, const struct tide_position *p)
 {
     model_saw_position(&r->cluster->model, r->node, p->epoch, p->seqno, p->chain4);
-    if (r->node != CLUSTER_LEADER || p->seqno >= r->acked_before) return;
+    bool is_leading = r->asked.leader == r->node && r->node == r->cluster->leader;
+    if (!is_leading || p->seqno >= r->acked_before) return;
     world_fail(world_of(r), "lost",
                "the leader shows %" PRIu64 " after record %" PRIu64 " was acknowledged", p->seqno,
                r->acked_before);
@@ -266,7 +274,7 @@ static void judge_position(struct client_run *r, const struct tide_position *p)
 static bool is_before_schema(const struct client_run *r)
 {
     const struct cluster *c = r->cluster;
-    if (r->node == CLUSTER_LEADER) return false;
+    if (r->node == r->cluster->leader) return false;
     return c->model.acked_min == 0 || c->nodes[r->node].applied_peak < c->model.acked_min;
 }
 
@@ -284,6 +292,7 @@ static void judge_answer(struct client_run *r, uint32_t index, bool had_refusal)
         bool is_worldly = tide_code_class(result->code) == TIDE_CLASS_WORLD ||
                           result->code == TIDE_NOT_KEPT || result->code == TIDE_NOTFOUND ||
                           result->code == TIDE_TIMEOUT || result->code == TIDE_UNKNOWN;
+        if (result->code == TIDE_READONLY && plan_changes_leaders(&r->cluster->plan)) return;
         bool may_fail =
             slot->kind == SLOT_OTHER || slot->kind == SLOT_DIGEST || slot->kind == SLOT_WAIT;
         /* A read waits for the writes before it, and fails with them. */
@@ -348,7 +357,8 @@ void client_give_up(struct client_run *r)
     for (uint32_t i = 0; i < r->slot_count; i++) {
         const struct client_slot *slot = &r->slots[i];
         if (slot->kind != SLOT_WRITE && slot->kind != SLOT_MEMBER) continue;
-        if (m->writes[slot->write].state == WRITE_ACKED) continue;
+        enum write_state state = m->writes[slot->write].state;
+        if (state == WRITE_ACKED || state == WRITE_LOST) continue;
         model_unknown(m, slot->write);
         if (can_retry(&m->writes[slot->write])) client_retry_later(r->client, slot->write);
     }

@@ -111,6 +111,11 @@ static void fill_write_options(struct client_run *r, uint32_t write,
     const struct model_write *w = &r->cluster->model.writes[write];
     *options = (struct tide_write_options){0};
     if (w->is_keyed) options->key = take_key(r, write);
+    if (w->copies != 0) {
+        options->durability.level =
+            (struct tide_level){.kind = TIDE_LEVEL_STORED, .count = (uint8_t)w->copies};
+        options->durability.deadline_ms = 500;
+    }
     if (w->producer != 0) {
         options->producer = take_producer(r, w->producer);
         options->producer_number = w->producer_number;
@@ -322,7 +327,8 @@ void client_run_submit(struct client_run *r)
     ASSERT(cluster_is_ready(c, r->node));
     c->world.coverage.runs++;
     r->asked.at_ns = c->world.now_ns;
-    r->asked.leader_durable = c->nodes[CLUSTER_LEADER].durable_ever;
+    r->asked.leader_durable = c->nodes[c->leader].durable_peak;
+    r->asked.leader = c->leader;
     r->acked_before = c->model.acked_max;
     /* At the end of the list, so that runs of a dead node go back in the order of submission. */
     struct client_run **at = &n->runs;

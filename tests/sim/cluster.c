@@ -6,9 +6,11 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "engine/role.h"
 #include "sim/checks.h"
 #include "sim/client.h"
 #include "sim/faults.h"
+#include "sim/operator.h"
 
 #define MEMORY_LIMIT      (256 * MIB)
 #define WALL_AHEAD_MAX_MS 180000
@@ -78,6 +80,7 @@ static void end_life(struct cluster *c, uint32_t node, bool is_power_cut)
     if (n->db != NULL) db_abandon(n->db);
     n->db = NULL;
     client_orphan_runs(c, node);
+    operator_orphan(c, node);
     uint64_t used = atomic_load(&n->alloc.used_bytes);
     if (used != 0) {
         world_fail(&c->world, "memory", "node %u ended and %" PRIu64 " bytes were not freed", node,
@@ -143,7 +146,7 @@ static void run_start(struct world *w, void *arg, uint64_t number)
     struct cluster_node *n = arg;
     uint32_t node = n->machine.node;
     n->is_restart_planned = false;
-    if (n->state != NODE_DOWN) return;
+    if (n->state != NODE_DOWN || operator_holds(c, node)) return;
     w->coverage.opens++;
     look_at_wall(n);
     machine_begins(&n->machine, number != 0);
@@ -261,6 +264,13 @@ static void print_engine_trace(struct cluster *c, uint32_t node)
     n->traced.count = t->count;
 }
 
+/* File calls on the loop: an empty follower opens its log when it learns of its cluster, data is
+ * opened anew, a new leader reads its catalogue of slots. */
+static bool may_block(const struct db *db)
+{
+    return db->log == NULL || db->reopening != NULL || role_holds_writes(db);
+}
+
 void cluster_after(struct world *w, const struct event *ev)
 {
     (void)ev;
@@ -269,14 +279,14 @@ void cluster_after(struct world *w, const struct event *ev)
         struct cluster_node *n = &c->nodes[i];
         if (!world_is_alive(w, i)) continue;
         if (w->is_tracing) print_engine_trace(c, i);
-        /* An empty follower opens its log when it learns of its cluster. */
-        if (n->state == NODE_UP) n->machine.may_block = n->db->log == NULL;
+        if (n->state == NODE_UP) n->machine.may_block = may_block(n->db);
         if (n->machine.is_dying) {
             w->coverage.kills_at_io++;
             cluster_kill(c, i, n->dies_by_power_cut);
         } else if (n->has_closed) {
             finish_stop(c, i);
         } else if (n->state == NODE_UP) {
+            operator_notice(c, i);
             check_node(c, i);
         }
     }
@@ -288,10 +298,10 @@ bool cluster_is_ready(const struct cluster *c, uint32_t node)
            c->world.nodes[node].paused_until_ns <= c->world.now_ns;
 }
 
-static void describe_node(const struct cluster_node *n, bool is_leader, char *out, size_t size)
+static void describe_node(const struct cluster_node *n, char *out, size_t size)
 {
     static const char *const conditions[] = {"", "!poisoned", "!halted", "!diverged", ""};
-    const char role = is_leader ? 'L' : 'F';
+    const char role = n->db != NULL && db_is_leader(n->db) ? 'L' : 'F';
     if (n->state == NODE_DOWN) {
         snprintf(out, size, " [%s down]", n->node_id);
     } else if (n->is_opening || n->db == NULL || n->db->log == NULL) {
@@ -310,7 +320,7 @@ void cluster_describe(struct world *w, char *out, size_t size)
     size_t used = 0;
     out[0] = '\0';
     for (uint32_t i = 0; i < c->node_count && used + 1 < size; i++) {
-        describe_node(&c->nodes[i], i == CLUSTER_LEADER, out + used, size - used);
+        describe_node(&c->nodes[i], out + used, size - used);
         used += strlen(out + used);
     }
 }

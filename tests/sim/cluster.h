@@ -16,9 +16,13 @@
 #include "sim/model.h"
 #include "sim/plan.h"
 
-#define CLUSTER_LEADER 0u
+#define CLUSTER_LEADER 0u /* of stories, and at the beginning of histories */
+
+/* What the operator has under way. */
+enum takeover { TAKEOVER_NONE, TAKEOVER_FAILOVER, TAKEOVER_HANDOVER };
 
 struct client;
+struct operation;
 struct client_run;
 
 enum node_state {
@@ -67,6 +71,12 @@ struct cluster {
     struct plan plan;
     struct cluster_node nodes[WORLD_NODES_MAX];
     uint32_t node_count;
+    uint32_t leader;     /* whom operators and clients believe to lead */
+    uint64_t epoch_peak; /* of all leaders so far */
+    enum takeover takeover;
+    uint64_t takeover_since_ns;
+    bool is_force_due;
+    struct operation *operation; /* in flight; NULL: none */
     struct client *clients;
     uint32_t client_count;
     bool is_quiet;           /* faults are over: everything must converge */

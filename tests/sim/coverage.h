@@ -39,6 +39,11 @@
     X(restores, "disks restored from a copy")            \
     X(pauses, "pauses of a process")                     \
     X(clock_jumps, "jumps of a wall clock")              \
+    X(promotions, "changes of leader")                   \
+    X(handovers, "handovers asked for")                  \
+    X(refused_promotions, "promotions refused")          \
+    X(given_up, "local writes given up with a leader")   \
+    X(leveled, "writes acknowledged by followers, too")  \
     X(drifts, "monotonic clocks that drift")             \
     X(memory_refusals, "refusals of memory")             \
     X(links, "links")                                    \

@@ -1,6 +1,8 @@
 /* faults: mishaps and their repair. */
 #include "sim/faults.h"
 
+#include "sim/operator.h"
+
 static uint64_t draw(struct cluster *c, uint64_t from, uint64_t to)
 {
     return world_draw_range(&c->world, STREAM_FAULTS, from, to);
@@ -13,7 +15,8 @@ static uint32_t draw_node(struct cluster *c)
 
 static uint32_t draw_follower(struct cluster *c)
 {
-    return (uint32_t)draw(c, 1, c->node_count - 1);
+    uint32_t node = (uint32_t)draw(c, 0, c->node_count - 2);
+    return node >= c->leader ? node + 1 : node;
 }
 
 /* --- rates --- */
@@ -81,7 +84,7 @@ static void run_free_disk(struct world *w, void *arg, uint64_t number)
 
 static void cut_links(struct cluster *c)
 {
-    uint32_t a = CLUSTER_LEADER;
+    uint32_t a = c->leader;
     uint32_t b = draw_follower(c);
     uint64_t how = draw(c, 0, 2); /* 0: both ways, 1: to the follower, 2: to the leader */
     uint64_t duration = draw(c, NS_PER_S / 10, draw(c, 0, 1) == 0 ? 2 * NS_PER_S : 8 * NS_PER_S);
@@ -270,6 +273,8 @@ static void do_fault(struct cluster *c, enum fault fault)
     case FAULT_RESTORE:
         if (has_followers) copy_or_restore(c);
         break;
+    case FAULT_FAILOVER: operator_fail_over(c); break;
+    case FAULT_HANDOVER: operator_hand_over(c); break;
     case FAULT_ROT: rot_a_bit(c); break;
     case FAULT_CLOG: clog_link(c); break;
     case FAULT_READER: slow_reader(c); break;
@@ -295,6 +300,9 @@ static void run_fault(struct world *w, void *arg, uint64_t number)
     struct cluster *c = arg;
     if (c->is_quiet) return;
     enum fault fault = (enum fault)draw(c, 0, FAULT_COUNT - 1);
+    bool has_changes = plan_changes_leaders(&c->plan);
+    if (has_changes && draw(c, 0, 9) == 0)
+        fault = draw(c, 0, 2) == 0 ? FAULT_HANDOVER : FAULT_FAILOVER;
     if (plan_has(&c->plan, fault)) do_fault(c, fault);
     uint64_t pause = world_draw_delay(w, STREAM_FAULTS, c->plan.fault_mean_ns);
     world_schedule(w, pause, EVENT_FAULT, WORLD_NO_NODE, run_fault, c, number + 1);

@@ -46,7 +46,7 @@ static void tick_chaos(struct history *h)
     bool is_over = w->now_ns >= c->plan.chaos_ns && w->coverage.events >= c->plan.events_min;
     if (!is_over && !is_cut_short) return;
     if (death_count(&w->coverage) == 0) {
-        cluster_kill(c, CLUSTER_LEADER, true); /* no story without a crash */
+        cluster_kill(c, c->leader, true); /* no story without a crash */
         return;
     }
     c->is_quiet = true;

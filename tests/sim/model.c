@@ -73,13 +73,13 @@ void model_sent(struct model *m, uint32_t write)
 {
     struct model_write *w = &m->writes[write];
     if (w->attempts++ > 0) m->world->coverage.retries++;
-    if (w->state != WRITE_ACKED) w->state = WRITE_SENT;
+    if (w->state != WRITE_ACKED && w->state != WRITE_LOST) w->state = WRITE_SENT;
 }
 
 void model_unknown(struct model *m, uint32_t write)
 {
     struct model_write *w = &m->writes[write];
-    if (w->state == WRITE_ACKED) return;
+    if (w->state == WRITE_ACKED || w->state == WRITE_LOST) return;
     m->world->coverage.unknowns++;
     w->state = WRITE_UNKNOWN;
     w->was_unknown = true;
@@ -89,7 +89,7 @@ void model_refused(struct model *m, uint32_t write, bool is_final)
 {
     struct model_write *w = &m->writes[write];
     m->world->coverage.refusals++;
-    if (w->state == WRITE_ACKED) return;
+    if (w->state == WRITE_ACKED || w->state == WRITE_LOST) return;
     if (w->was_unknown) { /* an earlier attempt may still have done it */
         w->state = WRITE_UNKNOWN;
     } else {
@@ -121,6 +121,11 @@ void model_acked(struct model *m, uint32_t write, const struct tide_position *wh
     m->world->coverage.writes++;
     m->world->coverage.recognised += is_duplicate;
     world_note(m->world, where->seqno);
+    /* Acknowledged by a leader that others have replaced, without its knowing. */
+    if (w->state == WRITE_LOST || !model_is_current(m, where->epoch, where->seqno)) {
+        w->state = WRITE_LOST;
+        return;
+    }
     if (w->state == WRITE_ACKED) {
         if (!is_duplicate) {
             world_fail(m->world, "once",
@@ -170,7 +175,7 @@ void model_saw_position(struct model *m, uint32_t node, uint64_t epoch, uint64_t
                         const uint8_t chain4[4])
 {
     struct model_place *p = place_at(m, record);
-    if (record == 0 || p == NULL) return;
+    if (record == 0 || p == NULL || !model_is_current(m, epoch, record)) return;
     if (!p->is_known) {
         p->is_known = true;
         p->epoch = epoch;
@@ -183,6 +188,45 @@ void model_saw_position(struct model *m, uint32_t node, uint64_t epoch, uint64_t
                    " chain %02x%02x%02x%02x",
                    record, epoch, chain4[0], chain4[1], chain4[2], chain4[3], (int)node, p->epoch,
                    p->chain4[0], p->chain4[1], p->chain4[2], p->chain4[3]);
+    }
+}
+
+bool model_is_current(const struct model *m, uint64_t epoch, uint64_t record)
+{
+    for (uint32_t i = 0; i < m->cut_count; i++) {
+        if (epoch < m->cuts[i].epoch && record >= m->cuts[i].start) return false;
+    }
+    return true;
+}
+
+static void lose(struct model *m, uint32_t write, uint64_t epoch, bool may_lose)
+{
+    struct model_write *w = &m->writes[write];
+    m->world->coverage.given_up++;
+    w->state = WRITE_LOST;
+    if (may_lose && w->copies == 0) return;
+    world_fail(m->world, "lost",
+               "k%" PRIu32 " at %" PRIu64 " of epoch %" PRIu64 " asked for %" PRIu32
+               " copies, was acknowledged, and is not in epoch %" PRIu64,
+               write, w->where.seqno, w->where.epoch, w->copies, epoch);
+}
+
+void model_cut(struct model *m, uint64_t epoch, uint64_t start, bool may_lose)
+{
+    ASSERT(m->cut_count < MODEL_CUTS_MAX);
+    m->cuts[m->cut_count++] = (struct model_cut){.epoch = epoch, .start = start};
+    m->acked_max = 0;
+    for (uint32_t i = 0; i < m->write_count; i++) {
+        const struct model_write *w = &m->writes[i];
+        if (w->state != WRITE_ACKED) continue;
+        if (w->where.seqno >= start) {
+            lose(m, i, epoch, may_lose);
+        } else if (w->where.seqno > m->acked_max) {
+            m->acked_max = w->where.seqno;
+        }
+    }
+    for (uint64_t record = start; record < m->place_capacity; record++) {
+        m->places[record] = (struct model_place){0};
     }
 }
 
@@ -223,7 +267,7 @@ uint64_t model_staleness_ns(const struct model *m, uint64_t applied, uint64_t le
 bool model_may_show(const struct model_write *w, uint64_t to)
 {
     if (w->state == WRITE_ACKED) return w->is_place_vague || w->where.seqno <= to;
-    return w->state == WRITE_SENT || w->was_unknown;
+    return w->state != WRITE_LOST && (w->state == WRITE_SENT || w->was_unknown);
 }
 
 /* --- types that count a user once --- */
@@ -326,7 +370,7 @@ void model_check_claims(const struct model *m)
 {
     for (uint32_t i = 0; i < m->write_count; i++) {
         const struct model_write *w = &m->writes[i];
-        if (!w->is_claim) continue;
+        if (!w->is_claim || w->state != WRITE_ACKED) continue;
         const struct model_entry *entry = &m->entries[w->first_entry];
         const struct edge_view v = view_edge(m, entry, w->where.seqno);
         if (v.may_come || v.may_go || v.is_there == !entry->is_undo) continue;

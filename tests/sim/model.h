@@ -23,6 +23,7 @@
 #define MODEL_NO_USER    UINT8_MAX
 #define MODEL_DOCS       6u /* items with fields, which have no signals */
 #define MODEL_DOC_FIELDS 3u
+#define MODEL_CUTS_MAX   64u
 #define MODEL_SEQNOS_MAX 65536u /* positions beyond this are not remembered */
 
 struct model_type {
@@ -55,6 +56,7 @@ enum write_state {
     WRITE_UNKNOWN, /* sent, the answer is lost or says UNKNOWN */
     WRITE_ACKED,
     WRITE_REFUSED, /* for good: it must never show */
+    WRITE_LOST,    /* acknowledged, then given up in a change of leaders: it must never show */
 };
 
 struct model_write {
@@ -63,7 +65,8 @@ struct model_write {
     bool was_unknown;  /* some attempt's outcome was unknown: a duplicate is possible */
     uint32_t producer; /* 0: none */
     uint64_t producer_number;
-    uint32_t group; /* writes of one group share a number; 0: none */
+    uint32_t copies; /* followers that its level asks for; 0: local */
+    uint32_t group;  /* writes of one group share a number; 0: none */
     uint32_t attempts;
     uint32_t first_entry;
     uint32_t entry_count;
@@ -98,6 +101,11 @@ struct model {
     uint64_t acked_max;   /* highest seqno acknowledged to anybody */
     uint64_t acked_min;   /* lowest one; 0: none yet */
     uint32_t group_count;
+    struct model_cut {
+        uint64_t epoch;
+        uint64_t start;
+    } cuts[MODEL_CUTS_MAX];
+    uint32_t cut_count;
 };
 
 void model_init(struct model *m, struct world *world);
@@ -126,6 +134,10 @@ void model_acked(struct model *m, uint32_t write, const struct tide_position *wh
 /* A position seen anywhere: two histories with one number fail the run. */
 void model_saw_position(struct model *m, uint32_t node, uint64_t epoch, uint64_t record,
                         const uint8_t chain4[4]);
+/* A leader of this epoch goes on after record start - 1: what was acknowledged beyond is lost. */
+void model_cut(struct model *m, uint64_t epoch, uint64_t start, bool may_lose);
+/* Does the position lie in the history of the present leader? */
+bool model_is_current(const struct model *m, uint64_t epoch, uint64_t record);
 /* A digest of some node at this record number. */
 void model_saw_root(struct model *m, uint32_t node, uint64_t record, const uint8_t root[32]);
 /* The leader's durable position reached `to`. */

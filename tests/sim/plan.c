@@ -34,6 +34,25 @@ static bool has_damage(const struct plan *p)
            plan_has(p, FAULT_LIE);
 }
 
+/* Who leads changes only where every follower keeps what it stored, and where the log tells all
+ * of it: what is lost then was on the lost leader alone. */
+static void keep_leaders_apart(struct plan *p, struct random *r)
+{
+    const uint64_t changes = UINT64_C(1) << FAULT_FAILOVER | UINT64_C(1) << FAULT_HANDOVER;
+    const uint64_t spoils = UINT64_C(1) << FAULT_WIPE | UINT64_C(1) << FAULT_RESTORE |
+                            UINT64_C(1) << FAULT_ROT | UINT64_C(1) << FAULT_LOST |
+                            UINT64_C(1) << FAULT_ASTRAY | UINT64_C(1) << FAULT_LIE;
+    if ((p->faults & changes) == 0) return;
+    bool is_only_changes = (p->faults & spoils) == 0;
+    if (!is_only_changes && random_chance(r, 500000)) {
+        p->faults &= ~changes;
+        return;
+    }
+    p->faults &= ~spoils;
+    p->victim = UINT32_MAX;
+    p->retain_segments = UINT32_MAX;
+}
+
 void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
 {
     struct random random;
@@ -57,8 +76,10 @@ void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
         .rate = (uint32_t)PICK(r, 1, 1, 10, 10, 50),
     };
     for (uint32_t fault = 0; fault < FAULT_COUNT; fault++) {
-        bool is_rare = fault == FAULT_WIPE || fault == FAULT_RESTORE || is_damage(fault);
+        bool is_rare = fault == FAULT_WIPE || fault == FAULT_RESTORE || is_damage(fault) ||
+                       fault == FAULT_HANDOVER || fault == FAULT_FAILOVER;
         uint32_t chance = is_rare ? 150000 : 500000;
+        if (fault == FAULT_FAILOVER) chance = 300000;
         if (random_chance(r, chance)) p->faults |= UINT64_C(1) << fault;
     }
     if (random_chance(r, 300000)) p->ship_interval_ms = PICK(r, 50, 300, 2000);
@@ -74,4 +95,5 @@ void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
     /* Every history has at least one way to die. */
     p->faults |= UINT64_C(1) << PICK(r, FAULT_KILL, FAULT_POWER_CUT, FAULT_DEATH_AT_IO);
     p->faults &= allowed;
+    keep_leaders_apart(p, r);
 }

@@ -36,7 +36,9 @@
     X(FAULT_REORDER, "reorder")         \
     X(FAULT_CLOG, "clog")               \
     X(FAULT_READER, "slow-reader")      \
-    X(FAULT_DRIFT, "drift")
+    X(FAULT_DRIFT, "drift")             \
+    X(FAULT_FAILOVER, "failover")       \
+    X(FAULT_HANDOVER, "handover")
 enum fault {
 #define X(constant, name) constant,
     FAULT_TABLE(X)
@@ -66,12 +68,19 @@ struct plan {
     /* The atlas: everything that spoils what was stored happens on this node alone, so that all
      * others keep a good copy. WORLD_NO_NODE: nowhere. */
     uint32_t victim;
-    uint32_t rate; /* of failures of single calls and units: 1 rare, 10, 50 constant */
+    bool keeps_deposed; /* the machine of a lost leader comes back with its disk */
+    uint32_t rate;      /* of failures of single calls and units: 1 rare, 10, 50 constant */
 };
 
 static inline bool plan_has(const struct plan *p, enum fault fault)
 {
     return (p->faults >> fault & 1) != 0;
+}
+
+/* Somebody else may lead later. */
+static inline bool plan_changes_leaders(const struct plan *p)
+{
+    return plan_has(p, FAULT_FAILOVER) || plan_has(p, FAULT_HANDOVER);
 }
 
 /* allowed: bits of the faults that may be drawn (all: UINT64_MAX). */

@@ -1,0 +1,256 @@
+/* operator: failover and handover, step by step. One operation is in flight at most. */
+#include "sim/operator.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "engine/receiver_internal.h"
+#include "engine/run.h"
+#include "sim/faults.h"
+
+struct operation {
+    struct cluster *cluster;
+    uint32_t node;
+    tide_run *run;
+    enum op_kind kind;
+};
+
+/* --- one operation on one node --- */
+
+static void forget_operation(struct cluster *c)
+{
+    struct operation *o = c->operation;
+    c->operation = NULL;
+    tide_run_free(o->run);
+    free(o);
+}
+
+static void on_done(tide_run *run, void *arg)
+{
+    struct operation *o = arg;
+    struct cluster *c = o->cluster;
+    const struct tide_result *result = tide_run_result(run, 0);
+    world_trace(&c->world, o->node, "%s answers %s: %s", op_call_name(o->kind),
+                tide_code_name(result->code), result->message != NULL ? result->message : "");
+    if (o->kind == OP_PROMOTE && result->code == TIDE_REFUSED) {
+        c->world.coverage.refused_promotions++;
+        c->is_force_due = true;
+    }
+    if (o->kind == OP_HANDOVER) c->takeover = TAKEOVER_NONE;
+    forget_operation(c);
+}
+
+static struct operation *operation_new(struct cluster *c, uint32_t node, enum op_kind kind)
+{
+    ASSERT(c->operation == NULL);
+    struct operation *o = calloc(1, sizeof(*o));
+    ASSERT(o != NULL);
+    *o = (struct operation){.cluster = c, .node = node, .kind = kind, .run = tide_run_new()};
+    ASSERT(o->run != NULL);
+    o->run->callback = on_done;
+    o->run->callback_arg = o;
+    c->operation = o;
+    return o;
+}
+
+void operator_orphan(struct cluster *c, uint32_t node)
+{
+    if (c->operation == NULL || c->operation->node != node) return;
+    if (c->operation->kind == OP_HANDOVER) c->takeover = TAKEOVER_NONE;
+    c->operation->run->is_submitted = false; /* the owner died with the node */
+    forget_operation(c);
+}
+
+/* --- who leads --- */
+
+/* First epoch of the node's own table that is later than any seen to lead, and where it begins. */
+static bool find_new_epoch(const struct cluster *c, const struct db *db, uint64_t *out_epoch,
+                           uint64_t *out_start)
+{
+    const struct identity *id = &db->identity;
+    for (uint32_t i = 0; i < id->epoch_count; i++) {
+        if (id->epochs[i].epoch.number <= c->epoch_peak) continue;
+        *out_epoch = id->epochs[i].epoch.number;
+        *out_start = id->epochs[i].start.v;
+        return true;
+    }
+    if (db->epoch.number <= c->epoch_peak || db->log == NULL) return false;
+    *out_epoch = db->epoch.number;
+    *out_start = log_durable(db->log).seqno.v + 1; /* its first record is being written */
+    return true;
+}
+
+static void point_at_leader(struct cluster *c)
+{
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        struct cluster_node *n = &c->nodes[i];
+        memset(n->follow, 0, sizeof(n->follow));
+        if (i == c->leader) continue;
+        simnet_address(c->leader, n->follow);
+        n->is_reset = true; /* its new leader has not met it */
+    }
+}
+
+static void take_over(struct cluster *c, uint32_t node, uint64_t epoch, uint64_t start)
+{
+    uint32_t old = c->leader;
+    bool may_lose = c->takeover != TAKEOVER_HANDOVER;
+    world_trace(&c->world, node, "LEADS epoch %" PRIu64 " from record %" PRIu64 " on", epoch,
+                start);
+    c->leader = node;
+    c->epoch_peak = epoch;
+    c->nodes[node].epoch_peak = epoch - 1; /* seen by the check of its own */
+    c->nodes[node].clock_life = 0;
+    c->nodes[node].is_reset = false;
+    c->world.coverage.promotions++;
+    model_cut(&c->model, epoch, start, may_lose);
+    point_at_leader(c);
+    if (c->takeover != TAKEOVER_FAILOVER) {
+        c->takeover = TAKEOVER_NONE;
+        return;
+    }
+    c->takeover = TAKEOVER_NONE;
+    if (!c->plan.keeps_deposed) faults_wipe(c, old);
+    cluster_plan_start(c, old, cluster_draw_downtime(c), true);
+}
+
+void operator_notice(struct cluster *c, uint32_t node)
+{
+    uint64_t epoch = 0;
+    uint64_t start = 0;
+    const struct db *db = c->nodes[node].db;
+    if (node == c->leader || !db_is_leader(db)) return;
+    if (!find_new_epoch(c, db, &epoch, &start)) return;
+    if (c->takeover == TAKEOVER_NONE) {
+        if (c->plan.keeps_deposed) return; /* a deposed leader that has not heard of it */
+        world_fail(&c->world, "epoch", "node %" PRIu32 " leads unasked", node);
+        return;
+    }
+    take_over(c, node, epoch, start);
+}
+
+/* --- failover --- */
+
+bool operator_is_idle(const struct cluster *c)
+{
+    return c->takeover == TAKEOVER_NONE && c->operation == NULL;
+}
+
+bool operator_holds(const struct cluster *c, uint32_t node)
+{
+    return c->takeover == TAKEOVER_FAILOVER && node == c->leader;
+}
+
+/* A leader that is lost before anybody else has seen its epoch takes the number along, and the next
+ * leader uses it again, with another nonce. That is no fault, but these tests tell epochs by
+ * number. */
+static bool others_know_epoch(const struct cluster *c)
+{
+    uint64_t epoch = c->nodes[c->leader].db->epoch.number;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        const struct cluster_node *n = &c->nodes[i];
+        if (i == c->leader) continue;
+        if (n->state != NODE_UP || n->db->log == NULL) return false;
+        if (n->db->identity.highest_epoch < epoch || log_durable(n->db->log).seqno.v == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void operator_fail_over(struct cluster *c)
+{
+    if (!operator_is_idle(c) || c->node_count < 3) return;
+    if (c->nodes[c->leader].state != NODE_UP || !others_know_epoch(c)) return;
+    world_trace(&c->world, c->leader, "its machine is lost");
+    c->takeover = TAKEOVER_FAILOVER;
+    c->is_force_due = false;
+    c->takeover_since_ns = c->world.now_ns;
+    cluster_kill(c, c->leader, true);
+}
+
+static bool is_better(const struct position *a, const struct position *b)
+{
+    return a->epoch != b->epoch ? a->epoch > b->epoch : a->seqno.v > b->seqno.v;
+}
+
+/* What it received is on disk: it will not hold more later. */
+static bool is_settled(const struct db *db)
+{
+    bool has_queue = db->receiver != NULL && !receiver_is_settled(db->receiver);
+    return !has_queue && !log_is_writing(db->log);
+}
+
+/* The best of those that are left; false: not all of them are up. */
+static bool find_best(const struct cluster *c, uint32_t *out)
+{
+    struct position best = {0};
+    *out = WORLD_NO_NODE;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        const struct cluster_node *n = &c->nodes[i];
+        if (i == c->leader) continue;
+        if (!cluster_is_ready(c, i) || n->db->condition != DB_SERVING) return false;
+        if (n->db->log == NULL) continue;
+        struct position at = log_durable(n->db->log);
+        if (!is_settled(n->db)) return false;
+        if (*out != WORLD_NO_NODE && !is_better(&at, &best)) continue;
+        best = at;
+        *out = i;
+    }
+    return *out != WORLD_NO_NODE && best.seqno.v > 0;
+}
+
+static void promote_best(struct cluster *c)
+{
+    uint32_t node = 0;
+    if (c->world.now_ns - c->takeover_since_ns < 300 * NS_PER_MS || !find_best(c, &node)) return;
+    bool is_forced = c->is_force_due;
+    struct operation *o = operation_new(c, node, OP_PROMOTE);
+    world_trace(&c->world, node, "an operator promotes it%s", is_forced ? " by force" : "");
+    (void)tide_run_promote(o->run, NULL, is_forced);
+    db_submit(c->nodes[node].db, o->run);
+}
+
+/* --- handover --- */
+
+void operator_hand_over(struct cluster *c)
+{
+    struct cluster_node *leader = &c->nodes[c->leader];
+    if (!operator_is_idle(c) || c->node_count < 2 || !cluster_is_ready(c, c->leader)) return;
+    if (leader->db->log == NULL || leader->db->condition != DB_SERVING) return;
+    uint32_t to = (uint32_t)world_draw_range(&c->world, STREAM_FAULTS, 0, c->node_count - 1);
+    if (to == c->leader) return;
+    c->takeover = TAKEOVER_HANDOVER;
+    c->world.coverage.handovers++;
+    world_trace(&c->world, c->leader, "an operator hands over to n%" PRIu32, to);
+    struct operation *o = operation_new(c, c->leader, OP_HANDOVER);
+    (void)tide_run_handover(o->run, c->nodes[to].node_id, 1000);
+    db_submit(leader->db, o->run);
+}
+
+/* --- the others --- */
+
+/* Followers that were up all the time are told; those that start are given the address. */
+static void point_one(struct cluster *c)
+{
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        struct cluster_node *n = &c->nodes[i];
+        if (i == c->leader || !cluster_is_ready(c, i) || db_is_leader(n->db)) continue;
+        if (strcmp(n->db->identity.leader_address, n->follow) == 0) continue;
+        struct operation *o = operation_new(c, i, OP_FOLLOW);
+        (void)tide_run_follow(o->run, n->follow, false, NULL);
+        db_submit(n->db, o->run);
+        return;
+    }
+}
+
+void operator_tick(struct cluster *c)
+{
+    if (c->operation != NULL) return;
+    if (c->takeover == TAKEOVER_FAILOVER) {
+        promote_best(c);
+    } else if (c->model.cut_count > 0 && c->takeover == TAKEOVER_NONE) {
+        point_one(c);
+    }
+}
