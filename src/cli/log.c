@@ -25,7 +25,12 @@ static int run_inspect(const struct cli_args *args)
         return CLI_USAGE;
     }
     host_catch_interrupts();
-    if (log_dir_open(args->positional[0], &dir, &e) != OK) {
+    const char *path = args->positional[0];
+    enum code code = E_NOTFOUND;
+    if (!host_is_directory(path)) code = log_dir_open_segment(path, &dir, &e);
+    if (code == E_NOTFOUND) code = log_dir_open(path, &dir, &e);
+    if (code != OK) {
+        log_dir_close(&dir);
         cli_error(args->verb, "%s", e.text);
         return CLI_FAILED;
     }
@@ -162,9 +167,10 @@ struct cli_verb log_verb(void)
     };
     static const struct cli_verb children[] = {
         {.name = "inspect",
-         .positional = "DIR",
+         .positional = "DIR|FILE",
          .summary = "show the segments of a data directory, or its records",
-         .help = "DIR is what serve --dir was given. A running server is not disturbed.",
+         .help = "DIR is what serve --dir was given; FILE one segment, such as a tail in "
+                 "quarantine/.\nA running server is not disturbed.",
          .options = inspect_options,
          .option_count = COUNT_OF(inspect_options),
          .positional_min = 1,

@@ -76,8 +76,12 @@ static void read_mark(struct log_dir *dir)
 void log_file_name(const struct log_file *file, char out[LOG_NAME_SIZE])
 {
     char name[SEGMENT_NAME_SIZE];
-    segment_name(file->file_id, name);
     struct text t = text_of(out, LOG_NAME_SIZE);
+    if (file->name[0] != '\0') {
+        text_add(&t, "%s", file->name);
+        return;
+    }
+    segment_name(file->file_id, name);
     text_add(&t, "log/%s", name);
 }
 
@@ -157,6 +161,8 @@ static enum code look_at_file(const struct log_dir *dir, struct log_file *file, 
     if (code == OK) code = host_pread(fd, 0, bytes, sizeof(bytes), &size, e);
     if (code == OK) {
         file->verdict = segment_header_decode(bytes, &file->header);
+        bool is_named = file->name[0] != '\0'; /* by hand: its id is what it says */
+        if (is_named) file->file_id = file->header.file_id;
         bool is_own = file->verdict != SEGMENT_OK || file->header.file_id == file->file_id;
         if (!is_own) file->verdict = SEGMENT_BAD;
     }
@@ -272,6 +278,29 @@ enum code log_dir_open(const char *path, struct log_dir *out, struct err *e)
     }
     read_mark(out);
     return list_files(out, e);
+}
+
+enum code log_dir_open_segment(const char *path, struct log_dir *out, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    memset(out, 0, sizeof(*out));
+    struct text t = text_of(out->path, sizeof(out->path));
+    if (slash == NULL) {
+        text_add(&t, ".");
+    } else {
+        text_add(&t, "%.*s", (int)(slash - path), path);
+    }
+    struct log_file *file = add_file(out);
+    *file = (struct log_file){0};
+    struct text to = text_of(file->name, sizeof(file->name));
+    text_add(&to, "%s", name);
+    enum code code = look_at_file(out, file, e);
+    if (code == OK && file->verdict != SEGMENT_OK) {
+        code = ERR(e, E_CORRUPT, "%s is no segment of a log: its header does not verify", path);
+    }
+    out->segment_count = code == OK ? 1 : 0;
+    return code;
 }
 
 void log_dir_close(struct log_dir *dir)

@@ -13,7 +13,10 @@
 #include "format/segment.h"
 #include "format/stale.h"
 
+#define LOG_NAME_SIZE 80 /* "log/000000000000002a.seg" */
+
 struct log_file {
+    char name[LOG_NAME_SIZE]; /* of a file that was named by itself; "": that of its id */
     uint64_t file_id;
     uint64_t size;          /* without the map of old bytes of a recycled file */
     struct stale_map stale; /* of such a file; its sums are in: */
@@ -46,10 +49,12 @@ struct log_dir {
 };
 
 #define LOG_WINDOW_SIZE (BATCH_SIZE_MAX + 256 * KIB) /* of a reader */
-#define LOG_NAME_SIZE   80                           /* "log/000000000000002a.seg" */
 
 /* E_NOTFOUND when the path holds no data of ours. Too large for the stack: keep *out static. */
 MUST_CHECK enum code log_dir_open(const char *path, struct log_dir *out, struct err *e);
+/* One segment by its own path, as in quarantine/: a directory of that file alone, whose identity is
+ * what the file says. E_CORRUPT when it is no segment. */
+MUST_CHECK enum code log_dir_open_segment(const char *path, struct log_dir *out, struct err *e);
 void log_dir_close(struct log_dir *dir);
 
 /* "log/000000000000002a.seg": how messages name a segment. */

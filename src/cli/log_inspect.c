@@ -201,6 +201,10 @@ static void print_head(const struct log_dir *dir)
                paint->off, dir->identity.node_id, role_name((enum role)dir->identity.role),
                (unsigned long long)dir->identity.highest_epoch, dir->identity.stream.region,
                dir->identity.stream.shard);
+    } else if (dir->file_count == 1 && dir->files[0].name[0] != '\0') {
+        printf("%s%s/%s%s: a segment, begun in epoch %llu\n", paint->bold, dir->path,
+               dir->files[0].name, paint->off,
+               (unsigned long long)dir->files[0].header.epoch.number);
     } else {
         printf("%s: no copy of identity can be read\n", dir->path);
     }

@@ -146,9 +146,12 @@ struct cli_verb plan_verb(void)
         .name = "plan",
         .positional = "WHAT [ARGUMENT]",
         .summary = "what a resume, prune, promotion or bootstrap would do",
-        .help = "The node runs the code that would decide it and says which way it would go, how "
-                "many bytes and\nhow long it would take, and why. Nothing changes.\n"
-                "  plan prune   which log would go now, who holds the rest, what each slot holds",
+        .help =
+            "The node runs the code that would decide it and says which way it would go, how "
+            "many bytes and\nhow long it would take, and why. Nothing changes.\n"
+            "  plan prune        which log would go now, who holds the rest, what each slot holds\n"
+            "  plan resume ID    what this leader would answer to that follower if it came back "
+            "now",
         .options = options,
         .option_count = COUNT_OF(options),
         .positional_min = 1,

@@ -19,6 +19,7 @@ static const struct question {
     plan_fill fill;
 } questions[] = {
     {"prune", NULL, plan_prune},
+    {"resume", "the follower's id", plan_resume},
 };
 
 static const struct question *find_question(struct slice what)

@@ -124,7 +124,8 @@ static const struct command table[] = {
      "The slot of every follower, as its leader sees it."},
     {"PLAN", NULL, -2, NODE | ALONE, handle_plan, "Node", "what [argument]",
      "What would happen, from the code that decides it; nothing changes. PLAN prune: the log that "
-     "would go now, and who holds the rest."},
+     "would go now, and who holds the rest. PLAN resume id: what this leader would answer to that "
+     "follower."},
     {"WAIT", NULL, 3, NODE | ALONE, handle_wait, "Node", "followers ms",
      "Wait until so many followers stored this client's writes, or everybody's if it wrote "
      "nothing; answers how many did."},
