@@ -93,6 +93,14 @@ ALERTS = [
     ("TidemarkLagBytes", "warning", "1m", "tidemark_replication_lag_bytes > 268435456",
      FOLLOWER + " is {{ $value | humanize1024 }}B of log behind",
      "It does not keep up with what is written; see the time by stage."),
+    ("TidemarkCopiesAgain", "warning", "0m", 'increase(tidemark_resync_total{kind="bootstrap"}[1h]) > 3',
+     "followers of {{ $labels.instance }} copy the whole state again and again ({{ $labels.reason }})",
+     "A copy takes longer than the log is kept: raise slot_budget_bytes or bootstrap_rate."),
+    ("TidemarkLogWentBack", "warning", "0m", "increase(tidemark_log_regressed_total[15m]) > 0",
+     "the log of {{ $labels.instance }} went back",
+     "It gave up records that its leader does not have: the event says which, they are in quarantine/."),
+    ("TidemarkCopiesLong", "warning", "1h", "tidemark_replication_rebootstrapping == 1",
+     FOLLOWER + " copies the state for over an hour", "See its progress in status; bootstrap_rate bounds its speed."),
     ("TidemarkApplyErrors", "critical", "0m", "increase(tidemark_replication_apply_errors_total[10m]) > 0",
      FOLLOWER + " cannot apply a record", "Start it with a newer build."),
     ("TidemarkCheckpointOld", "warning", "5m",
@@ -116,12 +124,11 @@ ALERTS = [
 ]
 
 KNOWN_ELSEWHERE = {"up"}
-FUNCTIONS = {"changes", "delta", "increase", "rate", "sum", "by", "and", "or", "unless", "on", "ignoring", "instance",
-             "job", "state", "outcome", "follower", "Inf", "max", "min"}
+FUNCTIONS = {"changes", "delta", "increase", "rate", "sum", "by", "and", "or", "unless", "on", "instance", "Inf"}
 
 
 def names_in(expression):
-    bare = re.sub(r"\"[^\"]*\"|\[\w+\]", "", expression)
+    bare = re.sub(r"\{[^}]*\}|\[\w+\]", "", expression)
     return set(re.findall(r"[a-zA-Z_]\w*", bare)) - FUNCTIONS
 
 

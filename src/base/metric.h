@@ -24,6 +24,8 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       "1 for the condition this node is in: only serving and syncing are good.")                   \
     X(METRIC_EPOCH, "tidemark_epoch", GAUGE, "", "", "Node/Epoch",                                 \
       "Number of the leadership the log is in.")                                                   \
+    X(METRIC_TOPOLOGY, "tidemark_topology_version", GAUGE, "", "", "Node/Topology",                \
+      "Version of the list of members: it moves on joins, drops, roles, addresses and health.")    \
     X(METRIC_UPTIME, "tidemark_uptime_seconds", GAUGE, "seconds", "", "Node/Uptime",               \
       "Time since this node opened.")                                                              \
     X(METRIC_EVENTS, "tidemark_events_total", COUNTER, "", "kind", "Node/Events",                  \
@@ -51,6 +53,9 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       "Bytes of log kept on disk.")                                                                \
     X(METRIC_LOG_SEGMENTS, "tidemark_log_segments", GAUGE, "", "", "Log/Segments",                 \
       "Segment files of the log.")                                                                 \
+    X(METRIC_REGRESSED, "tidemark_log_regressed_total", COUNTER, "", "", "Log/Went back",          \
+      "Times that the end of this node's log went back since it opened: a truncation or an older " \
+      "copy, each an event, too.")                                                                 \
     X(METRIC_SYNC_SECONDS, "tidemark_log_sync_seconds", HISTOGRAM, "seconds", "", "Log/Sync time", \
       "Time of one sync of the log.")                                                              \
     X(METRIC_GROUP_RECORDS, "tidemark_log_group_records", HISTOGRAM, "", "",                       \
@@ -96,6 +101,9 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       "Long reads that wait for the next batch; beyond 1,024 they are refused with BUSY.")         \
     X(METRIC_SCANS, "tidemark_scans_total", COUNTER, "", "", "Queries/Long reads begun",           \
       "Long reads ever begun.")                                                                    \
+    X(METRIC_RESYNC, "tidemark_resync_total", COUNTER, "", "kind,reason", "Replication/Resyncs",   \
+      "Handshakes of followers by what this node answered, each counted once: partial (it "        \
+      "continues), truncate, bootstrap, refused.")                                                 \
     X(METRIC_LAG_RECORDS, "tidemark_replication_lag_records", GAUGE, "", FOLLOWER_LABELS,          \
       "Replication/Lag in records",                                                                \
       "Records durable on the leader that the follower has not applied; absent when it never "     \

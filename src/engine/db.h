@@ -55,6 +55,7 @@ struct db {
     struct epoch epoch;             /* leadership the log is in */
     struct leader_time leader_time; /* leader; engine/clock.c */
     uint64_t opened_ns;
+    uint64_t log_regressed; /* times that the log's end went back: announced, never silently */
     uint64_t divergences;
     uint64_t digests_checked;
     struct trace trace;

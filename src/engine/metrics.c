@@ -70,11 +70,12 @@ static void write_words(struct metric_writer *w, enum metric metric, const char 
 static void write_node(struct metric_writer *w, const struct db *db, const struct tide_status *s)
 {
     static const char *const roles[] = {"single", "leader", "follower"};
-    static const char *const states[] = {"serving", "syncing",  "poisoned",
+    static const char *const states[] = {"serving", "syncing",  "rebootstrapping", "poisoned",
                                          "halted",  "diverged", "closing"};
     write_words(w, METRIC_ROLE, roles, COUNT_OF(roles), roles[s->role - 1]);
     write_words(w, METRIC_STATE, states, COUNT_OF(states), s->state);
     metric_one_u64(w, METRIC_EPOCH, s->epoch);
+    metric_one_u64(w, METRIC_TOPOLOGY, s->topology_version);
     metric_one_f64(w, METRIC_UPTIME, (double)s->uptime_ms * 1e-3);
     metric_begin(w, METRIC_EVENTS);
     for (uint32_t i = 0; i < DB_EVENT_KIND_COUNT; i++) {
@@ -103,6 +104,7 @@ static void write_log(struct metric_writer *w, const struct db *db, const struct
     metric_one_u64(w, METRIC_FLOOR, s->retention_floor);
     metric_one_u64(w, METRIC_LOG_BYTES, s->log_bytes);
     metric_one_u64(w, METRIC_LOG_SEGMENTS, s->log_segments);
+    metric_one_u64(w, METRIC_REGRESSED, db->log_regressed);
     metric_begin(w, METRIC_SYNC_SECONDS);
     metric_histogram_rows(w, "", &db->metrics->sync_seconds, &sync_bounds);
     metric_begin(w, METRIC_GROUP_RECORDS);
@@ -174,6 +176,19 @@ static void write_scans(struct metric_writer *w, const struct db *db)
     metric_one_u64(w, METRIC_SCANS_IN_FLIGHT, c.in_flight);
     metric_one_u64(w, METRIC_SCANS_WAITING, c.waiting);
     metric_one_u64(w, METRIC_SCANS, c.total);
+}
+
+static void write_resyncs(struct metric_writer *w, const struct db *db)
+{
+    struct shipper_resync resyncs[SHIPPER_RESYNCS_MAX];
+    uint32_t count = db->shipper ? shipper_resyncs(db->shipper, resyncs) : 0;
+    metric_begin(w, METRIC_RESYNC);
+    for (uint32_t i = 0; i < count; i++) {
+        char labels[LABELS_SIZE];
+        struct text t = text_of(labels, sizeof(labels));
+        text_add(&t, "kind=\"%s\",reason=\"%s\"", resyncs[i].kind, resyncs[i].reason);
+        metric_u64(w, labels, resyncs[i].count);
+    }
 }
 
 /* --- followers --- */
@@ -305,5 +320,6 @@ void metrics_write(const struct db *db, const struct tide_status *status, struct
     write_clock(&w, status);
     write_durability(&w, db);
     write_scans(&w, db);
+    write_resyncs(&w, db);
     write_followers(&w, db, status);
 }

@@ -35,6 +35,7 @@ struct reopening {
     struct env_network *network; /* over which the leader was followed; NULL: TCP */
     char network_address[ADDRESS_SIZE_MAX + 1];
     uint64_t started_ns;
+    seqno durable_before; /* end of the log that was closed */
     enum code code;
     struct err err;
     struct tide_run *held;
@@ -100,6 +101,8 @@ static void opened(struct env_job *job)
     if (r->code == OK) r->code = db_open_links(db, &r->err);
     if (r->code == OK) {
         follow_as_before(r);
+        seqno durable = db->log ? log_durable(db->log).seqno : SEQNO_NONE;
+        if (durable.v < r->durable_before.v) db->log_regressed++;
         db_fill_report(db, r->started_ns);
     } else {
         db_free_life(db);
@@ -124,6 +127,8 @@ static void begin_life(struct reopening *r)
     struct db *db = r->db;
     r->step = REOPEN_OPENING;
     r->old_state = db->state;
+    r->durable_before = db->log ? log_durable(db->log).seqno : SEQNO_NONE;
+    stages_reset(&db->stages);
     db->state = NULL;
     db_free_life(db);
     r->started_ns = db->env->v->now_mono_ns(db->env);

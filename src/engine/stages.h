@@ -58,6 +58,12 @@ static inline bool stages_is_sample(struct stages *s)
 /* The sample that ends with `last` has been in `first` (append, receive) since began_ns, and now
  * goes on to sync or store. */
 void stages_begin(struct db *db, enum stage first, uint64_t began_ns, seqno last);
+/* Another log: nothing is under way. */
+static inline void stages_reset(struct stages *s)
+{
+    s->last = SEQNO_NONE;
+    s->shippable = SEQNO_NONE;
+}
 /* What was received is dropped: the sample may be in it. */
 static inline void stages_drop(struct stages *s)
 {

@@ -319,6 +319,7 @@ static void an_order_cuts_a_running_node_back(void **state)
     assert_int_equal(steps_node_count(&f->n, "a"), 10);
     assert_int_not_equal(f->n.db->identity.history_id, history_id);
     assert_int_equal(f->n.db->epoch.number, 10); /* the order's epoch was seen */
+    assert_int_equal(f->n.db->log_regressed, 1);
 }
 
 /* Protocol error 10: an order that was delayed beyond its link, and beyond a restart. */
