@@ -436,6 +436,16 @@ int32_t tide_run_schema_field(tide_run *run, struct tide_bytes name, enum tide_f
 /* Move a producer on to `number` without an effect (a line that was skipped). */
 int32_t tide_run_producer_skip(tide_run *run, struct tide_bytes producer, uint64_t number);
 int32_t tide_run_producer(tide_run *run, struct tide_bytes producer); /* -> integer, 0 unknown */
+/* Add a member of the cluster, or change whether it votes; voters count for level majority and for
+ * what is committed. One change at a time: TIDE_BUSY while the last one is not stored by a majority
+ * of the voters that it made. Without a level in the options: local, whatever the default. Success
+ * without effect (is_duplicate) where it is as wanted. TIDE_INVALID: no node id; TIDE_LIMIT: 64
+ * members are listed; TIDE_NOTFOUND: a removal of no member. */
+int32_t tide_run_member_add(tide_run *run, struct tide_bytes node_id, bool is_voter,
+                            const struct tide_write_options *options);
+int32_t tide_run_member_remove(tide_run *run, struct tide_bytes node_id,
+                               const struct tide_write_options *options);
+int32_t tide_run_members(tide_run *run); /* -> members, as applied here */
 /* What the read `index` asks for beyond its answer: scores, counts, rates, trends, listings,
  * entities, the schema, producers, the number of items. False: no memory. */
 bool tide_run_set_read(tide_run *run, int32_t index, const struct tide_read_options *options);
@@ -508,6 +518,7 @@ enum tide_result_kind {
     TIDE_RESULT_CLOCK = 8,
     TIDE_RESULT_ENTITY = 9,
     TIDE_RESULT_PLAN = 10,
+    TIDE_RESULT_MEMBERS = 11,
 };
 
 /* A part of a score. Added in their order, from the first on, they give the score bit for bit. */
@@ -599,6 +610,11 @@ struct tide_member {
     bool is_rebootstrapping;
     uint64_t lag_records; /* UINT64_MAX: not known */
 };
+/* Of the list in the log only node_id, data_address and is_voter are told. */
+struct tide_members {
+    const struct tide_member *members;
+    uint32_t count;
+};
 
 struct tide_status {
     enum tide_role role;
@@ -682,6 +698,7 @@ struct tide_result {
         struct tide_items items;
         struct tide_digest digest;
         struct tide_entity entity;
+        struct tide_members members;
         const struct tide_status *status;
         struct tide_clock clock;
         const struct tide_plan *plan;
@@ -871,6 +888,11 @@ enum tide_code tide_schema_signal(tide_db *db, const struct tide_schema_signal *
                                   struct tide_position *out, struct tide_err *e);
 enum tide_code tide_schema_field(tide_db *db, struct tide_bytes name, enum tide_field_kind kind,
                                  struct tide_position *out, struct tide_err *e);
+/* See tide_run_member_add. */
+enum tide_code tide_member_add(tide_db *db, const char *node_id, bool is_voter,
+                               struct tide_position *out, struct tide_err *e);
+enum tide_code tide_member_remove(tide_db *db, const char *node_id, struct tide_position *out,
+                                  struct tide_err *e);
 enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                           int64_t at_ms, double *out, struct tide_err *e);
 enum tide_code tide_count(tide_db *db, struct tide_bytes type, struct tide_bytes item,
@@ -901,6 +923,7 @@ enum tide_code tide_retrieve(tide_db *db, const struct tide_retrieve *request,
                              const struct tide_result **out, struct tide_err *e);
 enum tide_code tide_schema_show(tide_db *db, const struct tide_result **out, struct tide_err *e);
 enum tide_code tide_metrics(tide_db *db, const struct tide_result **out, struct tide_err *e);
+enum tide_code tide_members(tide_db *db, const struct tide_result **out, struct tide_err *e);
 enum tide_code tide_status(tide_db *db, const struct tide_result **out, struct tide_err *e);
 /* argument NULL: none. See tide_run_plan. */
 enum tide_code tide_plan(tide_db *db, const char *what, const char *argument,
@@ -959,6 +982,11 @@ enum tide_code tide_checkpoint_async(tide_db *db, tide_done done, void *arg);
 enum tide_code tide_clock_now_async(tide_db *db, tide_done done, void *arg);
 enum tide_code tide_clock_accept_async(tide_db *db, tide_done done, void *arg);
 enum tide_code tide_status_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_members_async(tide_db *db, tide_done done, void *arg);
+enum tide_code tide_member_add_async(tide_db *db, const char *node_id, bool is_voter,
+                                     tide_done done, void *arg);
+enum tide_code tide_member_remove_async(tide_db *db, const char *node_id, tide_done done,
+                                        void *arg);
 enum tide_code tide_metrics_async(tide_db *db, tide_done done, void *arg);
 enum tide_code tide_plan_async(tide_db *db, const char *what, const char *argument, tide_done done,
                                void *arg);

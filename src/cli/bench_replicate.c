@@ -1,6 +1,6 @@
-/* bench replicate: a leader and a follower as processes. How soon does the follower show a write,
- * at a steady rate; how soon is it level after the last one; and how fast does a fresh follower
- * catch up on a long log.
+/* bench replicate: a leader and a follower as processes. What does a level cost one writer; how
+ * soon does the follower show a write, at a steady rate; how soon is it level after the last one;
+ * and how fast does a fresh follower catch up on a long log.
  *
  * The latency of a signal runs from the moment it is due until the follower's POSITION covers it,
  * as this process sees it: it contains sending, the leader's sync, shipping, the follower's sync,
@@ -16,6 +16,7 @@
 #define LATENCIES_MAX  1000000
 #define BURST_MAX      512
 #define OUTSTANDING    20000
+#define LEVEL_WRITES   2000   /* at each level */
 #define ASK_NS         100000 /* between two looks at the follower */
 #define WAIT_NS        100000 /* this process must not take the nodes' cores */
 #define STAND_STILL_NS (30 * NS_PER_S)
@@ -150,6 +151,45 @@ static enum code steady_rate(struct replicate *r, uint64_t rate, uint64_t second
     return OK;
 }
 
+/* One write at a time, in turn at each level: the same disks and the same moment for all. */
+static enum code compare_levels(struct replicate *r, struct err *e)
+{
+    static const char *const levels[] = {"local", "stored:1", "applied:1"};
+    struct samples times[COUNT_OF(levels)];
+    struct resp_client *c = &r->leader->client;
+    enum code code = OK;
+    for (size_t i = 0; i < COUNT_OF(levels); i++) {
+        samples_init(&times[i], LEVEL_WRITES);
+    }
+    for (uint32_t n = 0; n < LEVEL_WRITES * COUNT_OF(levels) && code == OK; n++) {
+        const struct resp_value *reply = NULL;
+        struct slice words[] = {slice_of_text("SIGNAL"), slice_of_text("view"),
+                                slice_of_text("bench-item"), slice_of_text("LEVEL"),
+                                slice_of_text(levels[n % COUNT_OF(levels)])};
+        uint64_t started = host_mono_ns();
+        if (!resp_client_add(c, words, COUNT_OF(words))) code = ERR(e, E_BUSY, "no room");
+        if (code == OK) code = resp_client_await(c, NODE_ANSWER_MS, &reply, e);
+        samples_add(&times[n % COUNT_OF(levels)], host_mono_ns() - started);
+        if (code == OK && reply->kind == RESP_ERROR) {
+            code = ERR(e, resp_error_code(reply->text), "%.*s", (int)reply->text.size,
+                       (const char *)reply->text.data);
+        }
+        if (code == OK) r->last_seqno = token_seqno(reply->text);
+    }
+    for (size_t i = 0; i < COUNT_OF(levels) && code == OK; i++) {
+        char texts[2][CLI_COUNT_SIZE];
+        uint64_t local = samples_percentile(&times[0], 50);
+        uint64_t p50 = samples_percentile(&times[i], 50);
+        printf("%-16s one writer: p50 %s  p99 %s  %.2f x local\n", levels[i],
+               bench_time(p50, texts[0]), bench_time(samples_percentile(&times[i], 99), texts[1]),
+               local > 0 ? (double)p50 / (double)local : 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(levels); i++) {
+        samples_fini(&times[i]);
+    }
+    return code;
+}
+
 /* Bring the leader's log to `records` records. */
 static enum code fill_log(struct replicate *r, uint64_t records, struct err *e)
 {
@@ -219,6 +259,7 @@ static enum code measure(struct replicate *r, const struct wishes *wishes, int *
     TRY(nodes_add(&r->nodes, "f1", &r->follower, e));
     struct nodes_equality equality = {0};
     TRY(nodes_wait_equal(&r->nodes, &equality, e));
+    TRY(compare_levels(r, e));
     TRY(steady_rate(r, wishes->rate, wishes->seconds, e));
     return catch_up(r, wishes->records, e);
 }

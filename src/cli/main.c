@@ -33,7 +33,7 @@ int main(int argc, char **argv)
         top_verb(),
         log_verb(),
         {.name = "slot", .summary = "list, drop or rename the places kept for followers"},
-        {.name = "member", .summary = "list, add or remove members"},
+        member_verb(),
         plan_verb(),
         {.name = "promote", .summary = "make a follower the leader"},
         {.name = "handover", .summary = "pass leadership on without loss"},

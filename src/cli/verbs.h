@@ -12,6 +12,7 @@ struct cli_verb status_verb(void);
 struct cli_verb top_verb(void);
 struct cli_verb log_verb(void);
 struct cli_verb plan_verb(void);
+struct cli_verb member_verb(void);
 struct cli_verb bench_verb(void);
 
 #endif

@@ -25,7 +25,7 @@ struct quorum_copy {
     uint16_t region;
     bool is_vouched; /* proved equal in this epoch, and its log takes writes */
     bool is_lost;    /* its slot was invalidated */
-    bool is_ready;   /* connected and within credit: it can be expected to answer */
+    bool is_ready;   /* connected, heard of lately, within credit: it can be expected to answer */
     bool is_voter;
 };
 

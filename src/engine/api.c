@@ -432,6 +432,34 @@ enum tide_code tide_schema_field(tide_db *db, struct tide_bytes name, enum tide_
     return code;
 }
 
+static enum tide_code execute_write(tide_db *db, tide_run *run, int32_t index,
+                                    struct tide_position *out, struct tide_err *e)
+{
+    const struct tide_result *result = NULL;
+    enum tide_code code = api_execute_one(db, run, index, &result, e);
+    if (code == TIDE_OK && out) *out = result->as.position;
+    tide_run_free(run);
+    return code;
+}
+
+enum tide_code tide_member_add(tide_db *db, const char *node_id, bool is_voter,
+                               struct tide_position *out, struct tide_err *e)
+{
+    tide_run *run = api_run_new(e);
+    if (!run) return TIDE_NOMEMORY;
+    struct tide_bytes id = {node_id, strlen(node_id)};
+    return execute_write(db, run, tide_run_member_add(run, id, is_voter, NULL), out, e);
+}
+
+enum tide_code tide_member_remove(tide_db *db, const char *node_id, struct tide_position *out,
+                                  struct tide_err *e)
+{
+    tide_run *run = api_run_new(e);
+    if (!run) return TIDE_NOMEMORY;
+    struct tide_bytes id = {node_id, strlen(node_id)};
+    return execute_write(db, run, tide_run_member_remove(run, id, NULL), out, e);
+}
+
 enum tide_code tide_score(tide_db *db, struct tide_bytes type, struct tide_bytes item,
                           int64_t at_ms, double *out, struct tide_err *e)
 {

@@ -191,6 +191,27 @@ enum tide_code tide_clock_accept_async(tide_db *db, tide_done done, void *arg)
     return start(db, run, run ? tide_run_clock_accept(run) : -1, done, arg);
 }
 
+enum tide_code tide_members_async(tide_db *db, tide_done done, void *arg)
+{
+    tide_run *run = tide_run_new();
+    return start(db, run, run ? tide_run_members(run) : -1, done, arg);
+}
+
+enum tide_code tide_member_add_async(tide_db *db, const char *node_id, bool is_voter,
+                                     tide_done done, void *arg)
+{
+    tide_run *run = tide_run_new();
+    struct tide_bytes id = {node_id, strlen(node_id)};
+    return start(db, run, run ? tide_run_member_add(run, id, is_voter, NULL) : -1, done, arg);
+}
+
+enum tide_code tide_member_remove_async(tide_db *db, const char *node_id, tide_done done, void *arg)
+{
+    tide_run *run = tide_run_new();
+    struct tide_bytes id = {node_id, strlen(node_id)};
+    return start(db, run, run ? tide_run_member_remove(run, id, NULL) : -1, done, arg);
+}
+
 enum tide_code tide_status_async(tide_db *db, tide_done done, void *arg)
 {
     tide_run *run = tide_run_new();

@@ -76,6 +76,13 @@ enum tide_code tide_status(tide_db *db, const struct tide_result **out, struct t
     return give(db, run, tide_run_status(run), out, e);
 }
 
+enum tide_code tide_members(tide_db *db, const struct tide_result **out, struct tide_err *e)
+{
+    tide_run *run = api_run_new(e);
+    if (!run) return TIDE_NOMEMORY;
+    return give(db, run, tide_run_members(run), out, e);
+}
+
 enum tide_code tide_plan(tide_db *db, const char *what, const char *argument,
                          const struct tide_result **out, struct tide_err *e)
 {

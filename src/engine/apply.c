@@ -8,6 +8,7 @@
 #include "engine/checkpoint.h"
 #include "engine/db_internal.h"
 #include "engine/queue.h"
+#include "engine/voters.h"
 #include "engine/write.h"
 
 /* Remember a leadership in the epoch table; identity is saved lazily: the record itself is in the
@@ -52,6 +53,7 @@ bool db_apply_batch(struct db *db, const struct batch_header *header, struct sli
         return false;
     }
     if (outcome.has_epoch_start) note_epoch_start(db, header);
+    if (outcome.has_members) voters_refresh(db, end->seqno);
     if (db->queue) queue_note_batch(db->queue, header, end);
     if (db->checkpointer) checkpointer_on_batch(db->checkpointer, header, &outcome);
     return true;

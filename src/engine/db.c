@@ -224,6 +224,11 @@ void db_on_durable(struct db *db)
 void db_on_applied(struct db *db)
 {
     checkpointer_poll(db->checkpointer);
+    if (db->has_new_members && db->shipper && db_is_leader(db)) {
+        shipper_on_members(db->shipper);
+        members_wake(db); /* followers are told who votes */
+    }
+    db->has_new_members = false;
     queue_on_applied(db->queue);
     if (db->ticker) ticker_on_applied(db->ticker);
     if (db->write) db_feed_log(db); /* runs that went on may have appended */

@@ -64,6 +64,10 @@ struct db {
     struct tide_open_report report;
     /* waiting runs: see engine/run.c */
     struct run_queue *queue;
+    uint32_t voter_count;  /* by the members that were applied: engine/voters.c */
+    bool is_voter;         /* this node */
+    bool has_new_members;  /* since db_on_applied looked last */
+    seqno members_at;      /* the record of the newest list; 0: older than this life */
     struct levels *levels; /* writes that wait for followers */
     struct waits *waits;   /* reads that wait: for a position, freshness, followers */
     struct scans *scans;   /* long reads */

@@ -26,6 +26,7 @@
 #include "engine/transport.h"
 #include "engine/truncate.h"
 #include "engine/truncate_files.h"
+#include "engine/voters.h"
 #include "engine/waits.h"
 #include "engine/write.h"
 
@@ -324,6 +325,7 @@ enum code db_open_files(struct db *db, struct err *e)
     TRY(list_manifests(db, e));
     if (has_cluster) TRY(db_make_parts(db, e));
     if (db->shipper) shipper_reload(db->shipper);
+    voters_refresh(db, SEQNO_NONE);
     return OK;
 }
 

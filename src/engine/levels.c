@@ -78,8 +78,8 @@ void levels_quorum(const struct db *db, struct quorum *out)
     out->durable = db->log ? log_durable(db->log).seqno : SEQNO_NONE;
     out->epoch_start = id->epoch_count > 0 ? id->epochs[id->epoch_count - 1].start : SEQNO_NONE;
     out->region = db->config.stream.region;
-    out->is_voter = false;
-    out->voter_count = 0;
+    out->is_voter = db->is_voter;
+    out->voter_count = db->voter_count;
     out->is_catalogue_lost = false;
     out->count = 0;
     if (db->shipper) shipper_fill_quorum(db->shipper, out);
@@ -90,7 +90,11 @@ void levels_quorum(const struct db *db, struct quorum *out)
 /* What was asked for, with the database's defaults filled in. */
 static struct level wanted_level(const struct db *db, const struct op *op)
 {
-    return op->level.level.kind == LEVEL_DEFAULT ? db->config.level : op->level.level;
+    static const struct level local = {.kind = LEVEL_LOCAL};
+    if (op->level.level.kind != LEVEL_DEFAULT) return op->level.level;
+    /* A default that no voter can meet must not keep the first voter out. */
+    bool is_of_members = op->kind == OP_MEMBER_ADD || op->kind == OP_MEMBER_REMOVE;
+    return is_of_members ? local : db->config.level;
 }
 
 static enum tide_on_miss wanted_miss(const struct db *db, const struct op *op)

@@ -15,6 +15,7 @@
 #include "engine/role.h"
 #include "engine/status.h"
 #include "engine/transport.h"
+#include "engine/voters.h"
 
 void read_fail(struct tide_run *run, struct op *op, const struct err *e)
 {
@@ -312,6 +313,7 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
         if (code == OK) return read_items(db, run, op);
         break;
     case OP_CONFIGURE: code = configure_op(db, op, &e); break;
+    case OP_MEMBERS: code = voters_op(db, run, op, &e); break;
     case OP_PLAN: return plan_op(db, run, op);
     case OP_DIGEST:
     case OP_CHECKPOINT:

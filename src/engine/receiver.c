@@ -308,6 +308,7 @@ static void send_hello(struct receiver *r)
                 .data_address = slice_of_text(db->config.data_address),
                 .http_address = slice_of_text(db->config.http_address),
                 .replication_address = slice_of_text(db->config.replication_address),
+                .is_voter = db->is_voter,
                 .is_empty = r->asked.seqno.v == 0,
                 .is_loss_accepted = truncation_allowed(db) != NULL,
                 .is_damaged = db->condition == DB_POISONED || db->condition == DB_HALTED ||

@@ -292,6 +292,27 @@ int32_t tide_run_producer_skip(tide_run *run, struct tide_bytes producer, uint64
     return index;
 }
 
+int32_t tide_run_member_add(tide_run *run, struct tide_bytes node_id, bool is_voter,
+                            const struct tide_write_options *options)
+{
+    int32_t index = add_plain(run, OP_MEMBER_ADD, no_bytes, node_id, is_voter, 0);
+    if (index >= 0 && options) take_durability(&run->ops[index], &options->durability);
+    return index;
+}
+
+int32_t tide_run_member_remove(tide_run *run, struct tide_bytes node_id,
+                               const struct tide_write_options *options)
+{
+    int32_t index = add_plain(run, OP_MEMBER_REMOVE, no_bytes, node_id, 0, 0);
+    if (index >= 0 && options) take_durability(&run->ops[index], &options->durability);
+    return index;
+}
+
+int32_t tide_run_members(tide_run *run)
+{
+    return add_plain(run, OP_MEMBERS, no_bytes, no_bytes, 0, 0);
+}
+
 int32_t tide_run_producer(tide_run *run, struct tide_bytes producer)
 {
     int32_t index = add_plain(run, OP_PRODUCER, no_bytes, no_bytes, 0, 0);

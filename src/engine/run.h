@@ -27,6 +27,9 @@
     X(OP_ENTITY_PUT, entity_put, WRITES)       \
     X(OP_ENTITY_DELETE, entity_delete, WRITES) \
     X(OP_PRODUCER_SKIP, producer_skip, WRITES) \
+    X(OP_MEMBER_ADD, member_add, WRITES)       \
+    X(OP_MEMBER_REMOVE, member_remove, WRITES) \
+    X(OP_MEMBERS, members, READS)              \
     X(OP_PRODUCER, producer, ASKS)             \
     X(OP_SCORE, score, ASKS)                   \
     X(OP_COUNT, count_of, ASKS)                \

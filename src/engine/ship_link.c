@@ -18,6 +18,7 @@
 #include "engine/role.h"
 #include "engine/roller.h"
 #include "engine/shipper_internal.h"
+#include "engine/voters.h"
 
 static enum code on_frame(void *arg, const struct wire_header *header, struct slice body,
                           struct err *e);
@@ -246,6 +247,14 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
     if (link->shipper->is_serving) compare_histories(f, db, hello);
 }
 
+/* Who votes is in the log, not in what a follower says. */
+static bool is_member_voting(const struct ship_link *link)
+{
+    struct record_members members;
+    voters_list(link->shipper->db, &members);
+    return members_is_voter(&members, slice_of_text(link->node_id));
+}
+
 static struct slot_join join_of(const struct ship_link *link)
 {
     return (struct slot_join){
@@ -254,7 +263,7 @@ static struct slot_join join_of(const struct ship_link *link)
         .stream = link->shipper->db->identity.stream,
         .incarnation = link->incarnation,
         .history_id = link->history_id,
-        .is_voter = link->is_voter,
+        .is_voter = is_member_voting(link),
         .now_ns = shipper_now(link->shipper),
     };
 }
@@ -467,7 +476,6 @@ static enum code take_hello(struct ship_link *link, const struct wire_message *m
     link->applied = hello->applied;
     link->incarnation = hello->incarnation;
     link->history_id = hello->history_id;
-    link->is_voter = hello->is_voter != 0;
     link->frame_size_max =
         hello->frame_size_max < FRAME_SIZE_MAX ? hello->frame_size_max : FRAME_SIZE_MAX;
     take_facts(link, hello);

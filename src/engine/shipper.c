@@ -11,6 +11,7 @@
 #include "engine/levels.h"
 #include "engine/shipper_internal.h"
 #include "engine/transport.h"
+#include "engine/voters.h"
 
 static void timer_fired(struct env_timer *timer);
 static void close_further(struct shipper *s);
@@ -142,6 +143,17 @@ static void fill_address(struct config *config, const char *listened, uint16_t p
                    (int)host_size, known, (unsigned)port);
 }
 
+/* Who votes is in the log, not in the catalogue. */
+static void mark_voters(struct shipper *s)
+{
+    struct record_members members;
+    voters_list(s->db, &members);
+    for (uint32_t i = 0; i < s->table.count; i++) {
+        struct slot_record *record = &s->table.slots[i].record;
+        record->is_voter = members_is_voter(&members, slice_of_text(record->node_id));
+    }
+}
+
 static void load_table(struct shipper *s)
 {
     struct db *db = s->db;
@@ -154,6 +166,7 @@ static void load_table(struct shipper *s)
         db_event(db, DB_EVENT_SLOT, "%s", e.text);
         db_add_note(db, e.text);
     }
+    mark_voters(s);
     commit(s);
     s->is_serving = true;
 }
@@ -409,6 +422,7 @@ uint32_t shipper_count_stored(const struct shipper *s, seqno at_least)
 
 void shipper_fill_quorum(const struct shipper *s, struct quorum *out)
 {
+    uint64_t now_ns = shipper_now(s);
     out->is_catalogue_lost = s->table.is_closed;
     out->count = s->table.count;
     for (uint32_t i = 0; i < s->table.count; i++) {
@@ -420,10 +434,23 @@ void shipper_fill_quorum(const struct shipper *s, struct quorum *out)
             .region = slot->record.stream.region,
             .is_vouched = slot->is_vouched && !slot->is_poisoned,
             .is_lost = slot->record.state == SLOT_LOST,
+            .is_voter = slot->record.is_voter != 0,
             .is_ready = link != NULL && slot->is_connected && !slot->is_poisoned &&
-                        ship_room_bytes(&link->ship) > 0,
+                        !ship_is_suspect(&link->ship, now_ns) && ship_room_bytes(&link->ship) > 0,
         };
     }
+}
+
+void shipper_on_members(struct shipper *s)
+{
+    mark_voters(s);
+    shipper_on_stored(s, SLOT_NONE);
+}
+
+const char *shipper_address_of(const struct shipper *s, struct slice node_id)
+{
+    uint32_t index = slots_find(&s->table, node_id);
+    return index != SLOT_NONE ? s->table.slots[index].record.address : NULL;
 }
 
 void shipper_count_last_acks(struct shipper *s, uint32_t slot, uint64_t writes)

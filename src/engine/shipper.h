@@ -41,6 +41,10 @@ seqno shipper_safe(const struct shipper *s);  /* lowest stored over unlost slots
 seqno shipper_floor(const struct shipper *s); /* oldest seqno any unlost slot may ask for */
 /* Add what every slot holds to what levels_quorum filled in. */
 void shipper_fill_quorum(const struct shipper *s, struct quorum *out);
+/* The list of members is another one: who votes, and what is committed. */
+void shipper_on_members(struct shipper *s);
+/* Data address of the follower with this id; NULL: it has no slot. */
+const char *shipper_address_of(const struct shipper *s, struct slice node_id);
 /* So many writes had waited for nothing but this slot's ack. */
 void shipper_count_last_acks(struct shipper *s, uint32_t slot, uint64_t writes);
 /* quorum_committed, which never goes down while this node leads. */

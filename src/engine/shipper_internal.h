@@ -50,7 +50,6 @@ struct ship_link {
     seqno applied;
     uint64_t incarnation;
     uint64_t history_id;
-    bool is_voter;
     size_t frame_size_max;
     char node_id[NODE_ID_SIZE_MAX + 1];
     char data_address[ADDRESS_SIZE_MAX + 1];

@@ -23,7 +23,7 @@
 #define JSON_SIZE                 (3 * KIB + ESCAPED_MAX(JSON_TEXTS_MAX))
 #define JSON_SIZE_PER_FOLLOWER    (KIB + ESCAPED_MAX(ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX))
 #define JSON_SIZE_PER_EVENT       (160 + ESCAPED_MAX(DB_EVENT_TEXT_SIZE))
-#define METRICS_SIZE              (32 * KIB)
+#define METRICS_SIZE              (40 * KIB)
 #define METRICS_SIZE_PER_FOLLOWER (12 * KIB) /* two histograms and a line each */
 
 static enum code no_memory(struct err *e)

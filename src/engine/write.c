@@ -8,6 +8,7 @@
 #include "core/group.h"
 #include "engine/db_internal.h"
 #include "engine/log_open.h"
+#include "engine/voters.h"
 #include "engine/write_internal.h"
 
 #define NO_MEMORY_DELAY_NS (10 * NS_PER_MS) /* until the next try to close a group */
@@ -396,6 +397,24 @@ static enum code do_unsignal(struct write *w, struct tide_run *run, struct op *o
     return OK;
 }
 
+/* The whole list with one change; it ends its batch. */
+static enum code do_member(struct write *w, struct tide_run *run, struct op *op, struct err *e)
+{
+    struct record r = {.kind = RECORD_MEMBERS};
+    bool is_same = false;
+    TRY(voters_judge(w->db, op, w->members_pending, &r.as.members, &is_same, e));
+    if (is_same) {
+        write_accept(run, op, state_position(w->db->state).seqno);
+        op->result.is_duplicate = true;
+        return OK;
+    }
+    e->text[0] = '\0';
+    TRY(group_add(w, &r, false, e));
+    w->members_pending = w->assigned;
+    write_accept(run, op, w->assigned);
+    return OK;
+}
+
 static enum code do_op(struct write *w, struct tide_run *run, struct op *op, struct err *e)
 {
     switch ((enum op_kind)op->kind) {
@@ -407,6 +426,8 @@ static enum code do_op(struct write *w, struct tide_run *run, struct op *op, str
     case OP_ENTITY_PUT:
     case OP_ENTITY_DELETE: return entity_write(w, run, op, e);
     case OP_PRODUCER_SKIP: return do_producer_skip(w, run, op, e);
+    case OP_MEMBER_ADD:
+    case OP_MEMBER_REMOVE: return do_member(w, run, op, e);
     case OP_GROUP_END: return ERR(e, E_INVALID, "a group was ended that was not begun");
     default: break;
     }
@@ -528,6 +549,7 @@ void write_flush(struct write *w)
 void write_on_applied(struct write *w, seqno applied)
 {
     overlay_applied(&w->overlay, applied);
+    if (w->members_pending.v <= applied.v) w->members_pending = SEQNO_NONE;
     pending_edges_applied(&w->edges, applied);
     uint32_t gone = 0;
     while (gone < w->closed_growth_count && w->closed_growth[gone].last.v <= applied.v) {

@@ -45,6 +45,7 @@ struct write {
     struct signal_entry *scratch;
     uint32_t scratch_capacity;
     struct pending_puts puts;
+    seqno members_pending; /* a list of members that is appended and not applied; 0 none */
     uint8_t *members; /* records of a group: RECORD_SIZE_MAX bytes, from the first such group on */
     uint8_t *list;    /* fields of the put being judged */
     size_t list_capacity;

@@ -126,6 +126,13 @@ static const struct command table[] = {
      "What would happen, from the code that decides it; nothing changes. PLAN prune: the log that "
      "would go now, and who holds the rest. PLAN resume id: what this leader would answer to that "
      "follower."},
+    {"MEMBER.LIST", NULL, 1, NODE, handle_member_list, "Node", "",
+     "The members of the cluster and whether they vote, as applied on this node."},
+    {"MEMBER.ADD", NULL, -2, WRITE | COMMAND_NOT_IN_MULTI, handle_member_add, "Node",
+     "id [VOTER] [LEVEL l] [DEADLINE ms] [ONMISS m] [WITHLEVEL]",
+     "Add a member, or change whether it votes; one change at a time."},
+    {"MEMBER.REMOVE", NULL, -2, WRITE | COMMAND_NOT_IN_MULTI, handle_member_remove, "Node",
+     "id [LEVEL l] [DEADLINE ms] [ONMISS m] [WITHLEVEL]", "Remove a member."},
     {"WAIT", NULL, 3, NODE | ALONE, handle_wait, "Node", "followers ms",
      "Wait until so many followers stored this client's writes, or everybody's if it wrote "
      "nothing; answers how many did."},

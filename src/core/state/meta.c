@@ -88,3 +88,16 @@ bool members_are_valid(struct slice bytes)
     }
     return bytes_is_done(&r);
 }
+
+void members_read(struct slice bytes, struct record_members *out)
+{
+    struct bytes_reader r = bytes_reader_of(bytes);
+    out->count = bytes_read_u32(&r);
+    ASSERT(out->count <= MEMBERS_MAX);
+    for (uint32_t i = 0; i < out->count; i++) {
+        out->members[i].node_id = bytes_read_slice8(&r);
+        out->members[i].is_voter = bytes_read_u8(&r);
+        out->members[i].address = bytes_read_slice8(&r);
+    }
+    ASSERT(bytes_is_done(&r));
+}

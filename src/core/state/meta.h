@@ -38,6 +38,8 @@ MUST_CHECK bool meta_decode(struct slice bytes, struct meta *out);
 
 /* NULL when memory is refused. */
 struct block *members_block_new(struct alloc *alloc, const struct record_members *members);
+/* Of the canonical bytes of a members block, which they must be; slices borrow them. */
+void members_read(struct slice bytes, struct record_members *out);
 /* Are these the canonical bytes of a members block? */
 bool members_are_valid(struct slice bytes);
 

@@ -94,6 +94,12 @@ struct meta state_meta(const struct state *s)
     };
 }
 
+void state_members(const struct state *s, struct record_members *out)
+{
+    out->count = 0;
+    if (s->members != NULL) members_read(slice_of(s->members->extra, s->members->extra_size), out);
+}
+
 const struct signal_type *state_type_by_name(const struct state *s, struct slice name)
 {
     ASSERT(s->life != STATE_FROZEN);

@@ -37,6 +37,7 @@ struct state_outcome {
     bool has_mark; /* the batch ends with a mark: pin a version now */
     bool has_digest;
     struct record_digest digest; /* the last one of the batch */
+    bool has_members;            /* the list of members is another one now */
     bool has_epoch_start;
     struct record_epoch_start epoch_start; /* node_id borrows the payload */
 };
@@ -121,6 +122,9 @@ bool state_has_edge(const struct state *s, uint32_t type_id, struct slice item, 
 /* Leader time, ms, at which something falls due: a bucket that holds something enters or leaves a
  * window, or idempotency keys expire. UINT64_MAX: nothing will. */
 uint64_t state_next_due_ms(const struct state *s);
+
+/* The newest list of members; slices are borrowed until the next apply. */
+void state_members(const struct state *s, struct record_members *out);
 
 /* Where a write with this key, or this producer's newest write, went. */
 struct write_ref {

@@ -202,6 +202,7 @@ static enum code apply_members(struct apply *a, const struct record_members *mem
     block_release(a->state->alloc, a->state->members);
     a->state->members = b;
     a->has_changed = true;
+    a->outcome.has_members = true;
     return OK;
 }
 

@@ -38,7 +38,8 @@ enum fake_kind {
     FAKE_CLOCK,
     FAKE_CONFIGURE,
     FAKE_PLAN,
-    FAKE_PUT, /* also a deletion */
+    FAKE_MEMBERS, /* answered when it is added */
+    FAKE_PUT,     /* also a deletion */
     FAKE_GET,
 };
 
@@ -536,6 +537,7 @@ static void do_other(struct fake_op *op)
                         "# TYPE tidemark_epoch gauge\ntidemark_epoch 1\n");
         break;
     case FAKE_PLAN: do_plan(op); break;
+    case FAKE_MEMBERS: break;
     case FAKE_CONFIGURE: op->result.kind = TIDE_RESULT_NONE; break;
     case FAKE_SIGNAL:
     case FAKE_SIGNALS:
@@ -721,18 +723,22 @@ static void tell_bytes(char *room, size_t size, const char *name, struct tide_by
     }
 }
 
+/* Nothing for 0. */
+static void tell_number(char *room, size_t size, const char *name, uint64_t v)
+{
+    size_t at = strlen(room);
+    if (v != 0) snprintf(room + at, size - at, " %s=%" PRIu64, name, v);
+}
+
 static void tell_durability(char *room, size_t size, const struct tide_durability *d)
 {
     char level[TIDE_LEVEL_SIZE];
-    size_t at = strlen(room);
     if (d->level.kind != TIDE_LEVEL_DEFAULT) {
-        (void)tide_level_format(&d->level, level);
-        snprintf(room + at, size - at, " level=%s", level);
+        size_t length = tide_level_format(&d->level, level);
+        tell_bytes(room, size, "level", (struct tide_bytes){level, length});
     }
-    at = strlen(room);
-    if (d->deadline_ms != 0) snprintf(room + at, size - at, " deadline=%" PRIu64, d->deadline_ms);
-    at = strlen(room);
-    if (d->on_miss_is_set) snprintf(room + at, size - at, " on_miss=%d", (int)d->on_miss);
+    tell_number(room, size, "deadline", d->deadline_ms);
+    if (d->on_miss_is_set) tell_number(room, size, "on_miss_plus_1", (uint64_t)d->on_miss + 1);
 }
 
 static void tell_options(char *room, size_t size, const struct tide_write_options *o)
@@ -877,41 +883,36 @@ int32_t tide_run_signals(tide_run *run, const struct tide_signal *signals, size_
     return index_of(run);
 }
 
-bool tide_run_set_read(tide_run *run, int32_t index, const struct tide_read_options *options)
+/* The line of an operation that was added, to go on with; NULL: nothing is remembered. */
+static struct fake_op *open_line(tide_run *run, int32_t index, char room[1024])
 {
     struct fake_op *op = &run->ops[index];
-    char room[1024];
-    if (op->line == NULL) return true;
-    snprintf(room, sizeof(room), "%s", op->line);
-    size_t at = strlen(room);
-    const struct tide_position *after = &options->after;
-    if (after->seqno > 0) {
-        snprintf(room + at, sizeof(room) - at, " after=%" PRIu64 "-%" PRIu64, after->epoch,
-                 after->seqno);
-    }
-    at = strlen(room);
-    if (options->max_stale_is_set) {
-        snprintf(room + at, sizeof(room) - at, " max_stale=%" PRIu64, options->max_stale_ms);
-    }
-    at = strlen(room);
-    snprintf(room + at, sizeof(room) - at, "%s", options->is_committed ? " committed" : "");
-    at = strlen(room);
-    if (options->deadline_ms != 0) {
-        snprintf(room + at, sizeof(room) - at, " deadline=%" PRIu64, options->deadline_ms);
-    }
+    if (op->line == NULL) return NULL;
+    snprintf(room, 1024, "%s", op->line);
     free(op->line);
+    return op;
+}
+
+bool tide_run_set_read(tide_run *run, int32_t index, const struct tide_read_options *o)
+{
+    char room[1024];
+    struct fake_op *op = open_line(run, index, room);
+    if (op == NULL) return true;
+    tell_number(room, sizeof(room), "after_epoch", o->after.epoch);
+    tell_number(room, sizeof(room), "after", o->after.seqno);
+    tell_number(room, sizeof(room), "max_stale_plus_1", o->max_stale_ms + o->max_stale_is_set);
+    tell_number(room, sizeof(room), "committed", o->is_committed);
+    tell_number(room, sizeof(room), "deadline", o->deadline_ms);
     op->line = strdup(room);
     return true;
 }
 
 void tide_run_set_durability(tide_run *run, int32_t index, const struct tide_durability *wanted)
 {
-    struct fake_op *op = &run->ops[index];
     char room[1024];
-    if (op->line == NULL) return;
-    snprintf(room, sizeof(room), "%s", op->line);
+    struct fake_op *op = open_line(run, index, room);
+    if (op == NULL) return;
     tell_durability(room, sizeof(room), wanted);
-    free(op->line);
     op->line = strdup(room);
 }
 
@@ -1094,6 +1095,41 @@ int32_t tide_run_metrics(tide_run *run)
 int32_t tide_run_clock(tide_run *run)
 {
     return add_plain(run, FAKE_CLOCK, "clock");
+}
+
+static int32_t add_member(tide_run *run, const char *what, struct tide_bytes id, const char *vote,
+                          const struct tide_write_options *options)
+{
+    char room[512];
+    snprintf(room, sizeof(room), "member %s %.*s%s", what, (int)id.size, (const char *)id.data,
+             vote);
+    tell_options(room, sizeof(room), options);
+    add(run, FAKE_SCHEMA)->line = line_of("%s", room);
+    return index_of(run);
+}
+
+int32_t tide_run_member_add(tide_run *run, struct tide_bytes node_id, bool is_voter,
+                            const struct tide_write_options *options)
+{
+    return add_member(run, "add", node_id, is_voter ? " voter" : "", options);
+}
+
+int32_t tide_run_member_remove(tide_run *run, struct tide_bytes node_id,
+                               const struct tide_write_options *options)
+{
+    return add_member(run, "remove", node_id, "", options);
+}
+
+int32_t tide_run_members(tide_run *run)
+{
+    static const struct tide_member members[] = {
+        {.node_id = "a", .data_address = "10.0.0.1:7400", .is_voter = true},
+        {.node_id = "b", .data_address = ""}};
+    struct fake_op *op = add(run, FAKE_MEMBERS);
+    op->result.kind = TIDE_RESULT_MEMBERS;
+    op->result.as.members = (struct tide_members){members, 2};
+    op->line = line_of("members");
+    return index_of(run);
 }
 
 int32_t tide_run_plan(tide_run *run, struct tide_bytes what, struct tide_bytes argument)

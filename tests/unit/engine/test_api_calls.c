@@ -161,6 +161,14 @@ static void add_unsignal(tide_run *run)
 {
     (void)tide_run_unsignal(run, bytes_of("like"), bytes_of("a"), bytes_of("u"), NULL);
 }
+static void add_member_add(tide_run *run)
+{
+    (void)tide_run_member_add(run, bytes_of("n"), true, NULL);
+}
+static void add_member_remove(tide_run *run)
+{
+    (void)tide_run_member_remove(run, bytes_of("n"), NULL);
+}
 static void add_schema_signal(tide_run *run)
 {
     struct tide_schema_signal schema = {.name = bytes_of("play")};
@@ -190,6 +198,8 @@ static void (*const writers[OP_KIND_COUNT])(tide_run *run) = {
     [OP_GROUP_BEGIN] = add_begin,
     [OP_GROUP_END] = add_end,
     [OP_UNSIGNAL] = add_unsignal,
+    [OP_MEMBER_ADD] = add_member_add,
+    [OP_MEMBER_REMOVE] = add_member_remove,
     [OP_SCHEMA_SIGNAL] = add_schema_signal,
     [OP_SCHEMA_FIELD] = add_schema_field,
     [OP_ENTITY_PUT] = add_entity_put,

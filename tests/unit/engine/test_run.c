@@ -76,9 +76,10 @@ static void memory_of_results_is_aligned_and_apart(void **state)
 static void exactly_the_writes_pass_the_gate(void **state)
 {
     (void)state;
-    static const enum op_kind writes[] = {
-        OP_SIGNAL,        OP_SIGNALS,      OP_GROUP_BEGIN, OP_GROUP_END,     OP_UNSIGNAL,
-        OP_SCHEMA_SIGNAL, OP_SCHEMA_FIELD, OP_ENTITY_PUT,  OP_ENTITY_DELETE, OP_PRODUCER_SKIP};
+    static const enum op_kind writes[] = {OP_SIGNAL,        OP_SIGNALS,    OP_GROUP_BEGIN,
+                                          OP_GROUP_END,     OP_UNSIGNAL,   OP_SCHEMA_SIGNAL,
+                                          OP_SCHEMA_FIELD,  OP_ENTITY_PUT, OP_ENTITY_DELETE,
+                                          OP_PRODUCER_SKIP, OP_MEMBER_ADD, OP_MEMBER_REMOVE};
     for (int kind = 0; kind < OP_KIND_COUNT; kind++) {
         bool is_listed = false;
         for (size_t i = 0; i < COUNT_OF(writes); i++)

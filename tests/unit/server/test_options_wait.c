@@ -42,11 +42,11 @@ static void levels_reach_the_database(void **state)
     static const struct row rows[] = {
         {"SIGNAL view a LEVEL stored:2\r\n", NULL, "run\nsignal view a level=stored:2\n"},
         {"SIGNAL view a level MAJORITY deadline 250 onmiss Degrade\r\n", NULL,
-         "run\nsignal view a level=majority deadline=250 on_miss=2\n"},
+         "run\nsignal view a level=majority deadline=250 on_miss_plus_1=3\n"},
         {"SIGNAL view a ONMISS wait DEADLINE 0\r\n", NULL,
-         "run\nsignal view a deadline=18446744073709551615 on_miss=0\n"},
+         "run\nsignal view a deadline=18446744073709551615 on_miss_plus_1=1\n"},
         {"SIGNALS 1 view a 1 LEVEL applied:1 ONMISS reject\r\n", NULL,
-         "run\nsignals view a w=1 level=applied:1 on_miss=1\n"},
+         "run\nsignals view a w=1 level=applied:1 on_miss_plus_1=2\n"},
         {"ITEM.DEL a LEVEL stored:2\r\n", NULL, "run\nitem delete a level=stored:2\n"},
         {"SCHEMA.SIGNAL x LEVEL stored:2 DEADLINE 7\r\n", NULL,
          "run\nschema x halflives=0,0 windows=0 mode=0 negative=0 level=stored:2 deadline=7\n"},
@@ -58,12 +58,13 @@ static void what_reads_wait_for_reaches_the_database(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {"SCORE view a AFTER 7-42-9f3a21bc\r\n", NULL, "run\nscore view a at=0 after=7-42\n"},
+        {"SCORE view a AFTER 7-42-9f3a21bc\r\n", NULL,
+         "run\nscore view a at=0 after_epoch=7 after=42\n"},
         {"COUNT view a all MAXSTALE 0 DEADLINE 0\r\n", NULL,
-         "run\ncount view a all max_stale=0 deadline=18446744073709551615\n"},
+         "run\ncount view a all max_stale_plus_1=1 deadline=18446744073709551615\n"},
         {"SCORE view a READ latest\r\n", NULL, "run\nscore view a at=0\n"},
         {"RETRIEVE top READ committed MAXSTALE 250\r\n", NULL,
-         "run\nretrieve top limit=0 now=0 excludes=0 max_stale=250 committed\n"},
+         "run\nretrieve top limit=0 now=0 excludes=0 max_stale_plus_1=251 committed=1\n"},
         {"ITEM.GET a AFTER 1-2-00000000 title\r\n", NULL, NULL},
         {"SCHEMA.SHOW AFTER 1-2-00000000\r\n", NULL, NULL},
         {"PRODUCER.GET p MAXSTALE 9\r\n", NULL, NULL},
