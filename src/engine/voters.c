@@ -76,8 +76,11 @@ enum code voters_op(struct db *db, struct tide_run *run, struct op *op, struct e
         id[m->node_id.size] = '\0';
         if (m->address.size > 0) memcpy(address, m->address.data, m->address.size);
         address[m->address.size] = '\0';
-        out[i] =
-            (struct tide_member){.node_id = id, .address = address, .is_voter = m->is_voter != 0};
+        out[i] = (struct tide_member){.node_id = id,
+                                      .data_address = address,
+                                      .http_address = "",
+                                      .replication_address = "",
+                                      .is_voter = m->is_voter != 0};
     }
     op->result.kind = TIDE_RESULT_MEMBERS;
     op->result.as.members = (struct tide_members){.members = out, .count = members.count};
