@@ -67,7 +67,7 @@ def each_level_is_reached_and_said(world):
         equal(node.call("COUNT", "view", "a", "all", "AFTER", token, "DEADLINE", "0"),
               leader.call("COUNT", "view", "a", "all"))
     m = leader.metrics().judge()
-    blamed = sum(m.of("tidemark_durability_last_ack_total", follower=n) for n in ("f", "g"))
+    blamed = sum(m.of("tidemark_replication_last_ack_total", follower=n) for n in ("f", "g"))
     check(blamed >= 6, "somebody's ack was the last: %r", blamed)
 
 
