@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 CTEST = ctest --test-dir $(1) -j$(JOBS) --output-on-failure --no-tests=error
 BUILD = tools/deps.sh $(2) && cmake --preset $(1) -Wno-dev >/dev/null && cmake --build --preset $(1) -j$(JOBS)
 
-.PHONY: all test check deep sim sim-forever asan tsan fuzz tidy fmt bench demo install uninstall clean
+.PHONY: all test check deep sim sim-forever asan tsan coverage fuzz tidy fmt bench demo install uninstall clean
 all: ## the program and the library, in build/
 	@$(call BUILD,release,build)
 test: ## everything quick; T=name runs the tests whose name matches
@@ -28,6 +28,8 @@ ifdef T
 else
 	@$(call BUILD,$@,test) && $(call CTEST,build-$@) -LE 'lint|e2e|deep'
 endif
+coverage: ## branches and conditions of format and core that their tests take (clang 19)
+	@tools/deps.sh deep && JOBS=$(JOBS) tools/coverage.sh
 fuzz: ## one fuzz target or all: make fuzz T=batch S=60 (seconds)
 	@tools/deps.sh test && JOBS=$(JOBS) tools/fuzz.sh "$(T)" $(S)
 tidy: ## the checkers, with clang-tidy

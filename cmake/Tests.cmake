@@ -30,6 +30,7 @@ endfunction()
 
 file(GLOB fake_sources CONFIGURE_DEPENDS tests/support/fake/*.c)
 file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
+add_custom_target(pure_tests) # of the layers that touch nothing: for the memory sanitizer and coverage
 foreach(source ${unit_tests})
   file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR}/tests/unit ${source})
   string(REGEX REPLACE "test_([^/]*)\\.c$" "\\1" name ${name})
@@ -37,6 +38,9 @@ foreach(source ${unit_tests})
   string(REPLACE "/" "_" program ${name})
   string(REGEX REPLACE "/.*" "" layer ${name})
   tm_test_program(test_${program} ${source} LAYER ${layer})
+  if(layer MATCHES "^(base|format|core)$")
+    add_dependencies(pure_tests test_${program})
+  endif()
   if(layer STREQUAL "server") # tested alone: a stand-in takes the place of the database
     target_sources(test_${program} PRIVATE ${fake_sources})
   endif()

@@ -10,7 +10,10 @@
 
 #include "base/random.h"
 
-enum { RANDOM_INPUTS = 5000, RANDOM_SIZE_MAX = 512, FILE_SIZE_MAX = 16 << 20 };
+#ifndef REPLAY_RANDOM_INPUTS
+#define REPLAY_RANDOM_INPUTS 5000
+#endif
+enum { RANDOM_INPUTS = REPLAY_RANDOM_INPUTS, RANDOM_SIZE_MAX = 512, FILE_SIZE_MAX = 16 << 20 };
 
 /* The input in memory of exactly its size, so that asan sees one byte too many. */
 static void run(const uint8_t *data, size_t size)

@@ -90,6 +90,11 @@ fi
 if step "build: tsan (threads)" build tsan; then
     cases "under the thread sanitizer" build-tsan -j"$jobs" -LE 'lint|slow|deep'
 fi
+build_pure() { cmake --preset "$1" -Wno-dev && cmake --build --preset "$1" -j"$jobs" --target pure_tests; }
+if step "build: msan (uninitialised memory)" build_pure msan; then
+    cases "base, format and core under the memory sanitizer" build-msan -j"$jobs" -R '^unit\.(base|format|core)\.'
+fi
+step "coverage of format and core" tools/coverage.sh && passed=$((passed + 1))
 cases "deep tests" build-dev -j1 -L deep
 if [[ -d fuzz ]]; then
     step "fuzz: every target for ${FUZZ_SECONDS:-60} s" tools/fuzz.sh all "${FUZZ_SECONDS:-60}" &&

@@ -529,8 +529,7 @@ static size_t index_of(const struct mem_disk *d, const struct inode *inode)
     for (size_t i = 0; i < d->inode_count; i++) {
         if (d->inodes[i] == inode) return i;
     }
-    ASSERT(!"an inode of this disk");
-    return 0;
+    UNREACHABLE(); /* an inode of this disk */
 }
 
 static struct inode *twin_of(const struct mem_disk *from, const struct mem_disk *to,
