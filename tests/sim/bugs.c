@@ -24,7 +24,7 @@ static const struct bug bugs[] = {
     {"pruned files go too early", "pruned", 120, "open"},
     {"no hash check of payloads", "rot", 400, "lost,once,digest,crash,history"},
     {"a gap is accepted", NULL, 300, "hole,history,digest,health,crash,open"},
-    {"no epoch fencing", NULL, 0, "history"},
+    {"no epoch fencing", NULL, 2000, "history,hole,epoch,marks,crash,liveness"},
     {"ack before the follower's sync", NULL, 300, "wait,lag,marks,hole,crash"},
     {"ship before durable", NULL, 300, "hole,history,crash"},
     {"epoch not durable", NULL, 300, "epoch,history,open"},

@@ -320,7 +320,7 @@ void check_status(struct cluster *c, uint32_t node, const struct tide_status *s,
                    "status of node %u: assigned %" PRIu64 ", durable %" PRIu64 ", applied %" PRIu64,
                    node, s->assigned, s->durable.seqno, s->applied.seqno);
     }
-    if (asked->leader != c->leader || c->takeover != TAKEOVER_NONE) return;
+    if (asked->leader != c->leader || c->takeover != TAKEOVER_NONE || n->is_deposed) return;
     if (node == c->leader) {
         for (uint32_t i = 0; i < s->follower_count; i++) {
             check_follower(c, &s->followers[i], asked);
@@ -389,6 +389,11 @@ bool check_is_converged(const struct cluster *c, char *out_why, size_t size)
         if (leader->db == NULL || leader->db->log == NULL) return false;
         uint64_t goal = durable_of(leader).seqno.v;
         uint64_t applied = n->db->state == NULL ? 0 : state_position(n->db->state).seqno.v;
+        struct position at = db_applied(n->db);
+        if (!model_is_current(&c->model, at.epoch, at.seqno.v)) {
+            snprintf(out_why, size, "node %u shows the history of a leader that was replaced", i);
+            return false;
+        }
         if (applied != goal) {
             snprintf(out_why, size, "node %u shows %" PRIu64 " of %" PRIu64 " records", i, applied,
                      goal);

@@ -17,7 +17,7 @@
 
 void cluster_init(struct cluster *c, uint64_t seed, const struct plan *plan)
 {
-    *c = (struct cluster){.plan = *plan, .backup_node = WORLD_NO_NODE};
+    *c = (struct cluster){.plan = *plan, .backup_node = WORLD_NO_NODE, .cut_off = WORLD_NO_NODE};
     world_init(&c->world, seed);
     c->world.after = cluster_after;
     c->world.describe = cluster_describe;
@@ -147,6 +147,7 @@ static void run_start(struct world *w, void *arg, uint64_t number)
     uint32_t node = n->machine.node;
     n->is_restart_planned = false;
     if (n->state != NODE_DOWN || operator_holds(c, node)) return;
+    operator_replace(c, node);
     w->coverage.opens++;
     look_at_wall(n);
     machine_begins(&n->machine, number != 0);

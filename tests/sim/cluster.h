@@ -54,6 +54,7 @@ struct cluster_node {
     uint64_t applied_peak;
     uint64_t epoch_peak;   /* highest epoch a life led that was up */
     uint64_t durable_ever; /* also before its disk was wiped */
+    bool is_deposed;       /* somebody else leads, and it may not know it yet */
     bool is_damaged; /* its disk spoiled what was stored: refusing is right, until it is wiped */
     bool is_reset;   /* its disk was wiped or set back; its leader has not met it since */
     struct leader_time clock; /* as check_tick saw it last */
@@ -76,6 +77,8 @@ struct cluster {
     enum takeover takeover;
     uint64_t takeover_since_ns;
     bool is_force_due;
+    uint32_t cut_off; /* a leader without links, or one that was replaced; WORLD_NO_NODE: none */
+    bool is_cut_off;  /* the old leader runs on, without links; else its machine is lost */
     struct operation *operation; /* in flight; NULL: none */
     struct client *clients;
     uint32_t client_count;

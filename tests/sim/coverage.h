@@ -41,6 +41,8 @@
     X(clock_jumps, "jumps of a wall clock")              \
     X(promotions, "changes of leader")                   \
     X(handovers, "handovers asked for")                  \
+    X(cut_leaders, "leaders cut off and replaced")       \
+    X(accepted_losses, "losses accepted by an operator") \
     X(refused_promotions, "promotions refused")          \
     X(given_up, "local writes given up with a leader")   \
     X(leveled, "writes acknowledged by followers, too")  \

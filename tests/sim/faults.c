@@ -67,7 +67,8 @@ static void run_heal(struct world *w, void *arg, uint64_t number)
     struct cluster *c = cluster_of(w);
     uint32_t from = (uint32_t)(number / WORLD_NODES_MAX);
     uint32_t to = (uint32_t)(number % WORLD_NODES_MAX);
-    if (!c->net.is_cut[from][to]) return;
+    if (!c->net.is_cut[from][to] || operator_keeps_cut(c, from) || operator_keeps_cut(c, to))
+        return;
     c->net.is_cut[from][to] = false;
     world_trace(w, WORLD_NO_NODE, "healed n%u -> n%u", from, to);
 }
@@ -316,7 +317,12 @@ void faults_begin(struct cluster *c)
 
 void faults_end(struct cluster *c)
 {
-    memset(c->net.is_cut, 0, sizeof(c->net.is_cut));
+    for (uint32_t i = 0; i < c->node_count * c->node_count; i++) {
+        uint32_t from = i / c->node_count;
+        uint32_t to = i % c->node_count;
+        if (operator_keeps_cut(c, from) || operator_keeps_cut(c, to)) continue;
+        c->net.is_cut[from][to] = false;
+    }
     memset(c->net.clogged_until_ns, 0, sizeof(c->net.clogged_until_ns));
     memset(c->net.reader_delay_ns, 0, sizeof(c->net.reader_delay_ns));
     c->net.faults = (struct simnet_faults){.delay_mean_ns = c->plan.net_mean_ns, .splits = 10000};

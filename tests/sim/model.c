@@ -114,6 +114,8 @@ static bool can_claim(const struct model *m, const struct model_write *w)
     return !w->is_keyed && w->entry_count == 1 && is_once(&m->entries[w->first_entry]);
 }
 
+static void lose(struct model *m, uint32_t write, uint64_t epoch, bool may_lose);
+
 void model_acked(struct model *m, uint32_t write, const struct tide_position *where,
                  bool is_duplicate)
 {
@@ -123,6 +125,7 @@ void model_acked(struct model *m, uint32_t write, const struct tide_position *wh
     world_note(m->world, where->seqno);
     /* Acknowledged by a leader that others have replaced, without its knowing. */
     if (w->state == WRITE_LOST || !model_is_current(m, where->epoch, where->seqno)) {
+        if (w->state != WRITE_LOST && w->copies > 0) lose(m, write, where->epoch, false);
         w->state = WRITE_LOST;
         return;
     }

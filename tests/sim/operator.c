@@ -92,38 +92,67 @@ static void point_at_leader(struct cluster *c)
     }
 }
 
+static void set_cut(struct cluster *c, uint32_t node, bool is_cut)
+{
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        c->net.is_cut[node][i] = is_cut && i != node;
+        c->net.is_cut[i][node] = is_cut && i != node;
+    }
+}
+
+static void end_failover(struct cluster *c, uint32_t old)
+{
+    if (c->is_cut_off) {
+        c->nodes[old].is_deposed = true;
+        if (c->nodes[old].state != NODE_DOWN) return;
+        operator_replace(c, old);
+        cluster_plan_start(c, old, cluster_draw_downtime(c), true);
+        return;
+    }
+    faults_wipe(c, old);
+    cluster_plan_start(c, old, cluster_draw_downtime(c), true);
+}
+
 static void take_over(struct cluster *c, uint32_t node, uint64_t epoch, uint64_t start)
 {
     uint32_t old = c->leader;
-    bool may_lose = c->takeover != TAKEOVER_HANDOVER;
+    enum takeover how = c->takeover;
     world_trace(&c->world, node, "LEADS epoch %" PRIu64 " from record %" PRIu64 " on", epoch,
                 start);
     c->leader = node;
     c->epoch_peak = epoch;
+    c->takeover = TAKEOVER_NONE;
     c->nodes[node].epoch_peak = epoch - 1; /* seen by the check of its own */
     c->nodes[node].clock_life = 0;
     c->nodes[node].is_reset = false;
     c->world.coverage.promotions++;
-    model_cut(&c->model, epoch, start, may_lose);
+    model_cut(&c->model, epoch, start, how == TAKEOVER_FAILOVER);
     point_at_leader(c);
-    if (c->takeover != TAKEOVER_FAILOVER) {
-        c->takeover = TAKEOVER_NONE;
-        return;
-    }
-    c->takeover = TAKEOVER_NONE;
-    if (!c->plan.keeps_deposed) faults_wipe(c, old);
-    cluster_plan_start(c, old, cluster_draw_downtime(c), true);
+    if (how == TAKEOVER_FAILOVER) end_failover(c, old);
+    if (how == TAKEOVER_HANDOVER) c->nodes[old].is_deposed = true;
+}
+
+/* A deposed leader that died before it learned of it would begin an epoch with the number of the
+ * new one: an operator gives it an empty disk. */
+void operator_replace(struct cluster *c, uint32_t node)
+{
+    struct cluster_node *n = &c->nodes[node];
+    if (!n->is_deposed) return;
+    n->is_deposed = false;
+    world_trace(&c->world, node, "deposed, and dead: it begins anew");
+    disk_wipe(&n->machine.disk);
+    faults_forget_past(n);
 }
 
 void operator_notice(struct cluster *c, uint32_t node)
 {
     uint64_t epoch = 0;
     uint64_t start = 0;
-    const struct db *db = c->nodes[node].db;
-    if (node == c->leader || !db_is_leader(db)) return;
-    if (!find_new_epoch(c, db, &epoch, &start)) return;
+    struct cluster_node *n = &c->nodes[node];
+    if (!db_is_leader(n->db)) n->is_deposed = false;
+    if (node == c->leader || !db_is_leader(n->db) || n->is_deposed) return;
+    if (!find_new_epoch(c, n->db, &epoch, &start)) return;
     if (c->takeover == TAKEOVER_NONE) {
-        if (c->plan.keeps_deposed) return; /* a deposed leader that has not heard of it */
         world_fail(&c->world, "epoch", "node %" PRIu32 " leads unasked", node);
         return;
     }
@@ -134,12 +163,17 @@ void operator_notice(struct cluster *c, uint32_t node)
 
 bool operator_is_idle(const struct cluster *c)
 {
-    return c->takeover == TAKEOVER_NONE && c->operation == NULL;
+    return c->takeover == TAKEOVER_NONE && c->operation == NULL && c->cut_off == WORLD_NO_NODE;
+}
+
+bool operator_keeps_cut(const struct cluster *c, uint32_t node)
+{
+    return node == c->cut_off;
 }
 
 bool operator_holds(const struct cluster *c, uint32_t node)
 {
-    return c->takeover == TAKEOVER_FAILOVER && node == c->leader;
+    return c->takeover == TAKEOVER_FAILOVER && node == c->leader; /* also when it died cut off */
 }
 
 /* A leader that is lost before anybody else has seen its epoch takes the number along, and the next
@@ -163,11 +197,19 @@ void operator_fail_over(struct cluster *c)
 {
     if (!operator_is_idle(c) || c->node_count < 3) return;
     if (c->nodes[c->leader].state != NODE_UP || !others_know_epoch(c)) return;
-    world_trace(&c->world, c->leader, "its machine is lost");
     c->takeover = TAKEOVER_FAILOVER;
     c->is_force_due = false;
     c->takeover_since_ns = c->world.now_ns;
-    cluster_kill(c, c->leader, true);
+    c->is_cut_off = world_draw_chance(&c->world, STREAM_FAULTS, 500000);
+    if (c->is_cut_off) {
+        c->world.coverage.cut_leaders++;
+        world_trace(&c->world, c->leader, "it is cut off from all others");
+        set_cut(c, c->leader, true);
+        c->cut_off = c->leader;
+    } else {
+        world_trace(&c->world, c->leader, "its machine is lost");
+        cluster_kill(c, c->leader, true);
+    }
 }
 
 static bool is_better(const struct position *a, const struct position *b)
@@ -231,13 +273,43 @@ void operator_hand_over(struct cluster *c)
 
 /* --- the others --- */
 
+/* It holds what the present leader does not, and refuses to give it up by itself: what it had as
+ * the only node there was, it calls committed. */
+static bool wants_accepted_loss(const struct cluster *c, uint32_t node)
+{
+    const struct cluster_node *n = &c->nodes[node];
+    if (n->db->log == NULL || db_is_leader(n->db) || n->db->reopening != NULL) return false;
+    struct position at = log_durable(n->db->log);
+    bool is_patient = c->world.now_ns - c->takeover_since_ns < 10 * NS_PER_S;
+    return !is_patient && !model_is_current(&c->model, at.epoch, at.seqno.v);
+}
+
+static void accept_loss(struct cluster *c, uint32_t node)
+{
+    struct cluster_node *n = &c->nodes[node];
+    struct position at = log_durable(n->db->log);
+    struct tide_position end = {.epoch = at.epoch, .seqno = at.seqno.v};
+    memcpy(end.chain4, at.chain.bytes, sizeof(end.chain4));
+    world_trace(&c->world, node, "an operator accepts the loss of what only it holds");
+    c->world.coverage.accepted_losses++;
+    c->takeover_since_ns = c->world.now_ns;
+    struct operation *o = operation_new(c, node, OP_FOLLOW);
+    (void)tide_run_follow(o->run, n->follow, true, &end);
+    db_submit(n->db, o->run);
+}
+
 /* Followers that were up all the time are told; those that start are given the address. */
 static void point_one(struct cluster *c)
 {
     for (uint32_t i = 0; i < c->node_count; i++) {
         struct cluster_node *n = &c->nodes[i];
-        if (i == c->leader || !cluster_is_ready(c, i) || db_is_leader(n->db)) continue;
-        if (strcmp(n->db->identity.leader_address, n->follow) == 0) continue;
+        if (i == c->leader || i == c->cut_off || !cluster_is_ready(c, i)) continue;
+        if (wants_accepted_loss(c, i)) {
+            accept_loss(c, i);
+            return;
+        }
+        bool knows = strcmp(n->db->identity.leader_address, n->follow) == 0;
+        if (knows && !db_is_leader(n->db)) continue;
         struct operation *o = operation_new(c, i, OP_FOLLOW);
         (void)tide_run_follow(o->run, n->follow, false, NULL);
         db_submit(n->db, o->run);
@@ -245,8 +317,25 @@ static void point_one(struct cluster *c)
     }
 }
 
+/* The old leader may have its links back when nobody acknowledges its records any more: when all
+ * others know of the new epoch. Before that a follower that was told nothing yet would store them,
+ * and writes that asked for copies could be acknowledged and given up later. */
+static void mend_links(struct cluster *c)
+{
+    if (c->cut_off == WORLD_NO_NODE || c->takeover == TAKEOVER_FAILOVER) return;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        const struct cluster_node *n = &c->nodes[i];
+        if (i == c->cut_off) continue;
+        if (n->state != NODE_UP || n->db->identity.highest_epoch < c->epoch_peak) return;
+    }
+    world_trace(&c->world, c->cut_off, "has its links back");
+    set_cut(c, c->cut_off, false);
+    c->cut_off = WORLD_NO_NODE;
+}
+
 void operator_tick(struct cluster *c)
 {
+    mend_links(c);
     if (c->operation != NULL) return;
     if (c->takeover == TAKEOVER_FAILOVER) {
         promote_best(c);

@@ -68,8 +68,7 @@ struct plan {
     /* The atlas: everything that spoils what was stored happens on this node alone, so that all
      * others keep a good copy. WORLD_NO_NODE: nowhere. */
     uint32_t victim;
-    bool keeps_deposed; /* the machine of a lost leader comes back with its disk */
-    uint32_t rate;      /* of failures of single calls and units: 1 rare, 10, 50 constant */
+    uint32_t rate; /* of failures of single calls and units: 1 rare, 10, 50 constant */
 };
 
 static inline bool plan_has(const struct plan *p, enum fault fault)
