@@ -263,7 +263,9 @@ enum follow_verdict follow_judge_plan(const struct follow_plan *p, struct err *e
     bool is_ours = is_first
                        ? !id128_is_zero(&plan->cluster)
                        : id128_equal(&plan->cluster, &p->cluster) && plan->log_key == p->log_key;
-    if (!is_ours || !stream_equal(plan->stream, p->stream)) {
+    bool is_stream_ours =
+        is_first ? plan->stream.shard == p->stream.shard : stream_equal(plan->stream, p->stream);
+    if (!is_ours || !is_stream_ours) {
         (void)ERR(e, E_WRONG_CLUSTER, "the leader's plan is of another cluster, stream or log key");
         return FOLLOW_FOREIGN;
     }

@@ -5,7 +5,7 @@
  *    1   no protocol version in common                            REFUSE newer-format
  *    2   this node does not lead                                  REFUSE not-leader
  *    3   this node is starting or closing                         REFUSE busy
- *    4   another region or shard                                  REFUSE wrong-stream
+ *    4   another stream: region or shard                          REFUSE wrong-stream
  *    5   another cluster, or records without a cluster            REFUSE wrong-cluster
  *    6   the credentials do not match                             REFUSE credentials
  *    7   below the feature level, or its frames are too small     REFUSE feature-level

@@ -111,6 +111,7 @@ uint32_t slots_join(struct slots *t, const struct slot_join *join)
     copy_text(record->address, sizeof(record->address), join->data_address);
     record->incarnation = join->incarnation;
     record->stream = join->stream;
+    record->region = join->region;
     record->is_voter = join->is_voter;
     record->epoch = t->epoch;
     /* A handshake may go back: a wiped or restored follower holds less than it once did. */

@@ -80,6 +80,7 @@ struct slot_join {
     struct slice node_id;      /* valid: is_node_id */
     struct slice data_address; /* at most ADDRESS_SIZE_MAX */
     struct stream_id stream;
+    uint16_t region; /* where it stands */
     uint64_t incarnation;
     uint64_t history_id; /* drawn at random by each node */
     bool is_voter;

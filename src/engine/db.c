@@ -137,7 +137,7 @@ static void cluster_was_saved(struct db *db, void *arg, enum code code)
     adoption.done(db, adoption.arg, code);
 }
 
-void db_adopt_cluster(struct db *db, const struct id128 *cluster, uint64_t log_key,
+void db_adopt_cluster(struct db *db, const struct wire_plan *plan,
                       void (*done)(struct db *db, void *arg, enum code code), void *arg)
 {
     ASSERT(id128_is_zero(&db->identity.cluster));
@@ -148,8 +148,9 @@ void db_adopt_cluster(struct db *db, const struct id128 *cluster, uint64_t log_k
     }
     *adoption = (struct adoption){.done = done, .arg = arg};
     db->adoption = adoption;
-    db->identity.cluster = *cluster;
-    db->identity.log_key = log_key;
+    db->identity.cluster = plan->cluster;
+    db->identity.log_key = plan->log_key;
+    db->identity.stream = plan->stream; /* its region is the leader's, not where this node stands */
     db_save_identity(db, cluster_was_saved, adoption);
 }
 

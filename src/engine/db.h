@@ -21,6 +21,7 @@
 #include "engine/stages.h"
 #include "env/env.h"
 #include "format/identity.h"
+#include "format/wire.h"
 #include "tidemark.h"
 
 enum db_condition {
@@ -140,7 +141,7 @@ void db_on_ack(struct db *db, uint32_t slot);
 /* An empty follower takes its cluster from the first accepted plan: identity is saved (synced),
  * then the log and the empty state are made, then done. Until then db->log and db->state are NULL
  * (reads answer LOADING). Only while identity.cluster is zero. */
-void db_adopt_cluster(struct db *db, const struct id128 *cluster, uint64_t log_key,
+void db_adopt_cluster(struct db *db, const struct wire_plan *plan,
                       void (*done)(struct db *db, void *arg, enum code code), void *arg);
 
 /* Highest epoch seen anywhere; durable before `done` (follower must refuse lower ones for ever). */

@@ -87,7 +87,8 @@ static enum code reconcile(struct db *db, struct err *e)
 {
     struct identity *id = &db->identity;
     const struct config *config = &db->config;
-    if (!stream_equal(id->stream, config->stream)) {
+    /* The region that is asked for is where this node stands; the stream's may be another. */
+    if (id->stream.shard != config->stream.shard) {
         return ERR(e, E_WRONG_CLUSTER,
                    "the directory holds region %u shard %u; region %u shard %u was asked for",
                    id->stream.region, id->stream.shard, config->stream.region,

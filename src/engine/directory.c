@@ -217,7 +217,7 @@ static enum refuse_reason judge_hello(const struct directory *d, const struct wi
     if (hello->version_min > WIRE_VERSION || hello->version_max < WIRE_VERSION) {
         return REFUSE_NEWER_FORMAT;
     }
-    if (!stream_equal(hello->stream, id->stream)) return REFUSE_WRONG_STREAM;
+    if (!wire_is_stream_joined(hello, id->stream)) return REFUSE_WRONG_STREAM;
     bool is_known = !id128_is_zero(&hello->cluster);
     if (is_known && !id128_equal(&hello->cluster, &id->cluster)) return REFUSE_WRONG_CLUSTER;
     return REFUSE_NONE;

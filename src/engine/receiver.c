@@ -304,7 +304,7 @@ static void send_hello(struct receiver *r)
                 .stream = id->stream,
                 .node_id = slice_of_text(id->node_id),
                 .incarnation = id->incarnation,
-                .region = id->stream.region,
+                .region = db->config.stream.region, /* where this node stands */
                 .data_address = slice_of_text(db->config.data_address),
                 .http_address = slice_of_text(db->config.http_address),
                 .replication_address = slice_of_text(db->config.replication_address),
@@ -379,7 +379,7 @@ static void start_noting(struct receiver *r, const struct wire_plan *plan)
     r->noting_epoch = plan->epoch.number;
     frames_hold(&r->frames);
     if (id128_is_zero(&r->db->identity.cluster)) {
-        db_adopt_cluster(r->db, &plan->cluster, plan->log_key, cluster_was_adopted, r);
+        db_adopt_cluster(r->db, plan, cluster_was_adopted, r);
     } else {
         note_epoch(r);
     }

@@ -227,7 +227,7 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
         .has_common_version =
             hello->version_min <= WIRE_VERSION && WIRE_VERSION <= hello->version_max,
         .is_leading = db->identity.role != ROLE_FOLLOWER,
-        .is_stream_equal = stream_equal(hello->stream, id->stream),
+        .is_stream_equal = wire_is_stream_joined(hello, id->stream),
         .is_cluster_known = !id128_is_zero(&hello->cluster),
         .is_cluster_equal = id128_equal(&hello->cluster, &id->cluster),
         .is_credential_good = true, /* none are asked for in this version */
@@ -261,6 +261,7 @@ static struct slot_join join_of(const struct ship_link *link)
         .node_id = slice_of_text(link->node_id),
         .data_address = slice_of_text(link->data_address),
         .stream = link->shipper->db->identity.stream,
+        .region = link->region,
         .incarnation = link->incarnation,
         .history_id = link->history_id,
         .is_voter = is_member_voting(link),
@@ -476,6 +477,7 @@ static enum code take_hello(struct ship_link *link, const struct wire_message *m
     link->applied = hello->applied;
     link->incarnation = hello->incarnation;
     link->history_id = hello->history_id;
+    link->region = hello->region;
     link->frame_size_max =
         hello->frame_size_max < FRAME_SIZE_MAX ? hello->frame_size_max : FRAME_SIZE_MAX;
     take_facts(link, hello);

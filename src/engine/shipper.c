@@ -431,7 +431,7 @@ void shipper_fill_quorum(const struct shipper *s, struct quorum *out)
         out->copies[i] = (struct quorum_copy){
             .stored = slot->record.stored,
             .applied = slot->record.applied,
-            .region = slot->record.stream.region,
+            .region = slot->record.region,
             .is_vouched = slot->is_vouched && !slot->is_poisoned,
             .is_lost = slot->record.state == SLOT_LOST,
             .is_voter = slot->record.is_voter != 0,
@@ -496,7 +496,7 @@ uint32_t shipper_fill_topology(const struct shipper *s, struct topology_member *
         const struct ship_link *link = s->by_slot[i];
         struct topology_member *m = &out[i];
         *m = (struct topology_member){
-            .region = record->stream.region,
+            .region = record->region,
             .role = ROLE_FOLLOWER,
             .health = slot->is_connected ? WIRE_HEALTH_UP : WIRE_HEALTH_DOWN,
             .is_voter = record->is_voter != 0,

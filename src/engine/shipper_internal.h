@@ -50,6 +50,7 @@ struct ship_link {
     seqno applied;
     uint64_t incarnation;
     uint64_t history_id;
+    uint16_t region; /* where the follower stands */
     size_t frame_size_max;
     char node_id[NODE_ID_SIZE_MAX + 1];
     char data_address[ADDRESS_SIZE_MAX + 1];

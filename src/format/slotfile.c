@@ -39,6 +39,7 @@ static const struct field slot_list[] = {
     {FIELD(FIELD_TEXT8, struct slot_record, node_id), .min = 1, .max = NODE_ID_SIZE_MAX},
     {FIELD(FIELD_FIXED, struct slot_record, incarnation)},
     {FIELD(FIELD_STREAM, struct slot_record, stream)},
+    {FIELD(FIELD_FIXED, struct slot_record, region), .note = "where the node stands"},
     {FIELD(FIELD_TEXT8, struct slot_record, address), .note = "data address"},
     {FIELD(FIELD_FIXED, struct slot_record, state), .min = 1, .max = SLOT_LOST,
      .note = "1 bootstrap, 2 catching_up, 3 streaming, 4 inactive, 5 at_risk, 6 lost"},

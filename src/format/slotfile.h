@@ -40,6 +40,7 @@ struct slot_record {
     char node_id[NODE_ID_SIZE_MAX + 1];
     uint64_t incarnation;
     struct stream_id stream;
+    uint16_t region;                    /* where the node stands */
     char address[ADDRESS_SIZE_MAX + 1]; /* data address */
     uint8_t state;
     uint8_t reason;

@@ -241,3 +241,9 @@ void wire_describe(const struct wire_message *m, struct text *t)
     if (rule->table != NULL) fields_describe(t, rule->table, &m->as);
     if (has_rest(rule, m)) fields_describe(t, rule->rest, &m->as);
 }
+
+bool wire_is_stream_joined(const struct wire_hello *hello, struct stream_id stream)
+{
+    if (id128_is_zero(&hello->cluster)) return hello->stream.shard == stream.shard;
+    return stream_equal(hello->stream, stream);
+}

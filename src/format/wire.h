@@ -104,6 +104,10 @@ struct wire_hello {
     struct epoch_entry epochs[WIRE_EPOCHS_MAX];
 };
 
+/* May who says hello follow this stream? A node that belongs to no cluster yet takes the region of
+ * the stream from its leader's plan: its own is where it stands. */
+bool wire_is_stream_joined(const struct wire_hello *hello, struct stream_id stream);
+
 enum plan_kind {
     PLAN_CONTINUE = 1,
     PLAN_TRUNCATE_TO = 2,

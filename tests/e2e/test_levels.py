@@ -149,6 +149,27 @@ def the_default_is_a_setting_and_duplicates_wait_for_their_own_level(world):
 
 
 @test
+def a_region_has_it_when_a_node_there_stored_it(world):
+    leader = world.start("leader")
+    proxy = Proxy(world, leader.replication)
+    f = world.start("f", "--region", "2", follow=proxy.address)
+    is_in(leader, f)
+    equal(levels(leader, "LEVEL", "regions:2,0"), "regions:0,2")
+    contains(leader.error(*SIGNAL, "LEVEL", "regions:0,3"), "no follower in region 3 is known")
+    proxy.hold()
+    contains(leader.error(*SIGNAL, "LEVEL", "regions:0,2", "DEADLINE", "100"), "no node in region 2 stored it")
+    f.stop()
+    leader.stop()
+    leader.start()  # the catalogue remembers where f stands
+    contains(leader.error(*SIGNAL, "LEVEL", "regions:2", "DEADLINE", "100"), "no node in region 2 stored it")
+    contains(leader.error(*SIGNAL, "LEVEL", "regions:2", "ONMISS", "reject"), "no follower in region 2 is connected")
+    proxy.target = leader.replication
+    proxy.mend()
+    f.start()
+    until("f is back", lambda: levels(leader, "LEVEL", "regions:2") == "regions:2")
+
+
+@test
 def a_transaction_has_one_level(world):
     leader, proxy, f = pair(world)
     with leader.connect() as c:

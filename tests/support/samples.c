@@ -394,6 +394,7 @@ struct slot_record sample_slot(uint8_t number)
         .node_id = "follower-0",
         .incarnation = 3,
         .stream = {.region = 2, .shard = 3},
+        .region = 5,
         .address = "10.0.0.3:7400",
         .state = (uint8_t)(SLOT_BOOTSTRAP + number % SLOT_LOST),
         .reason = SLOT_REASON_NONE,

@@ -289,6 +289,20 @@ static void a_plan_of_the_known_epoch_that_continues_is_accepted(void **state)
     assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_NOTE);
 }
 
+/* A new node takes the stream's region from the plan: its own is where it stands. */
+static void the_first_plan_names_the_region_of_the_stream(void **state)
+{
+    (void)state;
+    struct wire_plan plan = good_plan();
+    struct follow_plan p = asked(&plan);
+    p.stream.region = 9;
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_FOREIGN);
+    p.cluster = (struct id128){{0}};
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_NOTE);
+    p.stream.shard = 9;
+    assert_int_equal(follow_judge_plan(&p, NULL), FOLLOW_FOREIGN);
+}
+
 static void a_plan_of_a_lower_epoch_is_fenced(void **state)
 {
     (void)state;
@@ -464,6 +478,7 @@ int main(void)
         cmocka_unit_test_setup(stopping_is_final_from_every_state, streaming),
         cmocka_unit_test(only_the_drawn_edges_are_allowed),
         cmocka_unit_test(a_plan_of_the_known_epoch_that_continues_is_accepted),
+        cmocka_unit_test(the_first_plan_names_the_region_of_the_stream),
         cmocka_unit_test(a_plan_of_a_lower_epoch_is_fenced),
         cmocka_unit_test(a_refusal_tells_the_leaders_reason),
         cmocka_unit_test(a_plan_of_another_cluster_key_or_stream_is_foreign),
