@@ -239,6 +239,9 @@ struct tide_options {
     uint64_t memory_max;             /* 80 % of memory */
     uint32_t runs_max;               /* runs in flight before TIDE_BUSY; 65,536 */
     uint64_t quarantine_budget;      /* bytes of cut off tails kept in quarantine/; 1 GiB */
+    uint64_t bootstrap_rate;         /* at which the state is read for a node that copies it: 1 to
+                                        100 is a share of what the disk does, in percent; more is
+                                        bytes per second; 50 */
 };
 
 /* What opening found and did. Fixed-size texts. */
@@ -571,6 +574,19 @@ struct tide_event {
 };
 
 /* One follower as its leader sees it. Strings live as long as the run. */
+/* A copy of the state on its way from one node to another. */
+struct tide_copy {
+    bool is_active;
+    uint64_t mark; /* the record as of which it is copied; 0: not known yet */
+    uint64_t done_bytes;
+    uint64_t total_bytes;
+    uint64_t done_blocks;
+    uint64_t total_blocks;
+    uint64_t moved_bytes; /* of those done, the ones that came over the link */
+    double bytes_per_second;
+    double eta_seconds; /* +Inf: not known */
+};
+
 struct tide_follower_status {
     const char *node_id;
     const char *address; /* data address, "" unknown */
@@ -580,6 +596,7 @@ struct tide_follower_status {
     bool is_connected;
     bool was_synced; /* told a stored position at least once */
     bool is_rebootstrapping;
+    struct tide_copy copy; /* that it makes of this node */
     uint64_t restart;
     uint64_t shipped;
     uint64_t received;
@@ -620,7 +637,8 @@ struct tide_status {
     enum tide_role role;
     const char *node_id;
     const char *cluster;             /* 32 hex digits, "" unknown yet */
-    const char *state;               /* "serving", "poisoned", "halted", "diverged", "syncing" */
+    const char *state;               /* "serving", "poisoned", "halted", "diverged", "syncing",
+                                        "rebootstrapping" */
     const char *reason;              /* sentence when state is not serving; "" else */
     const char *leader_data_address; /* "" unknown */
     const char *leader_replication_address;
@@ -654,6 +672,7 @@ struct tide_status {
     uint64_t lag_bytes;
     double lag_seconds;        /* 0 on a leader; +Inf never synced */
     uint64_t max_staleness_ms; /* what reads allow by default; 0: off */
+    struct tide_copy copy;     /* that it makes of its leader */
     uint64_t uptime_ms;
     struct tide_clock clock;
     uint32_t follower_count;

@@ -151,7 +151,9 @@ struct cli_verb plan_verb(void)
             "many bytes and\nhow long it would take, and why. Nothing changes.\n"
             "  plan prune        which log would go now, who holds the rest, what each slot holds\n"
             "  plan resume ID    what this leader would answer to that follower if it came back "
-            "now",
+            "now\n"
+            "  plan bootstrap [ID]  what a copy of the state would move, and from where the log is "
+            "held",
         .options = options,
         .option_count = COUNT_OF(options),
         .positional_min = 1,

@@ -132,6 +132,15 @@ static bool parse_number(const struct setting_row *row, struct slice text, uint6
     return parse_u64(text, out) && *out >= min && *out <= max_of(row->form);
 }
 
+/* A share in percent or bytes per second: which of the two, the number says. */
+static bool parse_rate(struct slice text, uint64_t *out)
+{
+    if (text.size > 1 && text.data[text.size - 1] == '%') {
+        return parse_u64(slice_of(text.data, text.size - 1), out) && *out >= 1 && *out <= 100;
+    }
+    return parse_size(text, out) && *out > 100;
+}
+
 static bool parse_by_kind(const struct setting_row *row, const char *value, uint64_t *out)
 {
     struct slice text = slice_of_text(value);
@@ -144,6 +153,7 @@ static bool parse_by_kind(const struct setting_row *row, const char *value, uint
     case SETTING_NUMBER: return parse_number(row, text, 0, out);
     case SETTING_COUNT_OF: return parse_number(row, text, 1, out);
     case SETTING_SIZE: return parse_size(text, out) && *out > 0 && *out <= max_of(row->form);
+    case SETTING_RATE: return parse_rate(text, out);
     case SETTING_MS: return parse_time(text, NS_PER_MS, 1, out);
     case SETTING_MS_OR_0:
     case SETTING_MS_OR_OFF: return parse_time(text, NS_PER_MS, 0, out);
@@ -176,6 +186,9 @@ static void add_needed(const struct setting_row *row, struct text *t)
                  (unsigned long long)max_of(row->form));
         return;
     case SETTING_SIZE: text_add(t, "a size like 64KiB, 16MiB or 1GiB is needed"); return;
+    case SETTING_RATE:
+        text_add(t, "bytes per second like 100MiB, or a share from 1%% to 100%%, are needed");
+        return;
     case SETTING_MS: text_add(t, "a time above 0 like 500ms, 2s, 5min or 24h is needed"); return;
     case SETTING_MS_OR_0:
     case SETTING_MS_OR_OFF:

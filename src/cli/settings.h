@@ -29,6 +29,7 @@ enum setting_kind {
     SETTING_NUMBER,    /* whole number from 0 to what the field holds */
     SETTING_COUNT_OF,  /* whole number from 1 on */
     SETTING_SIZE,      /* 16MiB; bytes, from 1 on */
+    SETTING_RATE,      /* 100MiB a second, more than 100 bytes; or 50%, a share from 1 to 100 */
     SETTING_MS,        /* 2s; milliseconds, from 1 on, rounded up */
     SETTING_MS_OR_0,   /* the same, and 0 */
     SETTING_MS_OR_OFF, /* the same, and 0, which is UINT64_MAX in the options: off */
@@ -117,11 +118,13 @@ enum setting_kind {
     X(memory_max, SETTING_SIZE, "80%", "SIZE", false, database.memory_max,                      \
       "memory of the state; beyond it writes are refused")                                      \
     X(quarantine_budget, SETTING_SIZE, "1GiB", "SIZE", false, database.quarantine_budget,       \
-      "room for tails that were cut off; the oldest go first")
+      "room for tails that were cut off; the oldest go first")                                  \
+    X(bootstrap_rate, SETTING_RATE, "50%", "SIZE", true, database.bootstrap_rate,               \
+      "pace at which a copy of the state is read for another node: a share of what the disk "   \
+      "does, or bytes per second; 100% does not wait")
 
 /* A(key, default): known, and refused by name when it says anything else. */
 #define SETTINGS_NOT_IN_THIS_VERSION(A) \
-    A(bootstrap_rate, "50%")            \
     A(slot_budget_bytes, "auto")        \
     A(slot_budget_records, "0")         \
     A(slot_idle_timeout, "24h")         \

@@ -128,6 +128,18 @@ static void print_disk(struct slice info)
     printf("\n");
 }
 
+/* How far a copy of the state is, where there is one. */
+static void print_copy(const char *indent, const struct resp_value *map)
+{
+    char texts[5][FIELD_SIZE];
+    if (resp_field(map, "bootstrap_mark") == NULL) return;
+    printf("%scopying     the state at record %s: %s of %s bytes, %s of %s blocks", indent,
+           field(map, "bootstrap_mark", texts[0]), field(map, "bootstrap_bytes", texts[1]),
+           field(map, "bootstrap_bytes_total", texts[2]), field(map, "bootstrap_blocks", texts[3]),
+           field(map, "bootstrap_blocks_total", texts[4]));
+    printf(", about %s s left\n", field(map, "bootstrap_eta_seconds", texts[0]));
+}
+
 /* Elements of an array of maps, one table row each. */
 static void print_followers(const struct resp_value *followers)
 {
@@ -151,6 +163,7 @@ static void print_followers(const struct resp_value *followers)
             printf("%s%*s", i > 0 ? "  " : "", widths[i], field(row, names[i], text));
         }
         printf("\n");
+        print_copy("      ", row);
     }
 }
 
@@ -191,6 +204,7 @@ static void print_node(const struct resp_value *status, const char *disk_info, s
         printf("  leader      %s, link %s, at most %s s behind\n",
                field(status, "leader", texts[1]), field(status, "link", texts[2]),
                field(status, "lag_seconds", texts[3]));
+        print_copy("  ", status);
     }
     const struct resp_value *followers = resp_field(status, "followers");
     bool is_leaf = is_follower && (followers == NULL || followers->count == 0);

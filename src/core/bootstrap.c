@@ -1,8 +1,6 @@
 /* bootstrap: the step of the joiner's machine, its window, and the server's pace. */
 #include "core/bootstrap.h"
 
-#include <string.h>
-
 #include "base/assert.h"
 
 const char *bootstrap_state_name(enum bootstrap_state state)
@@ -109,7 +107,6 @@ static void take_looked(struct bootstrap *b, const struct bootstrap_event *event
     b->count = event->count;
     for (uint32_t i = 0; i < b->count; i++) {
         const struct bootstrap_want *want = &b->wants[i];
-        ASSERT(i == 0 || memcmp(b->wants[i - 1].hash.bytes, want->hash.bytes, 32) < 0);
         ASSERT(want->state != WANT_ASKED);
         b->total_bytes += want->size;
         if (want->state != WANT_HELD) continue;
@@ -206,26 +203,6 @@ bool bootstrap_next(struct bootstrap *b, uint32_t *out_index)
     b->asked_bytes += want->size;
     *out_index = b->next++;
     return true;
-}
-
-bool bootstrap_find(const struct bootstrap *b, const struct hash256 *hash, uint32_t *out_index)
-{
-    uint32_t low = 0;
-    uint32_t high = b->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int order = memcmp(b->wants[middle].hash.bytes, hash->bytes, sizeof(hash->bytes));
-        if (order == 0) {
-            *out_index = middle;
-            return true;
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return false;
 }
 
 /* --- pace --- */

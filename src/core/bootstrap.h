@@ -45,7 +45,7 @@ const char *bootstrap_state_name(enum bootstrap_state state);
 bool bootstrap_edge_is_allowed(enum bootstrap_state from, enum bootstrap_state to);
 
 enum bootstrap_want_state { WANT_MISSING, WANT_ASKED, WANT_HELD };
-/* One content that the target names; blocks with equal bytes are one want. */
+/* One content that the target names, in the order to ask for; blocks with equal bytes are one. */
 struct bootstrap_want {
     struct hash256 hash;
     uint32_t size;
@@ -60,7 +60,7 @@ struct bootstrap {
     seqno mark; /* of the manifest; 0: not known yet */
     uint64_t manifest_total;
     uint64_t manifest_got;
-    struct bootstrap_want *wants; /* ascending by hash, without doubles; the driver's */
+    struct bootstrap_want *wants; /* without doubles; the driver's */
     uint32_t count;
     uint32_t next; /* nothing below is missing */
     uint32_t held;
@@ -114,8 +114,6 @@ void bootstrap_step(struct bootstrap *b, const struct bootstrap_event *event,
 /* The next want to ask for, which counts as asked from now on. False: the window is full, or
  * nothing is missing. */
 bool bootstrap_next(struct bootstrap *b, uint32_t *out_index);
-/* Index of a hash among the wants. False: not wanted. */
-bool bootstrap_find(const struct bootstrap *b, const struct hash256 *hash, uint32_t *out_index);
 /* Is the node copying? */
 static inline bool bootstrap_is_active(const struct bootstrap *b)
 {

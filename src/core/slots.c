@@ -122,12 +122,23 @@ uint32_t slots_join(struct slots *t, const struct slot_join *join)
     slot->history_id = join->history_id;
     slot->stored = join->last;
     slot->shipped = join->last.seqno;
+    record->is_rebootstrapping = join->is_rebootstrapping;
     slot->is_connected = slot->is_vouched = true;
     slot->is_poisoned = false;
     slot->connected_ns = slot->seen_ns = join->now_ns;
     enter(slot, join->last.seqno.v == 0 ? SLOT_BOOTSTRAP : SLOT_CATCHING_UP);
     mark_dirty(t, join->now_ns, join->log_bytes);
     return index;
+}
+
+void slots_pin(struct slots *t, uint32_t index, seqno from, uint64_t now_ns, uint64_t log_bytes)
+{
+    struct slot *slot = slot_at(t, index);
+    ASSERT(slot->record.state == SLOT_BOOTSTRAP);
+    slot->record.restart = from;
+    slot->record.is_rebootstrapping = 1;
+    slot->seen_ns = now_ns;
+    mark_dirty(t, now_ns, log_bytes);
 }
 
 void slots_advance(struct slots *t, uint32_t index, const struct slot_progress *progress)

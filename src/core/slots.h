@@ -84,7 +84,8 @@ struct slot_join {
     uint64_t incarnation;
     uint64_t history_id; /* drawn at random by each node */
     bool is_voter;
-    struct position last; /* proved: what the follower stores */
+    bool is_rebootstrapping; /* it comes for a copy of the state; last is 0 */
+    struct position last;    /* proved: what the follower stores */
     uint64_t now_ns;
     uint64_t log_bytes; /* leader's durable log bytes */
 };
@@ -92,6 +93,9 @@ struct slot_join {
 bool slots_is_in_use(const struct slots *t, const struct slot_join *join);
 /* A handshake was accepted. The table must not be full unless the id has a slot. */
 uint32_t slots_join(struct slots *t, const struct slot_join *join);
+
+/* The follower copies the state as of `from`: it will ask for what comes after. */
+void slots_pin(struct slots *t, uint32_t index, seqno from, uint64_t now_ns, uint64_t log_bytes);
 
 struct slot_progress {
     struct position stored; /* proved, not below the slot's */

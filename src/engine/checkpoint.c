@@ -5,13 +5,19 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "engine/bootstrap_serve.h"
+#include "engine/bootstrap_source.h"
 #include "engine/queue.h"
 #include "engine/read.h"
 #include "engine/retention.h"
 #include "engine/shipper.h"
 #include "engine/write.h"
 
-#define MARKS_KEPT 64u
+#define MARKS_KEPT  64u
+#define BLOCKS_KEPT 2u /* marks of which the blocks are known */
+/* Of blocks that nobody changed so much is hashed again at each mark, round and round: memory that
+ * changed by itself is found. */
+#define LOOK_BYTES (64 * MIB)
 /* A checkpoint is written and synced this much at a time, and as long as that took the disk is left
  * to the log: half of it, whatever the disk. A step is what a sync of the log may have to wait for:
  * a few milliseconds where a disk writes some hundred MiB/s. */
@@ -51,8 +57,11 @@ struct version_job {
     uint64_t step_ns; /* when the step began */
     struct checkpoint_contents written;
     struct manifest_list manifests; /* kept when it was written */
-    struct hash256 root;
+    struct mark_blocks blocks;
     bool has_root;
+    uint32_t cursor; /* where the look at memory goes on */
+    bool is_rotten;
+    struct block_id rotten;
     uint64_t started_ns;
     enum code code;
     struct err err;
@@ -71,7 +80,9 @@ struct digest_job {
 struct checkpointer {
     struct db *db;
     struct known_mark marks[MARKS_KEPT];
-    uint32_t mark_count; /* ever */
+    uint32_t mark_count;                    /* ever */
+    struct mark_blocks recent[BLOCKS_KEPT]; /* the newest with a root, newest first */
+    uint32_t cursor;                        /* of the look at memory */
     struct version_job version_job;
     bool is_job_running;
     struct state_version *next;   /* newest marked version, not worked on yet */
@@ -92,6 +103,7 @@ struct checkpointer {
     struct digest_job *digest_jobs;      /* in flight */
     struct checkpoint_contents contents; /* of the newest manifest */
     struct epoch_entry *epochs;          /* copy for the job */
+    uint64_t *pinned;                    /* packs that the job leaves alone */
     seqno oldest_kept;                   /* of the manifests, or older; 0: not known */
     uint64_t next_pack;
     uint64_t checkpoint_ns;        /* when the newest was finished; 0: none since open */
@@ -100,6 +112,8 @@ struct checkpointer {
     uint64_t failures;
     uint64_t unchecked; /* digests of the leader without a root of this node to compare with */
     bool is_stopped;
+    bool is_held;
+    bool writes_anew; /* places of before are not trusted */
 };
 
 struct checkpointer *checkpointer_new(struct db *db, struct checkpoint_contents *contents,
@@ -147,6 +161,10 @@ void checkpointer_free(struct checkpointer *c)
         checkpoint_end(c->version_job.writing, NULL);
         state_version_free(c->version_job.version);
         checkpoint_contents_fini(&c->version_job.written);
+        mark_blocks_fini(&c->version_job.blocks);
+    }
+    for (uint32_t i = 0; i < BLOCKS_KEPT; i++) {
+        mark_blocks_fini(&c->recent[i]);
     }
     state_version_free(c->next);
     state_version_free(c->newest);
@@ -157,6 +175,7 @@ void checkpointer_free(struct checkpointer *c)
     free_waiters(c->seal_waiters);
     checkpoint_contents_fini(&c->contents);
     free(c->epochs);
+    free(c->pinned);
     free(c);
 }
 
@@ -262,12 +281,14 @@ static void compare(struct checkpointer *c, struct known_mark *m)
     if (!m->has_root || !m->has_leader_root || m->is_compared) return;
     m->is_compared = true;
     c->db->digests_checked++;
-    if (hash256_equal(&m->root, &m->leader_root)) return;
+    if (hash256_equal(&m->root, &m->leader_root)) {
+        divergence_equal(c->db, m->at);
+        return;
+    }
     c->db->divergences++;
-    struct err e = {.code = OK};
-    (void)ERR(&e, E_DIVERGED, "the state at mark %llu differs from the leader's",
-              (unsigned long long)m->at.v);
-    db_set_condition(c->db, DB_DIVERGED, &e);
+    struct mark_blocks unknown = {.at = {.seqno = m->at}};
+    const struct mark_blocks *mine = checkpointer_mark_blocks(c, m->at);
+    divergence_found(c->db, mine ? mine : &unknown);
 }
 
 /* --- the job on a pinned version --- */
@@ -275,10 +296,8 @@ static void compare(struct checkpointer *c, struct known_mark *m)
 /* The root. */
 static void hash_version(struct version_job *v)
 {
-    uint32_t size_max = state_version_block_size_max(v->version);
-    uint8_t *scratch = malloc(size_max ? size_max : 1);
-    v->has_root = scratch && state_version_root(v->version, scratch, &v->root);
-    free(scratch);
+    v->is_rotten = !mark_blocks_look(v->version, &v->cursor, LOOK_BYTES, &v->rotten);
+    v->has_root = mark_blocks_make(v->version, &v->blocks);
     v->code = v->has_root ? OK : ERR(&v->err, E_NOMEMORY, "no memory to hash the state");
 }
 
@@ -321,17 +340,26 @@ static void log_digest(struct checkpointer *c)
     write_flush(c->db->write);
 }
 
-static void take_root(struct checkpointer *c, const struct version_job *v)
+static void keep_blocks(struct checkpointer *c, struct version_job *v)
+{
+    mark_blocks_fini(&c->recent[BLOCKS_KEPT - 1]);
+    memmove(&c->recent[1], &c->recent[0], (BLOCKS_KEPT - 1) * sizeof(c->recent[0]));
+    c->recent[0] = v->blocks;
+    v->blocks = (struct mark_blocks){0};
+}
+
+static void take_root(struct checkpointer *c, struct version_job *v)
 {
     struct known_mark *m = find_mark(c, v->mark);
     if (!m) return;
     m->is_passed_over = !v->has_root;
     if (!v->has_root) return;
-    m->root = v->root;
+    m->root = v->blocks.root;
     m->has_root = true;
+    keep_blocks(c, v);
     if (db_is_leader(c->db)) {
         c->has_digest_to_log = true;
-        c->digest_to_log = (struct record_digest){.mark = v->mark, .root = v->root};
+        c->digest_to_log = (struct record_digest){.mark = v->mark, .root = m->root};
         log_digest(c);
     } else {
         compare(c, m);
@@ -352,6 +380,7 @@ static void take_files(struct checkpointer *c, struct version_job *v)
      * than the second one, what was the oldest stays so. */
     bool is_third_kept = v->write.committed.v != 0 && v->write.committed.v < c->contents.at.v;
     if (!is_third_kept) c->oldest_kept = c->contents.at;
+    if (v->write.writes_anew) c->writes_anew = false;
     checkpoint_contents_fini(&c->contents);
     c->contents = v->written;
     v->written = (struct checkpoint_contents){0};
@@ -361,6 +390,7 @@ static void take_files(struct checkpointer *c, struct version_job *v)
     c->last_duration_ns = c->checkpoint_ns - v->started_ns;
     if (db->retention) retention_on_progress(db->retention);
     answer_waiters(c, &c->checkpoint_waiters, v->mark, &at, NULL);
+    bootstrap_serve_poll(db);
 }
 
 static void submit_step(struct checkpointer *c)
@@ -399,7 +429,13 @@ static void version_done(struct env_job *job)
     }
     struct version_job finished = *v;
     c->is_job_running = false;
-    take_root(c, &finished);
+    c->cursor = finished.cursor;
+    if (finished.is_rotten) {
+        divergence_rotten(c->db, finished.mark, finished.rotten);
+    } else {
+        take_root(c, &finished);
+    }
+    mark_blocks_fini(&finished.blocks);
     if (finished.writes_files) take_files(c, &finished);
     if (db_is_leader(c->db)) {
         state_version_free(finished.version);
@@ -413,7 +449,7 @@ static void version_done(struct env_job *job)
 static bool is_checkpoint_due(const struct checkpointer *c)
 {
     const struct db *db = c->db;
-    if (c->is_checkpoint_wanted || c->checkpoint_waiters) return true;
+    if (c->is_checkpoint_wanted || c->checkpoint_waiters || c->writes_anew) return true;
     if (c->last_client.v <= c->contents.at.v) return false; /* nothing but housekeeping */
     uint64_t bytes = log_durable_bytes(db->log) - c->checkpoint_log_bytes;
     uint64_t limit = db->config.checkpoint_log_bytes;
@@ -435,6 +471,9 @@ static bool prepare_files(struct checkpointer *c, struct version_job *v)
     for (uint32_t i = 0; i < id->epoch_count; i++) {
         if (id->epochs[i].start.v <= v->mark.v) epochs[used++] = id->epochs[i];
     }
+    uint32_t pinned_count = 0;
+    free(c->pinned);
+    if (!bootstrap_pins(c->db, &c->pinned, &pinned_count)) return false;
     const struct known_mark *mark = find_mark(c, v->mark);
     if (!mark) return false; /* the newest of all marks: it is known */
     bool is_alone = db_is_leader(c->db) && !c->db->shipper;
@@ -451,6 +490,9 @@ static bool prepare_files(struct checkpointer *c, struct version_job *v)
         .previous = &c->contents,
         .pack = c->next_pack++,
         .committed = is_alone ? v->mark : log_committed(c->db->log),
+        .pinned = c->pinned,
+        .pinned_count = pinned_count,
+        .writes_anew = c->writes_anew,
     };
     return true;
 }
@@ -462,6 +504,7 @@ static void start_job(struct checkpointer *c, struct state_version *version)
         .owner = c,
         .version = version,
         .mark = state_version_position(version).seqno,
+        .cursor = c->cursor,
         .started_ns = c->db->env->v->now_mono_ns(c->db->env),
         .job = {.run = version_run, .done = version_done},
     };
@@ -478,7 +521,7 @@ static void start_job(struct checkpointer *c, struct state_version *version)
 
 static void start_next(struct checkpointer *c)
 {
-    if (c->is_job_running || c->is_stopped) return;
+    if (c->is_job_running || c->is_stopped || c->is_held) return;
     if (c->next) {
         struct state_version *version = c->next;
         c->next = NULL;
@@ -736,6 +779,10 @@ static bool checkpoint_now(struct checkpointer *c, struct tide_run *run, struct 
         seqno from = seqno_next(write_assigned(db->write));
         if (is_ok) is_ok = add_waiter(&c->checkpoint_waiters, run, from);
         if (is_ok) try_mark(c, MARK_BY_COMMAND);
+    } else if (c->is_held) {
+        (void)ERR(&e, E_BUSY,
+                  "this node copies the state of another one; checkpoints come after that");
+        is_ok = false;
     } else if (c->newest || c->next || c->is_job_running) {
         seqno newest = c->last_mark;
         is_ok = add_waiter(&c->checkpoint_waiters, run, newest);
@@ -781,6 +828,65 @@ bool checkpoint_op(struct db *db, struct tide_run *run, struct op *op)
     default: break;
     }
     UNREACHABLE();
+}
+
+const struct checkpoint_contents *checkpointer_contents(const struct checkpointer *c)
+{
+    return &c->contents;
+}
+
+void checkpointer_want(struct checkpointer *c)
+{
+    if (c->is_checkpoint_wanted || c->is_stopped) return;
+    c->is_checkpoint_wanted = true;
+    bool is_coming = c->next || c->is_mark_wanted;
+    if (db_is_leader(c->db) && !is_coming) try_mark(c, MARK_BY_COMMAND);
+}
+
+void checkpointer_write_anew(struct checkpointer *c)
+{
+    c->writes_anew = true;
+    checkpointer_want(c);
+}
+
+bool checkpointer_writes_anew(const struct checkpointer *c)
+{
+    return c->writes_anew;
+}
+
+void checkpointer_hold(struct checkpointer *c)
+{
+    struct err e = {.code = OK};
+    struct position none = {0};
+    c->is_held = true;
+    (void)ERR(&e, E_BUSY, "this node copies the state of another one; checkpoints come after that");
+    answer_waiters(c, &c->checkpoint_waiters, seqno_of(UINT64_MAX), &none, &e);
+}
+
+const struct mark_blocks *checkpointer_mark_blocks(const struct checkpointer *c, seqno mark)
+{
+    for (uint32_t i = 0; i < BLOCKS_KEPT; i++) {
+        if (c->recent[i].blocks && c->recent[i].at.seqno.v == mark.v) return &c->recent[i];
+    }
+    return NULL;
+}
+
+bool checkpointer_can_go_back(const struct checkpointer *c, seqno mark)
+{
+    if (mark.v == 0 || log_oldest(c->db->log).v == 1) return true;
+    if (c->contents.count > 0 && c->contents.at.v <= mark.v) return true;
+    return c->oldest_kept.v != 0 && c->oldest_kept.v <= mark.v;
+}
+
+void checkpointer_release(struct checkpointer *c)
+{
+    c->is_held = false;
+    start_next(c);
+}
+
+uint64_t checkpointer_take_pack(struct checkpointer *c)
+{
+    return c->next_pack++;
 }
 
 seqno checkpointer_oldest_kept(const struct checkpointer *c)

@@ -41,6 +41,24 @@ MUST_CHECK bool checkpoint_op(struct db *db, struct tide_run *run, struct op *op
  * the open, or was written here. */
 seqno checkpointer_oldest_kept(const struct checkpointer *c);
 
+/* What the newest manifest names; count 0: there is none. Valid until the next checkpoint. */
+const struct checkpoint_contents *checkpointer_contents(const struct checkpointer *c);
+/* Cut one as soon as there is a mark for it; a leader logs one. */
+void checkpointer_want(struct checkpointer *c);
+/* A block on the disk is not what its hash says: the next checkpoint names no old place, and is
+ * wanted. True until it is there. */
+void checkpointer_write_anew(struct checkpointer *c);
+bool checkpointer_writes_anew(const struct checkpointer *c);
+/* This node copies its state from another one: no checkpoint begins until that is given up. */
+void checkpointer_hold(struct checkpointer *c);
+void checkpointer_release(struct checkpointer *c);
+/* The blocks of one of the newest marks; NULL: not known any more. */
+const struct mark_blocks *checkpointer_mark_blocks(const struct checkpointer *c, seqno mark);
+/* Is there a checkpoint at or below this mark, or the whole log? 0: any. */
+bool checkpointer_can_go_back(const struct checkpointer *c, seqno mark);
+/* An id for a pack that somebody else makes. */
+uint64_t checkpointer_take_pack(struct checkpointer *c);
+
 struct checkpointer_status {
     seqno checkpoint_seqno;
     uint64_t checkpoint_age_ns; /* UINT64_MAX: none */

@@ -79,7 +79,7 @@ static void find_places(struct checkpoint_writing *g)
         };
         c->bytes += entry->size;
         const struct block_place *place = find_place(w->previous, &cursor, entry);
-        if (place) c->places[i] = *place;
+        if (place && !w->writes_anew) c->places[i] = *place;
     }
     struct packs packs = {0};
     packs_fill(g, &packs);

@@ -40,6 +40,7 @@ struct checkpoint_write {
     /* Packs that others read; these stay, whoever names them. Borrowed. */
     const uint64_t *pinned;
     uint32_t pinned_count;
+    bool writes_anew; /* all blocks: old places are not trusted */
 };
 /* Writing in steps, so that the log's syncs find the disk free in between. *w and what it borrows
  * stay until the end. Pack synced step by step, then the manifest by durable rename; then what is

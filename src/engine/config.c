@@ -128,6 +128,7 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
         {"quarantine_budget", o->quarantine_budget, GIB, 1, UINT64_MAX, &c.quarantine_budget},
         {"memory_max", o->memory_max, 0, 0, UINT64_MAX, &c.memory_max},
         {"runs_max", o->runs_max, 65536, 1, 1U << 20, &runs},
+        {"bootstrap_rate", o->bootstrap_rate, 50, 1, UINT64_MAX, &c.bootstrap_rate},
     };
     TRY(take_bounds(bounds, COUNT_OF(bounds), e));
     if (!by_segment && o->ship_mode != TIDE_SHIP_STREAM) {
@@ -172,4 +173,5 @@ void config_take_live(struct config *c, const struct config *wanted)
     c->on_miss = wanted->on_miss;
     c->deadline_ns = wanted->deadline_ns;
     c->max_staleness_ns = wanted->max_staleness_ns;
+    c->bootstrap_rate = wanted->bootstrap_rate;
 }

@@ -42,6 +42,7 @@ struct config {
     uint64_t memory_max;
     uint64_t quarantine_budget;
     uint32_t runs_max;
+    uint64_t bootstrap_rate; /* percent of what the disk does up to 100, else bytes per second */
 };
 
 /* Of *wanted, take over what may change while a database is open (see tide_run_configure). */

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "engine/bootstrap_source.h"
 #include "engine/checkpoint.h"
 #include "engine/db_internal.h"
 #include "engine/identity_store.h"
@@ -293,6 +294,7 @@ void db_submit_burst(struct db *db, struct tide_run *list)
 
 void db_init_tasks(struct db *db)
 {
+    divergence_init(db);
     db->flush_task.run = flush_was_due;
     db->poll_task.run = poll_was_due;
 }
@@ -341,6 +343,7 @@ void db_free_life(struct db *db)
     checkpointer_free(db->checkpointer);
     db->checkpointer = NULL;
     checkpoint_contents_fini(&db->loaded);
+    bootstrap_sources_free(db);
     log_free(db->log);
     db->log = NULL;
     state_free(db->state);
@@ -362,6 +365,7 @@ void db_free_parts(struct db *db)
     reopen_free(db->reopening);
     levels_free(db->levels);
     waits_free(db->waits);
+    divergence_fini(db);
     while (db->saves) {
         struct save_request *next = db->saves->next;
         free(db->saves);
@@ -433,6 +437,7 @@ bool db_is_quiet(const struct db *db)
         return false;
     }
     if (db->roller && !roller_is_quiet(db->roller)) return false;
+    if (!bootstrap_sources_are_quiet(db)) return false;
     if (db->retention && !retention_is_quiet(db->retention)) return false;
     if (!members_is_quiet(db->members)) return false;
     return (!db->saver || identity_saver_is_idle(db->saver)) && scans_is_quiet(db->scans);

@@ -14,6 +14,7 @@
 #include "core/state/state.h"
 #include "engine/checkpoint_file.h"
 #include "engine/config.h"
+#include "engine/divergence.h"
 #include "engine/events.h"
 #include "engine/log.h"
 #include "engine/manifest_list.h"
@@ -92,6 +93,10 @@ struct db {
     struct truncation *truncation;  /* an order that is being judged; NULL: none */
     bool has_may_lose;              /* an operator's word, see truncation_allow */
     struct token may_lose;
+    struct bootstrap_source *sources; /* checkpoints that others copy from */
+    struct divergence divergence;
+    uint64_t copied_bytes; /* read for copies of the state, ... */
+    uint64_t copied_ns;    /* ... and how long reading took */
 };
 
 /* Open: lock, identity, recovery, and as leader the new epoch; blocking file calls on this thread.

@@ -314,6 +314,10 @@ static enum code list_manifests(struct db *db, struct err *e)
 
 enum code db_open_files(struct db *db, struct err *e)
 {
+    bool has_switched = false;
+    TRY(divergence_settle(db, e));
+    TRY(generation_settle(db->env, &db->identity, &has_switched, e));
+    if (has_switched) db_add_note(db, "the state that was copied from another node counts now");
     bool has_cluster = !id128_is_zero(&db->identity.cluster);
     if (has_cluster) TRY(truncation_redo(db, e));
     if (has_cluster) TRY(recover(db, e));
@@ -359,9 +363,6 @@ static enum code open_steps(struct db *db, struct err *e)
     TRY(env->v->sync_dir(env, ".", e));
     TRY(load_identity(db, e));
     db->identity.incarnation++;
-    bool has_switched = false;
-    TRY(generation_settle(env, &db->identity, &has_switched, e));
-    if (has_switched) db_add_note(db, "the state that was copied from another node counts now");
     db->queue = queue_new(db);
     db->levels = levels_new(db);
     db->waits = waits_new(db);

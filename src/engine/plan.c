@@ -17,9 +17,11 @@ static const struct question {
     const char *what;
     const char *argument; /* what is missing without it; NULL: it takes none */
     plan_fill fill;
+    bool may_be_missing; /* the argument */
 } questions[] = {
-    {"prune", NULL, plan_prune},
-    {"resume", "the follower's id", plan_resume},
+    {"prune", NULL, plan_prune, false},
+    {"resume", "the follower's id", plan_resume, false},
+    {"bootstrap", "the id of a follower", plan_bootstrap, true},
 };
 
 static const struct question *find_question(struct slice what)
@@ -164,7 +166,7 @@ bool plan_op(struct db *db, struct tide_run *run, struct op *op)
         code = ERR(&e, E_NOMEMORY, "no memory for the answer");
     } else if (!q) {
         code = refuse_question(op->entry.type, &e);
-    } else if (q->argument && op->entry.item.size == 0) {
+    } else if (q->argument && !q->may_be_missing && op->entry.item.size == 0) {
         code = ERR(&e, E_INVALID, "plan %s needs %s", q->what, q->argument);
     } else if (!q->argument && op->entry.item.size > 0) {
         code = ERR(&e, E_INVALID, "plan %s takes nothing behind it", q->what);

@@ -57,7 +57,8 @@ void plan_answer(struct plan *p, enum code code, const struct err *e);
 MUST_CHECK bool plan_op(struct db *db, struct tide_run *run, struct op *op);
 
 /* The rows. */
-enum code plan_prune(struct plan *p, struct err *e);  /* plan_prune.c */
-enum code plan_resume(struct plan *p, struct err *e); /* plan_resume.c */
+enum code plan_prune(struct plan *p, struct err *e);     /* plan_prune.c */
+enum code plan_resume(struct plan *p, struct err *e);    /* plan_resume.c */
+enum code plan_bootstrap(struct plan *p, struct err *e); /* plan_bootstrap.c */
 
 #endif

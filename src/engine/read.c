@@ -278,6 +278,11 @@ static enum code check_state(const struct db *db, const struct op *op, struct er
     if (!db->state) {
         return ERR(e, E_LOADING, "this follower has not reached its leader yet and holds nothing");
     }
+    bool is_nothing = !db_is_leader(db) && state_position(db->state).seqno.v == 0;
+    if (is_nothing) return ERR(e, E_LOADING, "this follower holds nothing yet");
+    if (db->condition == DB_DIVERGED && op->kind != OP_POSITION) {
+        return ERR(e, E_DIVERGED, "%s; it repairs itself: ask another node", db->reason.text);
+    }
     if (!state_is_whole(db->state) && op->kind != OP_POSITION) {
         return ERR(e, E_HALTED, "%s", db->reason.text);
     }

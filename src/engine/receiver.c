@@ -39,6 +39,7 @@ enum code receiver_open(struct db *db, struct receiver **out, struct err *e)
     r->armed_ns = UINT64_MAX;
     r->ack_task = (struct env_task){.run = ack_was_due};
     r->resume_task = (struct env_task){.run = resume_was_due};
+    receiver_copy_init(r);
     struct follow_options options = {
         .heartbeat_ns = db->config.heartbeat_ns,
         .dead_ns = db->config.dead_ns,
@@ -64,6 +65,7 @@ void receiver_follow(struct receiver *r, struct env_network *network, const char
     _Static_assert(TRANSPORT_NAME_SIZE <= sizeof(stored), "a transport's name fits identity");
     (void)snprintf(stored, sizeof(stored), "%s%s", network != NULL ? TIDE_TRANSPORT : "", address);
     receiver_fail(r, FOLLOW_CAUSE_UNREACHABLE, 0, "another leader was named");
+    receiver_end_copy(r); /* whether one is needed is for that leader to say */
     r->reason[0] = '\0';
     r->network = network;
     (void)snprintf(r->network_address, sizeof(r->network_address), "%s", address);
@@ -83,15 +85,17 @@ struct env_network *receiver_network(const struct receiver *r, const char **out_
 void receiver_free(struct receiver *r)
 {
     if (r == NULL) return;
+    bootstrap_join_free(r->join);
     frames_fini(&r->frames);
     if (r->db->log != NULL) receiver_drop_queue(r);
     r->db->env->v->timer_close(r->db->env, &r->timer);
     alloc_put(r->db->alloc, r, sizeof(*r));
 }
 
-static void close_further(struct receiver *r)
+void receiver_close_further(struct receiver *r)
 {
-    if (!r->is_closing || r->open_links > 0 || r->is_noting) return;
+    if (!r->is_closing || r->open_links > 0 || r->is_noting || r->join != NULL) return;
+    if (r->is_cleaning) return;
     if (r->is_ack_posted || r->is_resume_posted) return;
     void (*closed)(void *arg) = r->closed;
     r->closed = NULL;
@@ -105,7 +109,14 @@ void receiver_close(struct receiver *r, void (*done)(void *arg), void *arg)
     r->closed = done;
     r->closed_arg = arg;
     run(r, (struct follow_event){.kind = FOLLOW_EV_STOP});
-    close_further(r);
+    receiver_end_copy(r);
+    receiver_close_further(r);
+}
+
+void receiver_copy_ended(struct receiver *r)
+{
+    if (!r->is_closing) run(r, (struct follow_event){.kind = FOLLOW_EV_START});
+    receiver_close_further(r);
 }
 
 /* --- the clock --- */
@@ -116,6 +127,7 @@ static void arm(struct receiver *r)
     uint64_t due_ns = r->follow.due_ns;
     bool is_log_taken = r->queue_first != NULL && !r->is_writing; /* by a seal: look again soon */
     if (is_log_taken) due_ns = receiver_now(r) + NS_PER_MS;
+    if (r->join != NULL) return;       /* the joiner has a clock and a link of its own */
     if (due_ns >= r->armed_ns) return; /* it fires early, looks, and is armed again */
     r->armed_ns = due_ns;
     uint64_t now_ns = receiver_now(r);
@@ -126,6 +138,7 @@ static void timer_fired(struct env_timer *timer)
 {
     struct receiver *r = CONTAINER_OF(timer, struct receiver, timer);
     r->armed_ns = UINT64_MAX;
+    if (r->join != NULL) return; /* the joiner stands in */
     receiver_write_next(r);
     run(r, (struct follow_event){.kind = FOLLOW_EV_TIMER});
 }
@@ -135,7 +148,7 @@ static void ack_was_due(struct env_task *task)
     struct receiver *r = CONTAINER_OF(task, struct receiver, ack_task);
     r->is_ack_posted = false;
     receiver_send_ack(r);
-    close_further(r);
+    receiver_close_further(r);
 }
 
 static void ask_for_ack(struct receiver *r)
@@ -205,7 +218,7 @@ static void resume_was_due(struct env_task *task)
         enum code code = frames_resume(&r->frames, &e);
         if (link == r->link) on_fed(r, code, &e);
     }
-    close_further(r);
+    receiver_close_further(r);
 }
 
 static void on_drained(struct env_link *link, void *arg)
@@ -224,7 +237,7 @@ static void on_closed(struct env_link *link, void *arg, const struct err *e)
         const char *text = e->code == OK ? "the link was closed" : e->text;
         receiver_fail(r, FOLLOW_CAUSE_UNREACHABLE, 0, text);
     }
-    close_further(r);
+    receiver_close_further(r);
 }
 
 static const struct env_link_events link_events = {
@@ -339,6 +352,16 @@ static void plan_was_noted(struct db *db, void *arg, enum code code)
     (void)db;
     ASSERT(r->is_noting);
     r->is_noting = false;
+    if (r->is_copy_wanted) {
+        r->is_copy_wanted = false;
+        if (code != OK) {
+            receiver_fail(r, FOLLOW_CAUSE_LOCAL, 0, "what the plan brought could not be saved");
+        } else if (!r->is_closing) {
+            receiver_begin_copy(r);
+        }
+        receiver_close_further(r);
+        return;
+    }
     if (r->follow.session == r->noting_session && r->follow.state == FOLLOW_NOTING) {
         if (code == OK) {
             run(r, (struct follow_event){.kind = FOLLOW_EV_NOTED});
@@ -347,7 +370,7 @@ static void plan_was_noted(struct db *db, void *arg, enum code code)
         }
     }
     send_hello(r); /* of a newer link, if one waits */
-    close_further(r);
+    receiver_close_further(r);
 }
 
 static void note_epoch(struct receiver *r)
@@ -385,6 +408,15 @@ static void start_noting(struct receiver *r, const struct wire_plan *plan)
     }
 }
 
+/* The leader says that only a copy of its state helps: e says why. */
+static void start_copy(struct receiver *r, const struct wire_plan *plan, const struct err *why)
+{
+    if (r->is_noting || r->join != NULL) return;
+    r->is_copy_wanted = true;
+    (void)snprintf(r->copy_why, sizeof(r->copy_why), "%s", why->text);
+    start_noting(r, plan);
+}
+
 static void copy_address(char out[ADDRESS_SIZE_MAX + 1], struct slice address)
 {
     ASSERT(address.size <= ADDRESS_SIZE_MAX); /* strings of the wire have at most 255 bytes */
@@ -409,16 +441,6 @@ static void begin_truncation(struct receiver *r, const struct wire_plan *plan)
     };
     struct err e = {.code = OK};
     if (truncation_begin(r->db, &order, order_failed, r, &e) != OK) order_failed(r, &e);
-}
-
-/* The place where a bootstrap begins. This version says that it needs one. */
-static void begin_bootstrap(struct receiver *r, const struct wire_plan *plan, const struct err *why)
-{
-    char sentence[ERR_TEXT_SIZE];
-    struct text t = text_of(sentence, sizeof(sentence));
-    text_add(&t, "%s; copies are not in this version: bring back a copy of this node's directory",
-             why->text);
-    receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, sentence);
 }
 
 static enum follow_verdict judge_plan(const struct receiver *r, const struct wire_plan *plan,
@@ -467,7 +489,7 @@ static enum code take_plan(struct receiver *r, const struct wire_plan *plan, str
         if (verdict == FOLLOW_NOTE) start_noting(r, plan);
         return OK;
     case FOLLOW_TRUNCATE: begin_truncation(r, plan); return OK;
-    case FOLLOW_BOOTSTRAP: begin_bootstrap(r, plan, e); return OK;
+    case FOLLOW_BOOTSTRAP: start_copy(r, plan, e); return OK;
     case FOLLOW_REFUSED:
     case FOLLOW_UNSAFE: receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, e->text); return OK;
     case FOLLOW_FENCED: return E_FENCED;
@@ -486,6 +508,7 @@ static void accept_plan(struct receiver *r)
     r->reason[0] = '\0';
     r->told_reason[0] = '\0';
     r->frames.body_size_max = FRAME_SIZE_MAX;
+    receiver_drop_staged(r);
     if (strcmp(db->identity.leader_data_address, r->leader_data_address) != 0) {
         memcpy(db->identity.leader_data_address, r->leader_data_address,
                sizeof(r->leader_data_address));
@@ -561,12 +584,14 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
         if (!is_streaming) break;
         members_take(r->db, &m.as.members);
         return OK;
+    case WIRE_MANIFEST:
+        if (is_streaming) return divergence_take(r->db, &m.as.manifest, e);
+        break;
     case WIRE_HELLO:
     case WIRE_ACK:
     case WIRE_INQUIRE:
     case WIRE_STANDING:
     case WIRE_FETCH:
-    case WIRE_MANIFEST:
     case WIRE_BLOCKS:
     case WIRE_HANDOVER:
     case WIRE_PROGRESS: break;

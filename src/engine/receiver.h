@@ -4,7 +4,9 @@
 #ifndef TIDEMARK_ENGINE_RECEIVER_H
 #define TIDEMARK_ENGINE_RECEIVER_H
 
+#include "engine/bootstrap_join.h"
 #include "engine/db.h"
+#include "format/wire.h"
 
 struct receiver;
 
@@ -24,6 +26,17 @@ void receiver_feed_log(struct receiver *r);
 
 /* After the log stored and apply showed more: acknowledge. */
 void receiver_on_progress(struct receiver *r);
+
+/* The node copies the leader's state: the joiner hears of the leader, too. */
+void receiver_note_leader(struct receiver *r, const struct wire_heartbeat *beat);
+/* Copy the leader's state without being told to. */
+void receiver_copy_now(struct receiver *r, const char *why);
+/* Ask the leader for its blocks at a mark, from offset on; divergence_take gets the answer. False:
+ * there is no link. */
+MUST_CHECK bool receiver_ask_for_mark(struct receiver *r, seqno mark, uint64_t offset);
+bool receiver_is_copying(const struct receiver *r);
+/* False: it does not copy right now. */
+bool receiver_copy_status(const struct receiver *r, struct bootstrap_join_status *out);
 
 struct receiver_status {
     const char

@@ -187,6 +187,7 @@ void receiver_send_ack(struct receiver *r)
                 .apply_errors = db->condition == DB_HALTED ? 1 : 0,
                 .divergences = db->divergences,
                 .is_poisoned = log_is_poisoned(db->log) ? 1 : 0,
+                .is_diverged = db->condition == DB_DIVERGED ? 1 : 0,
             },
     };
     ASSERT(m.as.ack.stored.seqno.v <= r->accepted.seqno.v || log_is_poisoned(db->log));

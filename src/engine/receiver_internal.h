@@ -55,6 +55,16 @@ struct receiver {
     struct log_chunk *queue_last; /* still being filled */
     uint64_t queue_bytes;
     bool is_writing; /* the log was handed a chunk from here */
+    /* a copy of the leader's state */
+    bool is_copy_wanted;          /* what its plan brought is being made durable */
+    char copy_why[ERR_TEXT_SIZE]; /* the leader's reason */
+    struct bootstrap_join *join;  /* under way; NULL: none */
+    bool is_join_ending;
+    bool is_join_over;
+    struct env_task join_task;
+    struct env_job clean_job; /* removes what an older copy left */
+    bool is_cleaning;
+    bool is_cleaned;
 };
 
 static inline uint64_t receiver_now(const struct receiver *r)
@@ -67,6 +77,17 @@ void receiver_fail(struct receiver *r, enum follow_cause cause, uint8_t reason, 
 void receiver_end_link(struct receiver *r, uint8_t reason, const char *text);
 /* Everything received is durable and nothing is being noted. */
 bool receiver_is_settled(const struct receiver *r);
+
+/* receiver_copy.c */
+void receiver_copy_init(struct receiver *r);
+/* What the plan brought is durable. */
+void receiver_begin_copy(struct receiver *r);
+/* Stop copying, then receiver_copy_ended. */
+void receiver_end_copy(struct receiver *r);
+void receiver_copy_ended(struct receiver *r); /* receiver.c */
+/* The log tells everything: what was staged for a copy is not needed any more. Once. */
+void receiver_drop_staged(struct receiver *r);
+void receiver_close_further(struct receiver *r); /* receiver.c */
 
 /* receiver_batches.c */
 /* Verify, queue, start writing. Not OK: the link must be given up. */

@@ -11,6 +11,8 @@
 
 #include "base/assert.h"
 #include "base/planted.h"
+#include "engine/bootstrap_serve.h"
+#include "engine/checkpoint.h"
 #include "engine/clock.h"
 #include "engine/freshness.h"
 #include "engine/inquire.h"
@@ -49,6 +51,7 @@ void ship_link_free(struct ship_link *link)
 {
     struct alloc *alloc = link->shipper->db->alloc;
     frames_fini(&link->frames);
+    bootstrap_serve_free(link->serve);
     alloc_put(alloc, link, sizeof(*link));
 }
 
@@ -97,6 +100,7 @@ void ship_link_end(struct ship_link *link, uint8_t reason, const char *text)
         db_event(s->db, DB_EVENT_LINK, "the link of %s ended: %s", link->node_id, text);
     }
     leave_slot(link);
+    if (link->serve) bootstrap_serve_stop(link->serve);
     if (link->ship.session != 0) {
         struct wire_message m = {
             .kind = WIRE_END,
@@ -123,7 +127,13 @@ void ship_link_close(struct ship_link *link)
 static void forget_if_idle(struct ship_link *link)
 {
     if (link->env_link != NULL || link->is_proving || link->is_reading) return;
+    if (!bootstrap_serve_is_quiet(link->serve)) return;
     shipper_forget(link->shipper, link);
+}
+
+void ship_link_read_ended(struct ship_link *link)
+{
+    forget_if_idle(link);
 }
 
 static void on_closed(struct env_link *env_link, void *arg, const struct err *e)
@@ -149,14 +159,22 @@ static void on_received(struct env_link *env_link, void *arg, struct slice bytes
 
 static void on_unused(struct env_link *env_link, void *arg)
 {
-    (void)env_link; /* credit, not the socket's queue, bounds what is sent */
+    (void)env_link;
     (void)arg;
+}
+
+/* Credit, not the socket's queue, bounds the batches that are sent; a copy goes by the queue. */
+static void on_drained(struct env_link *env_link, void *arg)
+{
+    struct ship_link *link = arg;
+    (void)env_link;
+    if (link->serve && link->ended_ns == 0) bootstrap_serve_drained(link->serve);
 }
 
 const struct env_link_events ship_link_events = {
     .opened = on_unused,
     .received = on_received,
-    .drained = on_unused,
+    .drained = on_drained,
     .closed = on_closed,
 };
 
@@ -290,6 +308,7 @@ static void refresh_facts(struct ship_link *link)
     f->durable = shipper_durable(s);
     f->oldest = s->db->log != NULL ? log_oldest(s->db->log) : SEQNO_NONE;
     f->log_bytes = s->db->log != NULL ? log_durable_bytes(s->db->log) : 0;
+    f->copy_bytes = s->db->checkpointer ? checkpointer_contents(s->db->checkpointer)->bytes : 0;
 }
 
 static struct wire_plan base_plan(const struct ship_link *link)
@@ -456,6 +475,21 @@ static void proved(struct log_prove *prove, enum code code, const struct err *e)
     decide(link);
 }
 
+/* A peer that comes for a copy of the state. */
+static void take_joiner(struct ship_link *link)
+{
+    refresh_facts(link);
+    struct wire_plan plan = base_plan(link);
+    struct slot_join join = join_of(link);
+    bool is_served = ship_copy_judge(link, &plan);
+    send_plan(link, &plan);
+    if (is_served) {
+        ship_copy_begin(link, &join);
+    } else {
+        ship_link_end(link, plan.reason, (const char *)plan.text.data);
+    }
+}
+
 static enum code take_hello(struct ship_link *link, const struct wire_message *m, struct err *e)
 {
     const struct wire_hello *hello = &m->as.hello;
@@ -485,7 +519,11 @@ static enum code take_hello(struct ship_link *link, const struct wire_message *m
     if (is_of_ours) {
         role_saw_epoch(link->shipper->db, hello->highest_epoch, link->replication_address);
     }
-    decide(link);
+    if (hello->is_bootstrapping && is_readable) {
+        take_joiner(link);
+    } else {
+        decide(link);
+    }
     return OK;
 }
 
@@ -524,7 +562,7 @@ static void take_ack(struct ship_link *link, const struct wire_message *m)
         .stored = link->ship.stored,
         .received = link->ship.received.seqno,
         .applied = link->ship.applied,
-        .is_poisoned = link->ship.is_poisoned,
+        .is_poisoned = link->ship.is_poisoned || ack->is_diverged, /* it vouches for nothing */
         .apply_errors = ack->apply_errors,
         .divergences = ack->divergences,
         .now_ns = shipper_now(s),
@@ -545,6 +583,7 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
     struct ship_link *link = arg;
     struct wire_message m;
     TRY(wire_decode(header, body, &m, e));
+    if (link->serve) (void)step(link, (struct ship_event){.kind = SHIP_EV_HEARD});
     switch (m.kind) {
     case WIRE_HELLO: return take_hello(link, &m, e);
     case WIRE_ACK: take_ack(link, &m); return OK;
@@ -557,17 +596,26 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
         return OK;
     }
     case WIRE_INQUIRE: take_inquire(link, &m); return OK;
+    case WIRE_MANIFEST:
+        if (link->serve) return bootstrap_serve_manifest(link->serve, &m.as.manifest, e);
+        if (!ship_is_live(&link->ship) || !m.as.manifest.is_request) break;
+        ship_copy_mark_blocks(link, &m.as.manifest);
+        return OK;
+    case WIRE_BLOCKS:
+        if (link->serve) return bootstrap_serve_blocks(link->serve, &m.as.blocks, e);
+        break;
+    case WIRE_PROGRESS:
+        if (!link->serve) break;
+        ship_copy_progress(link, &m.as.progress);
+        return OK;
     case WIRE_PLAN:
     case WIRE_BATCHES:
     case WIRE_SEALED:
     case WIRE_HEARTBEAT:
     case WIRE_STANDING:
     case WIRE_FETCH:
-    case WIRE_MANIFEST:
-    case WIRE_BLOCKS:
     case WIRE_MEMBERS:
-    case WIRE_HANDOVER:
-    case WIRE_PROGRESS: break;
+    case WIRE_HANDOVER: break;
     }
     return ERR(e, E_UNSUPPORTED, "a leader does not take %s in this version",
                wire_kind_name(header->kind));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "engine/bootstrap_serve.h"
 #include "engine/db_internal.h"
 #include "engine/levels.h"
 #include "engine/shipper_internal.h"
@@ -562,6 +563,29 @@ uint32_t shipper_resyncs(const struct shipper *s, struct shipper_resync out[SHIP
     return count;
 }
 
+static void fill_copy(const struct ship_link *link, uint64_t now_ns, struct tide_copy *out)
+{
+    struct bootstrap_figures f;
+    bootstrap_serve_figures(link->serve, &f);
+    const struct wire_progress *p = &f.progress;
+    double seconds = (double)(now_ns - f.started_ns) / (double)NS_PER_S;
+    *out = (struct tide_copy){
+        .is_active = true,
+        .mark = p->mark.v,
+        .done_bytes = p->done_bytes,
+        .total_bytes = p->total_bytes,
+        .done_blocks = p->done_blocks,
+        .total_blocks = p->total_blocks,
+        .moved_bytes = p->fetched_bytes,
+        .eta_seconds = (double)INFINITY,
+    };
+    if (seconds > 0) out->bytes_per_second = (double)f.sent_bytes / seconds;
+    if (p->total_bytes == 0 || out->bytes_per_second <= 0) return;
+    /* What a joiner says is input. */
+    uint64_t left = p->total_bytes > p->done_bytes ? p->total_bytes - p->done_bytes : 0;
+    out->eta_seconds = (double)left / out->bytes_per_second;
+}
+
 static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns,
                         struct tide_follower_status *out)
 {
@@ -594,6 +618,7 @@ static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns
         .last_acks = slot->last_acks,
         .credit_bytes = link != NULL ? ship_room_bytes(&link->ship) : 0,
     };
+    if (link != NULL && link->serve) fill_copy(link, now_ns, &out->copy);
 }
 
 uint32_t shipper_status(const struct shipper *s, struct tide_follower_status *out,

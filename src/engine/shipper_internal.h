@@ -56,7 +56,8 @@ struct ship_link {
     char data_address[ADDRESS_SIZE_MAX + 1];
     char http_address[ADDRESS_SIZE_MAX + 1];
     char replication_address[ADDRESS_SIZE_MAX + 1];
-    bool knows_members; /* was sent the members as they are told now */
+    bool knows_members;            /* was sent the members as they are told now */
+    struct bootstrap_serve *serve; /* it copies the state over this link; NULL: it does not */
     struct link_stages stages;
     /* echoed in heartbeats */
     uint64_t probe;              /* newest of the follower */
@@ -119,6 +120,16 @@ seqno shipper_durable(const struct shipper *s);
 struct lease *lease_take(struct shipper *s, struct log_chunk *chunk);
 void lease_release(void *arg);
 
+/* ship_copy.c */
+/* May it copy from here? Fills the plan that says so, or why not; true: it has a serve now. */
+MUST_CHECK bool ship_copy_judge(struct ship_link *link, struct wire_plan *plan);
+void ship_copy_begin(struct ship_link *link, const struct slot_join *join);
+/* What it copies is of this mark: keep the log from there. */
+void ship_copy_pin(struct ship_link *link, seqno mark);
+void ship_copy_progress(struct ship_link *link, const struct wire_progress *progress);
+/* Answer a follower that asks for the blocks at a mark. */
+void ship_copy_mark_blocks(struct ship_link *link, const struct wire_piece *asked);
+
 /* ship_link.c */
 extern const struct env_link_events ship_link_events;
 struct ship_link *ship_link_new(struct shipper *s, struct env_link *env_link); /* NULL: no memory */
@@ -127,6 +138,8 @@ void ship_link_free(struct ship_link *link);                                   /
 void ship_link_pump(struct ship_link *link);
 void ship_link_tick(struct ship_link *link, uint64_t now_ns);
 uint64_t ship_link_due_ns(const struct ship_link *link);
+/* A read of its serve ended after the link did. */
+void ship_link_read_ended(struct ship_link *link);
 /* Say why and stop: the link lingers, then closes. reason: WIRE_END_*. */
 void ship_link_end(struct ship_link *link, uint8_t reason, const char *text);
 /* Close without waiting for the last words to arrive; also carries out the end. */

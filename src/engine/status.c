@@ -20,8 +20,8 @@
 /* Names and figures, and texts of which every byte may need six. */
 #define ESCAPED_MAX(size)         (6 * (size_t)(size))
 #define JSON_TEXTS_MAX            (2 * ERR_TEXT_SIZE + 3 * ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX)
-#define JSON_SIZE                 (3 * KIB + ESCAPED_MAX(JSON_TEXTS_MAX))
-#define JSON_SIZE_PER_FOLLOWER    (KIB + ESCAPED_MAX(ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX))
+#define JSON_SIZE                 (4 * KIB + ESCAPED_MAX(JSON_TEXTS_MAX))
+#define JSON_SIZE_PER_FOLLOWER    (2 * KIB + ESCAPED_MAX(ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX))
 #define JSON_SIZE_PER_EVENT       (160 + ESCAPED_MAX(DB_EVENT_TEXT_SIZE))
 #define METRICS_SIZE              (40 * KIB)
 #define METRICS_SIZE_PER_FOLLOWER (12 * KIB) /* two histograms and a line each */
@@ -50,7 +50,9 @@ static struct tide_position position_out(struct position p)
 static const char *state_word(const struct db *db, bool is_synced)
 {
     switch (db->condition) {
-    case DB_SERVING: return db->receiver && !is_synced ? "syncing" : "serving";
+    case DB_SERVING:
+        if (db->receiver && receiver_is_copying(db->receiver)) return "rebootstrapping";
+        return db->receiver && !is_synced ? "syncing" : "serving";
     case DB_POISONED: return "poisoned";
     case DB_HALTED: return "halted";
     case DB_DIVERGED: return "diverged";
@@ -91,6 +93,32 @@ static void fill_log(const struct db *db, struct tide_status *s)
     s->retention_holder = retain_holder_name(plan.holder);
 }
 
+/* The copy of its leader's state that this node makes. */
+static void fill_copy(const struct db *db, struct tide_run *run, struct tide_status *s)
+{
+    struct bootstrap_join_status c;
+    if (!receiver_copy_status(db->receiver, &c)) return;
+    s->copy = (struct tide_copy){
+        .is_active = true,
+        .mark = c.mark.v,
+        .done_bytes = c.done_bytes,
+        .total_bytes = c.total_bytes,
+        .done_blocks = c.done_blocks,
+        .total_blocks = c.total_blocks,
+        .moved_bytes = c.fetched_bytes,
+        .bytes_per_second = c.bytes_per_second,
+        .eta_seconds = c.eta_seconds,
+    };
+    char words[2 * ERR_TEXT_SIZE];
+    struct text t = text_of(words, sizeof(words));
+    text_add(&t, "copying, %s%s%s", c.state, c.reason[0] ? ": " : "", c.reason);
+    s->link_state = copy_text(run, t.data);
+    if (db->condition != DB_SERVING) return;
+    t = text_of(words, sizeof(words));
+    text_add(&t, "it copies the state of its leader (%s)", c.why);
+    s->reason = copy_text(run, t.data);
+}
+
 static void fill_follower_view(const struct db *db, struct tide_run *run, struct tide_status *s)
 {
     struct receiver_status r;
@@ -101,6 +129,10 @@ static void fill_follower_view(const struct db *db, struct tide_run *run, struct
     s->lag_records = r.lag_records;
     s->lag_bytes = r.lag_bytes;
     s->lag_seconds = r.lag_seconds;
+    if (receiver_is_copying(db->receiver)) {
+        fill_copy(db, run, s);
+        return;
+    }
     if (db->condition != DB_SERVING || r.was_synced) return;
     char reason[ERR_TEXT_SIZE];
     struct text t = text_of(reason, sizeof(reason));
@@ -273,6 +305,20 @@ static void json_bool(struct text *t, const char *name, bool v)
     text_add(t, ",\"%s\":%s", name, v ? "true" : "false");
 }
 
+static void json_copy(struct text *t, const struct tide_copy *c)
+{
+    if (!c->is_active) return;
+    text_add(t, ",\"bootstrap\":{\"mark\":%llu", (unsigned long long)c->mark);
+    json_u64(t, "done_bytes", c->done_bytes);
+    json_u64(t, "total_bytes", c->total_bytes);
+    json_u64(t, "done_blocks", c->done_blocks);
+    json_u64(t, "total_blocks", c->total_blocks);
+    json_u64(t, "moved_bytes", c->moved_bytes);
+    json_seconds(t, "bytes_per_second", c->bytes_per_second);
+    json_seconds(t, "eta_seconds", c->eta_seconds);
+    text_add(t, "}");
+}
+
 static void json_follower(struct text *t, const struct tide_follower_status *f)
 {
     text_add(t, "{");
@@ -284,6 +330,8 @@ static void json_follower(struct text *t, const struct tide_follower_status *f)
     json_u64(t, "region", f->region);
     json_u64(t, "shard", f->shard);
     json_bool(t, "connected", f->is_connected);
+    json_bool(t, "rebootstrapping", f->is_rebootstrapping);
+    json_copy(t, &f->copy);
     json_u64(t, "restart", f->restart);
     json_u64(t, "shipped", f->shipped);
     json_u64(t, "received", f->received);
@@ -400,6 +448,8 @@ static enum code write_json(struct tide_run *run, struct tide_status *s, struct 
         json_string(&t, "link", s->link_state);
         json_bool(&t, "link_up", s->is_link_up);
         json_bool(&t, "synced", s->was_synced);
+        json_bool(&t, "rebootstrapping", s->copy.is_active);
+        json_copy(&t, &s->copy);
         json_own_lag(&t, s);
         json_seconds(&t, "lag_seconds", s->lag_seconds);
     }

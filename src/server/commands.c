@@ -125,7 +125,8 @@ static const struct command table[] = {
     {"PLAN", NULL, -2, NODE | ALONE, handle_plan, "Node", "what [argument]",
      "What would happen, from the code that decides it; nothing changes. PLAN prune: the log that "
      "would go now, and who holds the rest. PLAN resume id: what this leader would answer to that "
-     "follower."},
+     "follower. PLAN bootstrap [id]: what a copy of the state would move, how long it would take, "
+     "and from where the log is held."},
     {"MEMBER.LIST", NULL, 1, NODE, handle_member_list, "Node", "",
      "The members of the cluster and whether they vote, as applied on this node."},
     {"MEMBER.ADD", NULL, -2, WRITE | COMMAND_NOT_IN_MULTI, handle_member_add, "Node",

@@ -78,9 +78,21 @@ static const char *role_name(enum tide_role role)
 
 #define EVENTS_TOLD 16u /* /status.json has all that are kept */
 
+/* How far a copy of the state is: 6 pairs. */
+#define COPY_PAIRS 6u
+static void pair_copy(struct out *o, enum proto proto, const struct tide_copy *c)
+{
+    pair_count(o, "bootstrap_mark", c->mark);
+    pair_count(o, "bootstrap_bytes", c->done_bytes);
+    pair_count(o, "bootstrap_bytes_total", c->total_bytes);
+    pair_count(o, "bootstrap_blocks", c->done_blocks);
+    pair_count(o, "bootstrap_blocks_total", c->total_blocks);
+    pair_double(o, proto, "bootstrap_eta_seconds", c->eta_seconds);
+}
+
 static void write_follower(struct out *o, enum proto proto, const struct tide_follower_status *f)
 {
-    out_map(o, proto, 19);
+    out_map(o, proto, 19 + (f->copy.is_active ? COPY_PAIRS : 0));
     pair_text(o, "id", f->node_id);
     pair_text(o, "address", f->address);
     pair_text(o, "state", f->state);
@@ -111,6 +123,7 @@ static void write_follower(struct out *o, enum proto proto, const struct tide_fo
     pair_count(o, "last_seen_ms", f->last_seen_ms_ago);
     pair_count(o, "apply_errors", f->apply_errors);
     pair_count(o, "divergences", f->divergences);
+    if (f->copy.is_active) pair_copy(o, proto, &f->copy);
 }
 
 static void render_slot_list(struct turn *turn, const struct slot *slot,
@@ -147,7 +160,8 @@ static void render_repl_status(struct turn *turn, const struct slot *slot,
     const struct tide_status *s = result->as.status;
     enum proto proto = slot->proto;
     bool is_follower = s->role == TIDE_ROLE_FOLLOWER;
-    out_map(o, proto, is_follower ? 24 : 20);
+    out_map(o, proto,
+            (is_follower ? 25 : 20) + (is_follower && s->copy.is_active ? COPY_PAIRS : 0));
     pair_text(o, "role", role_name(s->role));
     pair_text(o, "id", s->node_id);
     pair_text(o, "cluster", s->cluster);
@@ -171,6 +185,8 @@ static void render_repl_status(struct turn *turn, const struct slot *slot,
         pair_bool(o, proto, "link_up", s->is_link_up);
         pair_bool(o, proto, "synced", s->was_synced);
         pair_text(o, "leader_replication", s->leader_replication_address);
+        pair_bool(o, proto, "rebootstrapping", s->copy.is_active);
+        if (s->copy.is_active) pair_copy(o, proto, &s->copy);
     }
     out_bulk_text(o, "followers");
     out_array(o, s->follower_count);
@@ -372,6 +388,13 @@ static void info_leader(struct info *i)
                (int)leader.host.size, (const char *)leader.host.data, leader.port,
                s->is_link_up ? "up" : "down", !s->was_synced, s->durable.seqno, s->applied.seqno,
                s->link_state);
+    out_format(i->o, "rebootstrapping:%d\r\n", s->copy.is_active);
+    if (!s->copy.is_active) return;
+    uint64_t left = s->copy.total_bytes - s->copy.done_bytes;
+    out_format(i->o,
+               "master_sync_total_bytes:%" PRIu64 "\r\nmaster_sync_read_bytes:%" PRIu64
+               "\r\nmaster_sync_left_bytes:%" PRIu64 "\r\n",
+               s->copy.total_bytes, s->copy.done_bytes, left);
 }
 
 static void info_replication(struct info *i)

@@ -93,7 +93,8 @@ static void look_at(struct watch *w, const struct tide_status *s)
 {
     w->service->is_follower = s->role == TIDE_ROLE_FOLLOWER;
     if (strcmp(w->state, s->state) != 0) {
-        bool is_good = strcmp(s->state, "serving") == 0 || strcmp(s->state, "syncing") == 0;
+        bool is_good = strcmp(s->state, "serving") == 0 || strcmp(s->state, "syncing") == 0 ||
+                       strcmp(s->state, "rebootstrapping") == 0;
         LOG(is_good ? LOG_INFO : LOG_ERROR, "state", LOG_TEXT("state", s->state),
             LOG_TEXT("reason", s->reason));
         struct text t = text_of(w->state, sizeof(w->state));

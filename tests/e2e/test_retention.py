@@ -101,32 +101,6 @@ def a_slot_holds_the_log_and_its_follower_comes_back(world):
 
 
 @test
-def a_new_follower_of_a_pruned_log_is_refused_with_what_to_do(world):
-    leader = world.start("leader", *SMALL)
-    load(leader, lambda: oldest(leader) > 1)
-    begins = oldest(leader)
-    new = world.start("new", follow=leader.replication)
-    text = until("it is refused", lambda: next(
-        (line for line in new.log().splitlines() if "log-not-kept" in line), None))
-    contains(text, "the leader's log starts at record %d" % begins, "the follower asks for 1")
-    check(new.is_running(), "it gave up")
-    equal(leader.status()["followers"], {}, "a refused node has no slot")
-
-
-@test
-def a_known_follower_that_lost_its_disk_is_refused_too(world):
-    leader = world.start("leader", *SMALL)
-    f = world.start("f", *SMALL, follow=leader.replication)
-    load(leader, lambda: oldest(leader) > 1)
-    f.kill()
-    for path in glob.glob(os.path.join(f.dir, "*", "*")) + glob.glob(os.path.join(f.dir, "[im]*")):
-        os.unlink(path)
-    f.start()
-    until("it is refused", lambda: "log-not-kept" in f.log())
-    contains(f.log(), "the follower asks for 1")
-
-
-@test
 def a_catalogue_of_slots_that_cannot_be_read_prunes_nothing_and_says_so(world):
     leader = world.start("leader", *SMALL)
     f = world.start("f", follow=leader.replication)

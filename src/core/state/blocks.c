@@ -88,13 +88,25 @@ void block_encode(const struct block *b, uint8_t *out)
     if (b->extra_size > 0) memcpy(out + b->canonical_size, b->extra, b->extra_size);
 }
 
+static struct hash256 hash_bytes(const struct block *b)
+{
+    return hash256_of_pair(slice_of(b->payload, b->canonical_size),
+                           slice_of(b->extra, b->extra_size));
+}
+
+bool block_is_sound(const struct block *b)
+{
+    if (atomic_load_explicit(&b->hash_state, memory_order_acquire) != BLOCK_HASH_READY) return true;
+    struct hash256 hash = hash_bytes(b);
+    return hash256_equal(&hash, &b->hash);
+}
+
 struct hash256 block_hash(struct block *b)
 {
     if (atomic_load_explicit(&b->hash_state, memory_order_acquire) == BLOCK_HASH_READY) {
         return b->hash;
     }
-    struct hash256 hash =
-        hash256_of_pair(slice_of(b->payload, b->canonical_size), slice_of(b->extra, b->extra_size));
+    struct hash256 hash = hash_bytes(b);
     uint32_t none = BLOCK_HASH_NONE;
     if (atomic_compare_exchange_strong_explicit(&b->hash_state, &none, BLOCK_HASH_WRITING,
                                                 memory_order_relaxed, memory_order_relaxed)) {

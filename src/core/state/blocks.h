@@ -83,6 +83,10 @@ void block_encode(const struct block *b, uint8_t *out); /* block_size bytes */
  * overlap. Any thread that holds the block. */
 struct hash256 block_hash(struct block *b);
 
+/* False when the canonical bytes are not those that the hash was made of: memory changed by itself.
+ * Any thread that holds the block. */
+bool block_is_sound(const struct block *b);
+
 /* Places of blocks by index; NULL where there is none yet. Owner thread. */
 struct block_list {
     struct block **items;

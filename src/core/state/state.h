@@ -172,6 +172,9 @@ void state_version_block_encode(const struct state_version *v, uint32_t i, uint8
  * hashed again. scratch: at least the block's size. Any one thread at a time per version. */
 struct hash256 state_version_block_hash(const struct state_version *v, uint32_t i,
                                         uint8_t *scratch);
+/* Are the bytes still those that its hash was made of? A block that was not hashed yet is. Hashes
+ * it again. */
+bool state_version_block_is_sound(const struct state_version *v, uint32_t i);
 /* Upper bound of any block's canonical size in this version. */
 uint32_t state_version_block_size_max(const struct state_version *v);
 /* The digest: state_root over all blocks. scratch: block_size_max. Any thread. NULL-safe on memory:

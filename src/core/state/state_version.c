@@ -172,6 +172,11 @@ struct hash256 state_version_block_hash(const struct state_version *v, uint32_t 
     return block_hash(block_at(v, i));
 }
 
+bool state_version_block_is_sound(const struct state_version *v, uint32_t i)
+{
+    return block_is_sound(block_at(v, i));
+}
+
 uint32_t state_version_block_size_max(const struct state_version *v)
 {
     return v->size_max;

@@ -280,21 +280,6 @@ static void random_events_keep_the_counts_true(void **state)
     assert_true(has_switched);
 }
 
-static void a_hash_is_found_among_the_wants_or_not(void **state)
-{
-    (void)state;
-    begin_fetching(20, 10, 0);
-    uint32_t index;
-    for (uint32_t i = 0; i < 20; i++) {
-        assert_true(bootstrap_find(&b, &wants[i].hash, &index));
-        assert_int_equal(index, i);
-    }
-    struct hash256 other = {0};
-    assert_false(bootstrap_find(&b, &other, &index));
-    memset(other.bytes, 0xff, sizeof(other.bytes));
-    assert_false(bootstrap_find(&b, &other, &index));
-}
-
 static void the_pace_is_a_share_of_the_disk_or_a_rate(void **state)
 {
     (void)state;
@@ -335,7 +320,6 @@ int main(void)
         cmocka_unit_test(a_copy_is_rebased_and_not_doomed),
         cmocka_unit_test(a_lost_link_and_a_failed_call_end_what_needs_them),
         cmocka_unit_test(random_events_keep_the_counts_true),
-        cmocka_unit_test(a_hash_is_found_among_the_wants_or_not),
         cmocka_unit_test(the_pace_is_a_share_of_the_disk_or_a_rate),
         cmocka_unit_test(the_cheaper_way_and_the_moment_to_move_on),
     };

@@ -133,6 +133,35 @@ static void what_it_says_is_what_happens(void **state)
     assert_int_equal(after - before, bytes);
 }
 
+/* For a new node: all blocks of the newest checkpoint, from its mark on; without one it is cut
+ * first.
+ */
+static void a_bootstrap_says_what_moves_and_from_where_the_log_is_held(void **state)
+{
+    struct fixture *f = *state;
+    const struct tide_result *r = ask(f, "bootstrap", "");
+    assert_int_equal(r->code, TIDE_OK);
+    assert_string_equal(r->as.plan->path, "checkpoint");
+    assert_true(r->as.plan->seconds < 0); /* nothing was ever copied here */
+    write_signals(f, 100);
+    tide_run_reset(f->run);
+    (void)tide_run_checkpoint(f->run);
+    steps_node_execute(&f->n, f->run);
+    uint64_t mark = tide_run_result(f->run, 0)->as.position.seqno;
+    steps_run(f->n.env);
+    r = ask(f, "bootstrap", "");
+    assert_string_equal(r->as.plan->path, "copy");
+    assert_int_equal(count_of(r->as.plan, "mark"), mark);
+    assert_int_equal(count_of(r->as.plan, "pinned_from"), mark + 1);
+    assert_true(count_of(r->as.plan, "blocks") >= 5);
+    assert_int_equal(r->as.plan->bytes, count_of(r->as.plan, "state_bytes"));
+    assert_true(r->as.plan->bytes > 1000);
+    assert_non_null(strstr(r->as.plan->why, "The log still begins at record 1"));
+    r = ask(f, "bootstrap", "nobody");
+    assert_int_equal(r->code, TIDE_NOTFOUND);
+    assert_non_null(strstr(r->message, "no follower of that id"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +169,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_prune_says_who_holds_the_log, setup, teardown),
         cmocka_unit_test_setup_teardown(what_it_says_is_what_happens, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bootstrap_says_what_moves_and_from_where_the_log_is_held,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -608,7 +608,7 @@ static void a_follower_names_its_leader(void **state)
     assert_non_null(strstr(info, "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:7400\r\n"
                                  "master_link_status:up\r\n"));
     assert_non_null(strstr(info, "# Commandstats\r\n"));
-    assert_memory_equal(client_ask(&client, "REPL.STATUS\r\n"), "*48\r\n", 5);
+    assert_memory_equal(client_ask(&client, "REPL.STATUS\r\n"), "*50\r\n", 5);
 }
 
 static void info_has_what_tools_look_for(void **state)

@@ -1,0 +1,145 @@
+"""A node copies the state of another one: a new follower of a pruned log, one that lost its disk, over kills
+of either side; what moved is kept, what was held is served, and the digests are equal at the end."""
+import glob
+import os
+import time
+
+import tm
+from tm import check, contains, equal, test, until
+
+SMALL = ("--segment-size", "256KiB", "--checkpoint-log-bytes", "512KiB", "--mark-interval", "50ms", "--retain-segments", "2")
+ITEMS = 40000
+
+
+def oldest(node):
+    return node.metrics().of("tidemark_log_oldest_seqno")
+
+
+def fill(leader, items=ITEMS, prefix="item"):
+    """A state of some megabytes, and a log that no longer begins at record 1."""
+    with leader.connect() as c:
+        for first in range(0, items, 2000):
+            for reply in c.pipe([["SIGNAL", "view", "%s:%d" % (prefix, i)] for i in range(first, first + 2000)]):
+                check(isinstance(reply, str), "%r", reply)
+        deadline = time.monotonic() + 60
+        while oldest(leader) == 1:
+            check(time.monotonic() < deadline, "the log is not pruned")
+            c.pipe([["SIGNAL", "view", "%s:%d" % (prefix, i)] for i in range(2000)])
+            c.call("CHECKPOINT")
+
+
+def count(node, item):
+    return int(node.call("COUNT", "view", item, "all"))
+
+
+def copying(node):
+    return node.status_json().get("bootstrap")
+
+
+@test
+def a_new_follower_of_a_pruned_log_copies_the_state(world):
+    leader = world.start("leader", *SMALL)
+    fill(leader)
+    check(oldest(leader) > 1, "the log begins at 1")
+    f = world.start("f", *SMALL, follow=leader.replication)
+    until("f has all", lambda: f.seqno() >= leader.seqno())
+    tm.wait_equal(leader, f)
+    check(oldest(f) > 1, "the copy has a log from the beginning")
+    equal(count(f, "item:7"), count(leader, "item:7"))
+    leader.call("SIGNAL", "view", "later")
+    until("it follows", lambda: count(f, "later") == 1)
+    # the copy is as good as any: it restarts, and the leader's log may go on
+    f.kill()
+    leader.call("SIGNAL", "view", "later")
+    f.start()
+    until("it follows", lambda: count(f, "later") == 2)
+    tm.wait_equal(leader, f)
+    equal(world.run("log", "verify", f.dir).returncode, 0)
+
+
+@test
+def a_wiped_follower_copies_the_state(world):
+    leader = world.start("leader", *SMALL)
+    f = world.start("f", *SMALL, follow=leader.replication)
+    fill(leader, 8000)
+    f.kill()
+    for path in glob.glob(os.path.join(f.dir, "*", "*")) + glob.glob(os.path.join(f.dir, "[im]*")):
+        os.unlink(path)
+    f.start()
+    until("f has all", lambda: f.seqno() >= leader.seqno())
+    tm.wait_equal(leader, f)
+
+
+@test
+def a_joiner_that_is_killed_goes_on_where_it_was(world):
+    leader = world.start("leader", *SMALL, "--bootstrap-rate", "300KiB")
+    fill(leader)
+    f = world.node("f", *SMALL, follow=leader.replication).launch()
+    f.ready()
+    for _ in range(3):
+        before = until("blocks moved", lambda: staged(f) > 200000 and staged(f))
+        f.kill()
+        f.start()
+        until("it copies", lambda: copying(f))
+        check(staged(f) >= before - 65536 * 4, "%d bytes were staged, %d are left", before, staged(f))
+        until("it goes on", lambda: staged(f) > before + 50000)
+    seen = until("the leader knows how far it is", lambda: [
+        b for b in [leader.status_json()["followers"][0].get("bootstrap")] if b and b["done_bytes"] > 0])[0]
+    check(seen["done_bytes"] < seen["total_bytes"] and seen["done_blocks"] < seen["total_blocks"], "%r", seen)
+    equal(f.status_json()["state"], "rebootstrapping")
+    contains(world.run("status", "--to", f.data).stdout, "copying     the state at record")
+    contains(f.error("COUNT", "view", "item:7", "all"), "LOADING")
+    leader.call("CONFIG", "SET", "bootstrap_rate", "100%")
+    until("f has all", lambda: f.seqno() >= leader.seqno())
+    tm.wait_equal(leader, f)
+    check(not os.path.exists(os.path.join(f.dir, "staging", "blocks")), "staged blocks are left over")
+
+
+def staged(node):
+    try:
+        return os.path.getsize(os.path.join(node.dir, "staging", "blocks"))
+    except OSError:
+        return 0
+
+
+@test
+def a_leader_that_is_killed_is_copied_from_again(world):
+    leader = world.start("leader", *SMALL, "--bootstrap-rate", "300KiB")
+    fill(leader)
+    f = world.start("f", *SMALL, follow=leader.replication)
+    for _ in range(2):
+        before = until("blocks moved", lambda: staged(f) > 200000 and staged(f))
+        leader.kill()
+        leader.start()
+        until("it goes on", lambda: staged(f) > before + 50000)
+    leader.call("CONFIG", "SET", "bootstrap_rate", "100%")
+    until("f has all", lambda: f.seqno() >= leader.seqno())
+    tm.wait_equal(leader, f)
+
+
+@test
+def a_slow_copy_pins_the_log_and_stalls_nobody(world):
+    leader = world.start("leader", *SMALL, "--bootstrap-rate", "300KiB")
+    quick = world.start("quick", *SMALL, follow=leader.replication)
+    fill(leader, 60000)
+    until("quick has all", lambda: quick.seqno() >= leader.seqno())
+    f = world.start("f", *SMALL, follow=leader.replication)
+    until("blocks move", lambda: staged(f) > 100000)
+    pinned = copying(f)["mark"]
+    begin = time.monotonic()
+    while time.monotonic() - begin < 3:
+        with leader.connect() as c:
+            c.pipe([["SIGNAL", "view", "item:%d" % i] for i in range(2000)])
+        until("quick has all", lambda: quick.seqno() >= leader.seqno(), patience_s=5)
+        if not copying(f):
+            break
+    check(oldest(leader) <= pinned + 1, "the log begins at %d, the copy is of %d", oldest(leader), pinned)
+    seen = leader.status()["followers"]["f"]
+    equal(seen["state"], "bootstrap")
+    leader.call("CONFIG", "SET", "bootstrap_rate", "100%")
+    until("f has all", lambda: f.seqno() >= leader.seqno())
+    tm.wait_equal(leader, quick, f)
+
+
+if __name__ == "__main__":
+    tm.main()
