@@ -149,6 +149,7 @@ struct cli_verb plan_verb(void)
         .help =
             "The node runs the code that would decide it and says which way it would go, how "
             "many bytes and\nhow long it would take, and why. Nothing changes.\n"
+            "  plan promote      who answers, what this node holds, what its promotion would lose\n"
             "  plan prune        which log would go now, who holds the rest, what each slot holds\n"
             "  plan resume ID    what this leader would answer to that follower if it came back "
             "now\n"

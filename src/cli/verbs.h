@@ -13,6 +13,9 @@ struct cli_verb top_verb(void);
 struct cli_verb log_verb(void);
 struct cli_verb plan_verb(void);
 struct cli_verb member_verb(void);
+struct cli_verb promote_verb(void); /* and the two others that change roles */
+struct cli_verb handover_verb(void);
+struct cli_verb follow_verb(void);
 struct cli_verb bench_verb(void);
 
 #endif

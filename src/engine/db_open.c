@@ -322,7 +322,10 @@ enum code db_open_files(struct db *db, struct err *e)
     if (has_cluster) TRY(truncation_redo(db, e));
     if (has_cluster) TRY(recover(db, e));
     truncation_end(db);
-    if (db->identity.role != ROLE_FOLLOWER) {
+    /* Starting as leader is promoting oneself: with others there it waits until they were asked. */
+    const char *others[MEMBERS_MAX];
+    bool is_alone = members_addresses(db, others) == 0;
+    if (db->identity.role != ROLE_FOLLOWER && is_alone) {
         TRY(start_epoch(db, e));
     } else {
         TRY(identity_save_now(db->env, &db->identity, e));
@@ -347,8 +350,9 @@ enum code db_open_links(struct db *db, struct err *e)
     } else if (db->config.replication_listen[0]) {
         TRY(shipper_open(db, &db->shipper, e));
     }
-    if (!db_is_leader(db)) TRY(receiver_open(db, &db->receiver, e));
+    if (db->identity.role == ROLE_FOLLOWER) TRY(receiver_open(db, &db->receiver, e));
     if (db->log) log_start_spare(db->log);
+    role_begin(db);
     members_wake(db);
     return OK;
 }

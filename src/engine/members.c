@@ -232,6 +232,15 @@ const struct topology *members_topology(const struct db *db)
     return &db->members->topology;
 }
 
+const struct topology_member *members_at(const struct db *db, const char *address)
+{
+    const struct topology *t = &db->members->topology;
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (strcmp(t->members[i].replication_address, address) == 0) return &t->members[i];
+    }
+    return NULL;
+}
+
 uint32_t members_addresses(const struct db *db, const char *out[MEMBERS_MAX])
 {
     const struct topology *t = &db->members->topology;

@@ -29,6 +29,8 @@ void members_take(struct db *db, const struct wire_members *told);
 void members_drop(struct db *db, const char *node_id);
 
 const struct topology *members_topology(const struct db *db);
+/* Who has this replication address; NULL: not known. Borrowed until the members change. */
+const struct topology_member *members_at(const struct db *db, const char *address);
 /* Replication addresses of all others that can be asked. */
 uint32_t members_addresses(const struct db *db, const char *out[MEMBERS_MAX]);
 

@@ -60,5 +60,6 @@ MUST_CHECK bool plan_op(struct db *db, struct tide_run *run, struct op *op);
 enum code plan_prune(struct plan *p, struct err *e);     /* plan_prune.c */
 enum code plan_resume(struct plan *p, struct err *e);    /* plan_resume.c */
 enum code plan_bootstrap(struct plan *p, struct err *e); /* plan_bootstrap.c */
+enum code plan_promote(struct plan *p, struct err *e);   /* plan_promote.c */
 
 #endif

@@ -153,7 +153,13 @@ static const char *write_obstacle(const struct db *db, enum code *out_code, char
         }
         return text;
     }
-    if (db->condition == DB_SERVING) return NULL; /* or role_holds_writes says to wait */
+    if (db->condition == DB_SERVING) {
+        const char *unable = role_obstacle(db);
+        if (!unable) return NULL;
+        *out_code = E_LOADING;
+        text_add(&t, "%s", unable);
+        return text;
+    }
     *out_code = db->reason.code;
     if (db->condition == DB_POISONED) *out_code = E_POISONED;
     if (db->condition == DB_CLOSING) *out_code = E_CLOSED;

@@ -15,6 +15,7 @@
 #include "core/epoch.h"
 #include "engine/members.h"
 #include "engine/receiver_internal.h"
+#include "engine/role.h"
 #include "engine/roller.h"
 #include "engine/transport.h"
 #include "engine/truncate.h"
@@ -424,6 +425,20 @@ static void copy_address(char out[ADDRESS_SIZE_MAX + 1], struct slice address)
     if (address.size > 0) memcpy(out, address.data, address.size);
 }
 
+/* Who was asked follows somebody: that one is asked next. */
+static void take_redirect(struct receiver *r, struct slice address)
+{
+    struct identity *id = &r->db->identity;
+    const char *own = r->db->config.replication_address;
+    bool is_usable = address.size > 0 && address.size < sizeof(id->leader_address) &&
+                     !slice_equal(address, slice_of_text(own)) && r->network == NULL;
+    if (!is_usable || slice_equal(address, slice_of_text(id->leader_address))) return;
+    memset(id->leader_address, 0, sizeof(id->leader_address));
+    memcpy(id->leader_address, address.data, address.size);
+    if (transport_is_meant(id->leader_address)) id->leader_address[0] = '\0';
+    db_save_identity(r->db, NULL, NULL); /* lazily: a restart is told again */
+}
+
 /* --- plans that end in another life --- */
 
 static void order_failed(void *arg, const struct err *e)
@@ -491,6 +506,9 @@ static enum code take_plan(struct receiver *r, const struct wire_plan *plan, str
     case FOLLOW_TRUNCATE: begin_truncation(r, plan); return OK;
     case FOLLOW_BOOTSTRAP: start_copy(r, plan, e); return OK;
     case FOLLOW_REFUSED:
+        if (plan->reason == REFUSE_NOT_LEADER) take_redirect(r, plan->replication_address);
+        receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, e->text);
+        return OK;
     case FOLLOW_UNSAFE: receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, e->text); return OK;
     case FOLLOW_FENCED: return E_FENCED;
     case FOLLOW_FOREIGN:
@@ -580,6 +598,10 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
     case WIRE_HEARTBEAT:
         if (is_streaming) return take_heartbeat(r, &m, e);
         break;
+    case WIRE_HANDOVER:
+        if (!is_streaming) break;
+        role_take_handover(r->db, &m.as.handover);
+        return OK;
     case WIRE_MEMBERS:
         if (!is_streaming) break;
         members_take(r->db, &m.as.members);
@@ -593,7 +615,6 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
     case WIRE_STANDING:
     case WIRE_FETCH:
     case WIRE_BLOCKS:
-    case WIRE_HANDOVER:
     case WIRE_PROGRESS: break;
     }
     return ERR(e, E_PROTOCOL, "a follower does not take %s while %s", wire_kind_name(header->kind),
@@ -652,6 +673,11 @@ static void run(struct receiver *r, struct follow_event event)
     }
     if (event.kind != FOLLOW_EV_HEARD) describe(r);
     arm(r);
+}
+
+uint64_t receiver_epoch(const struct receiver *r)
+{
+    return r->follow.state == FOLLOW_STREAMING ? r->follow.plan_epoch : 0;
 }
 
 void receiver_feed_log(struct receiver *r)

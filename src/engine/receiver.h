@@ -37,6 +37,8 @@ MUST_CHECK bool receiver_ask_for_mark(struct receiver *r, seqno mark, uint64_t o
 bool receiver_is_copying(const struct receiver *r);
 /* False: it does not copy right now. */
 bool receiver_copy_status(const struct receiver *r, struct bootstrap_join_status *out);
+/* The epoch that is being followed over a link that streams; 0: none. */
+uint64_t receiver_epoch(const struct receiver *r);
 
 struct receiver_status {
     const char

@@ -21,6 +21,7 @@ enum code role_open(struct db *db, struct role_machine **out, struct err *e)
     if (r == NULL) return ERR(e, E_NOMEMORY, "no memory to open");
     r->db = db;
     r->timer = (struct env_timer){.fire = timer_fired, .env = db->env};
+    r->watch = (struct env_timer){.env = db->env};
     r->seen_task.run = seen_was_due;
     r->replies = calloc(MEMBERS_MAX, sizeof(r->replies[0]));
     *out = r;
@@ -31,6 +32,7 @@ void role_free(struct role_machine *r)
 {
     if (r == NULL) return;
     r->db->env->v->timer_close(r->db->env, &r->timer);
+    r->db->env->v->timer_close(r->db->env, &r->watch);
     free(r->replies);
     free(r);
 }
@@ -42,6 +44,7 @@ void role_interrupt(struct db *db, const struct err *e)
     inquiry_free(r->announcement);
     r->inquiry = NULL;
     r->announcement = NULL;
+    role_watch_stop(r);
     role_end(r, e);
 }
 
@@ -75,7 +78,36 @@ bool role_is_closing_receiver(const struct db *db)
 bool role_holds_writes(const struct db *db)
 {
     const struct role_machine *r = db->role;
-    return r != NULL && (r->step == ROLE_SAVING || r->step == ROLE_BEGINNING);
+    switch (r->step) {
+    case ROLE_SAVING:
+    case ROLE_BEGINNING:
+    case ROLE_HOLDING:
+    case ROLE_PASSING: return true;
+    case ROLE_AWAITING: return r->run != NULL; /* it is bounded */
+    case ROLE_ASKING:
+    case ROLE_DRAINING: return r->is_starting || r->is_taking_back;
+    case ROLE_QUIET:
+    case ROLE_TURNING:
+    case ROLE_LOOKING:
+    case ROLE_YIELDING:
+    case ROLE_UNABLE:
+    case ROLE_TAKING: return false;
+    }
+    UNREACHABLE();
+}
+
+const char *role_obstacle(const struct db *db)
+{
+    bool is_unable = db->identity.role != ROLE_FOLLOWER && !db_is_leader(db);
+    if (!is_unable) return NULL;
+    return db->role->unable[0] ? db->role->unable : "this node asks the others before it leads";
+}
+
+void role_begin(struct db *db)
+{
+    struct role_machine *r = db->role;
+    if (db->identity.role != ROLE_FOLLOWER && !db_is_leader(db)) role_start_leading(r);
+    role_watch_start(r);
 }
 
 /* --- the machine --- */
@@ -99,30 +131,50 @@ static void timer_fired(struct env_timer *timer)
     case ROLE_ASKING:
     case ROLE_TURNING:
     case ROLE_LOOKING: return; /* the inquiry goes on by itself */
+    case ROLE_TAKING:
     case ROLE_DRAINING:
     case ROLE_SAVING:
+    case ROLE_UNABLE:
     case ROLE_BEGINNING: role_promote_step(r); break;
     case ROLE_YIELDING: role_yield_step(r); break;
+    case ROLE_HOLDING:
+    case ROLE_PASSING:
+    case ROLE_AWAITING: role_handover_step(r); break;
     }
     if (r->step != ROLE_QUIET) role_enter(r, r->step);
+}
+
+void role_answer(struct role_machine *r, const struct position *at, const struct err *e)
+{
+    struct tide_run *run = r->run;
+    struct op *op = r->op;
+    r->run = NULL;
+    r->op = NULL;
+    if (run == NULL) return;
+    op->result =
+        (struct tide_result){.kind = TIDE_RESULT_POSITION, .as.position = read_position(at)};
+    if (e != NULL) read_fail(run, op, e);
+    queue_resume(r->db->queue, run);
 }
 
 void role_end(struct role_machine *r, const struct err *e)
 {
     struct db *db = r->db;
-    struct tide_run *run = r->run;
-    struct op *op = r->op;
+    struct position at = db_applied(db);
     role_enter(r, ROLE_QUIET);
-    r->run = NULL;
-    r->op = NULL;
-    if (run != NULL) {
-        struct position at = db_applied(db);
-        op->result =
-            (struct tide_result){.kind = TIDE_RESULT_POSITION, .as.position = read_position(&at)};
-        if (e != NULL) read_fail(run, op, e);
-        queue_resume(db->queue, run);
-    }
-    if (db->log != NULL && !r->is_stopped) queue_on_applied(db->queue); /* writes that waited */
+    r->is_starting = false;
+    r->is_succeeding = false;
+    r->is_taking_back = false;
+    role_answer(r, &at, e);
+    if (!r->is_stopped) role_release_writes(r);
+}
+
+void role_release_writes(struct role_machine *r)
+{
+    struct db *db = r->db;
+    if (db->log == NULL) return;
+    queue_on_applied(db->queue);
+    db->env->v->post(db->env, &db->flush_task); /* what they appended */
 }
 
 static void identity_saved(struct db *db, void *arg, enum code code)
@@ -199,20 +251,25 @@ static enum code start(struct role_machine *r, struct tide_run *run, struct op *
     struct db *db = r->db;
     if (db->condition == DB_CLOSING) return ERR(e, E_CLOSED, "the database is closing");
     if (op->kind == OP_FOLLOW) TRY(check_address(op->entry.type, e));
-    if (r->step != ROLE_QUIET || db->reopening != NULL) {
+    bool is_free = r->step == ROLE_QUIET || (r->step == ROLE_UNABLE && op->kind == OP_PROMOTE) ||
+                   (r->step == ROLE_AWAITING && r->run == NULL && op->kind == OP_PROMOTE);
+    if (!is_free || db->reopening != NULL) {
         return ERR(e, E_BUSY, "this node's role is being changed; try again in a moment");
     }
     if (op->kind == OP_FOLLOW) TRY(take_word(db, op, e));
     r->run = run;
     r->op = op;
+    enum code code = E_INVALID;
     switch ((enum op_kind)op->kind) {
-    case OP_PROMOTE: role_promote(r); return OK;
-    case OP_FOLLOW: role_turn(r); return OK;
+    case OP_PROMOTE: code = role_promote(r, e); break;
+    case OP_FOLLOW: code = role_turn(r, e); break;
+    case OP_HANDOVER: code = role_handover(r, e); break;
     default: break;
     }
+    if (code == OK) return OK;
     r->run = NULL;
     r->op = NULL;
-    return ERR(e, E_UNSUPPORTED, "a handover is not in this version");
+    return code;
 }
 
 bool role_op(struct db *db, struct tide_run *run, struct op *op)
@@ -222,6 +279,12 @@ bool role_op(struct db *db, struct tide_run *run, struct op *op)
     bool is_plain_follow = op->kind == OP_FOLLOW && db->receiver != NULL && db->reopening == NULL &&
                            r->step == ROLE_QUIET;
     enum code code = OK;
+    if (op->kind == OP_PROMOTE && db_is_leader(db) && r->step == ROLE_QUIET) {
+        struct position at = db_applied(db);
+        op->result =
+            (struct tide_result){.kind = TIDE_RESULT_POSITION, .as.position = read_position(&at)};
+        return true;
+    }
     if (is_plain_follow) {
         code = check_address(op->entry.type, &e);
         if (code == OK) code = follow_another(db, op, &e);

@@ -21,6 +21,7 @@
 #include "engine/db.h"
 
 struct role_machine;
+struct wire_handover;
 
 MUST_CHECK enum code role_open(struct db *db, struct role_machine **out, struct err *e);
 void role_free(struct role_machine *r); /* no I/O; NULL allowed */
@@ -37,6 +38,13 @@ MUST_CHECK bool role_op(struct db *db, struct tide_run *run, struct op *op);
 
 /* A change is under way at whose end this node may lead: writes wait for it. */
 bool role_holds_writes(const struct db *db);
+/* Why this node, which is to lead, does not; NULL: it does, or follows. */
+const char *role_obstacle(const struct db *db);
+/* Opened: a node whose identity says leader asks the others first, if there are any; whoever has
+ * trouble is looked after from now on. */
+void role_begin(struct db *db);
+/* A follower's leader hands over to it. */
+void role_take_handover(struct db *db, const struct wire_handover *handover);
 /* The node ends the link to its leader itself and will say when it is closed. */
 bool role_is_closing_receiver(const struct db *db);
 

@@ -3,8 +3,10 @@
 #ifndef TIDEMARK_ENGINE_ROLE_INTERNAL_H
 #define TIDEMARK_ENGINE_ROLE_INTERNAL_H
 
+#include "core/promote.h"
 #include "engine/inquire.h"
 #include "engine/role.h"
+#include "engine/shipper.h"
 
 #define ROLE_POLL_NS (1 * NS_PER_MS)
 
@@ -17,6 +19,11 @@ enum role_step {
     ROLE_TURNING,   /* a leader that was told to follow asks the one named */
     ROLE_LOOKING,   /* a deposed leader asks who leads now */
     ROLE_YIELDING,  /* identity, then the receiver */
+    ROLE_UNABLE,    /* it is to lead and may not: it asks again and again */
+    ROLE_HOLDING,   /* handover: writes wait for the successor */
+    ROLE_PASSING,   /* handover: identity */
+    ROLE_AWAITING,  /* handover: the successor's epoch */
+    ROLE_TAKING,    /* the successor: the link to the old leader is still to be closed */
 };
 
 struct role_machine {
@@ -36,7 +43,22 @@ struct role_machine {
     bool is_saving; /* identity */
     enum code save_code;
     uint64_t next_epoch;
+    uint64_t next_nonce; /* of a handover; 0: drawn when the epoch begins */
     seqno epoch_start;
+    /* why it is to lead */
+    bool is_starting;    /* identity said so when the node opened */
+    bool is_succeeding;  /* it was handed the leadership */
+    bool is_taking_back; /* the successor did not take it */
+    char unable[ERR_TEXT_SIZE];
+    /* a handover */
+    struct successor successor;
+    struct position passed; /* where this node's leadership ends, or began to be handed over */
+    uint64_t held_ns;
+    uint64_t deadline_ns;
+    uint64_t ask_ns; /* when to ask again */
+    /* looking after the others */
+    struct env_timer watch;
+    struct inquiry *watching;
     /* a later epoch that was seen */
     uint64_t seen_epoch;
     char seen_address[ADDRESS_SIZE_MAX + 1];
@@ -45,7 +67,11 @@ struct role_machine {
 
 /* role.c */
 void role_enter(struct role_machine *r, enum role_step step);
-/* The change is over: answer its operation, if there is one; e NULL: well. */
+/* Answer the operation, if there is one: with `at`, or e. The change goes on. */
+void role_answer(struct role_machine *r, const struct position *at, const struct err *e);
+/* Writes that waited for the end of the change are judged now. */
+void role_release_writes(struct role_machine *r);
+/* The change is over: answer its operation with what is applied; e NULL: well. */
 void role_end(struct role_machine *r, const struct err *e);
 /* Save identity; is_saving turns false when it is done. */
 void role_save(struct role_machine *r);
@@ -56,12 +82,40 @@ MUST_CHECK bool role_ask(struct role_machine *r, const char *const *addresses, u
 void role_keep_replies(struct role_machine *r, const struct inquire_reply *replies, uint32_t count);
 
 /* role_promote.c */
-void role_promote(struct role_machine *r);
-void role_promote_step(struct role_machine *r); /* DRAINING, SAVING, BEGINNING: look again */
+/* What is known of this node and of those that were asked; nodes has room for MEMBERS_MAX. */
+struct promote_facts role_facts(const struct db *db, const struct inquire_reply *replies,
+                                uint32_t count, struct promote_node *nodes);
+/* Not OK: nothing began. */
+MUST_CHECK enum code role_promote(struct role_machine *r, struct err *e);
+void role_start_leading(struct role_machine *r); /* identity said leader when the node opened */
+void role_take_back(struct role_machine *r);     /* from a successor that did not take it */
+void role_succeed(struct role_machine *r);       /* with next_epoch, next_nonce, passed */
+void role_promote_step(struct role_machine *r);  /* DRAINING to BEGINNING, UNABLE: look again */
+uint64_t role_now(const struct role_machine *r);
 
 /* role_yield.c */
-void role_turn(struct role_machine *r);       /* OP_FOLLOW on a leader */
-void role_depose(struct role_machine *r);     /* seen_epoch was seen */
-void role_yield_step(struct role_machine *r); /* YIELDING: look again */
+MUST_CHECK enum code role_turn(struct role_machine *r, struct err *e); /* OP_FOLLOW on a leader */
+void role_depose(struct role_machine *r);                              /* seen_epoch was seen */
+void role_yield_step(struct role_machine *r);                          /* YIELDING: look again */
+/* Nothing is acknowledged from here on. A handover keeps its links, and nobody waits for it. */
+void role_stop_leading(struct role_machine *r, const char *why, bool is_handover);
+/* Identity: follower of this address; the caller saves it. */
+void role_point_to(struct role_machine *r, const char *address, const char *data_address,
+                   uint64_t epoch);
+void role_turn_to(struct role_machine *r, const char *address, const char *data_address,
+                  uint64_t epoch);
+/* Of our cluster, another node, and it leads in an epoch of at least this number; the best one.
+ * NULL: none of those that answered. */
+const struct inquire_reply *role_find_leader(const struct role_machine *r,
+                                             const struct inquire_reply *replies, uint32_t count,
+                                             uint64_t at_least);
+
+/* role_handover.c */
+MUST_CHECK enum code role_handover(struct role_machine *r, struct err *e);
+void role_handover_step(struct role_machine *r);
+
+/* role_watch.c */
+void role_watch_start(struct role_machine *r);
+void role_watch_stop(struct role_machine *r);
 
 #endif

@@ -1,5 +1,6 @@
 /* role_promote: a follower becomes the leader. Steps and laws: role.h; the decision: core/promote.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -16,6 +17,11 @@
 #include "engine/ticker.h"
 #include "engine/write.h"
 
+uint64_t role_now(const struct role_machine *r)
+{
+    return r->db->env->v->now_mono_ns(r->db->env);
+}
+
 /* --- the decision --- */
 
 /* An answer of another cluster, or of this node itself, counts for nothing. */
@@ -25,44 +31,37 @@ static bool is_of_ours(const struct db *db, const struct inquire_reply *reply)
            strcmp(reply->node_id, db->identity.node_id) != 0;
 }
 
-static bool is_damaged(const struct db *db)
+struct promote_facts role_facts(const struct db *db, const struct inquire_reply *replies,
+                                uint32_t count, struct promote_node *nodes)
 {
-    return db->condition != DB_SERVING;
-}
-
-/* nodes has room for MEMBERS_MAX. */
-static struct promote_facts facts_of(const struct role_machine *r, struct promote_node *nodes)
-{
-    const struct db *db = r->db;
-    const struct op *op = r->op;
     struct promote_facts f = {
         .is_leading = db_is_leader(db),
-        .is_damaged = is_damaged(db),
+        .is_damaged = db->condition != DB_SERVING,
         .applied = db_applied(db).seqno,
         .highest_epoch = db->identity.highest_epoch,
         .nodes = nodes,
         .copies_min = 1,
     };
     if (db->log != NULL) f.stored = log_durable(db->log);
-    if (op != NULL) {
-        f.is_forced = op->is_explain;
-        f.has_expect = op->number != 0;
-        f.expect = (struct position){.epoch = op->epoch, .seqno = seqno_of(op->number)};
-        memcpy(f.expect.chain.bytes, op->chain4, sizeof(op->chain4));
-    }
+    f.applied = db->condition == DB_SERVING ? f.stored.seqno : f.applied; /* it is waited for */
     if (db->receiver != NULL) {
         struct receiver_status status;
         receiver_status(db->receiver, &status);
         f.leader_durable = seqno_of(status.leader_durable);
     }
-    for (uint32_t i = 0; i < r->reply_count; i++) {
-        const struct inquire_reply *reply = &r->replies[i];
-        bool has_answered = is_of_ours(db, reply);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct inquire_reply *reply = &replies[i];
+        const struct topology_member *known = members_at(db, reply->address);
+        const char *name = reply->node_id;
+        if (name[0] == '\0' && known != NULL) name = known->node_id;
+        /* Followed at one address and listed with another it is still the leader. */
+        bool was_leader = strcmp(reply->address, db->identity.leader_address) == 0 ||
+                          (known != NULL && known->role != ROLE_FOLLOWER);
         nodes[f.node_count++] = (struct promote_node){
-            .node_id = slice_of_text(reply->node_id),
+            .node_id = slice_of_text(name),
             .address = slice_of_text(reply->address),
-            .has_answered = has_answered,
-            .was_leader = strcmp(reply->address, db->identity.leader_address) == 0,
+            .has_answered = is_of_ours(db, reply),
+            .was_leader = was_leader,
             .is_voter = reply->standing.is_voter != 0,
             .is_leading = reply->standing.role != ROLE_FOLLOWER,
             .is_damaged = reply->standing.is_damaged != 0,
@@ -73,27 +72,88 @@ static struct promote_facts facts_of(const struct role_machine *r, struct promot
     return f;
 }
 
+/* The same for the operation under way. */
+static struct promote_facts facts_of(const struct role_machine *r, struct promote_node *nodes)
+{
+    const struct op *op = r->op;
+    struct promote_facts f = role_facts(r->db, r->replies, r->reply_count, nodes);
+    f.is_forced = r->is_taking_back;
+    if (op == NULL || op->kind != OP_PROMOTE) return f;
+    f.is_forced = op->is_explain;
+    f.has_expect = op->number != 0;
+    f.expect = (struct position){.epoch = op->epoch, .seqno = seqno_of(op->number)};
+    memcpy(f.expect.chain.bytes, op->chain4, sizeof(op->chain4));
+    return f;
+}
+
+/* It is to lead and may not now: it asks again in a while, and says why meanwhile. */
+static void stay_unable(struct role_machine *r, const char *sentence)
+{
+    if (strcmp(r->unable, sentence) != 0) {
+        db_event(r->db, DB_EVENT_ROLE, "this node does not lead yet: %s", sentence);
+    }
+    if (sentence != r->unable) (void)snprintf(r->unable, sizeof(r->unable), "%s", sentence);
+    r->ask_ns = role_now(r) + r->db->config.suspect_ns;
+    role_enter(r, ROLE_UNABLE);
+    role_release_writes(r); /* to be refused with the reason */
+}
+
+/* A node that led before leads on unless somebody else does, or knows more. */
+static bool may_start(struct role_machine *r, const struct promote_facts *facts,
+                      const struct promote_plan *plan)
+{
+    const struct inquire_reply *leader =
+        role_find_leader(r, r->replies, r->reply_count, r->db->epoch.number + 1);
+    bool is_everybody_heard = true;
+    for (uint32_t i = 0; i < facts->node_count; i++) {
+        is_everybody_heard &= facts->nodes[i].has_answered;
+    }
+    if (leader != NULL) {
+        db_event(r->db, DB_EVENT_ROLE, "%s leads in epoch %llu: this node follows it",
+                 leader->node_id, (unsigned long long)leader->standing.last.epoch);
+        role_turn_to(r, leader->address, leader->data_address, leader->standing.last.epoch);
+        return false;
+    }
+    bool is_in_the_way = plan->unforced != PROMOTE_LEAD && plan->unforced != PROMOTE_TOO_FEW;
+    bool is_number_unknown = plan->next_epoch > facts->highest_epoch + 1 && !is_everybody_heard;
+    if (!is_in_the_way && !is_number_unknown) return true;
+    char sentence[ERR_TEXT_SIZE];
+    struct text t = text_of(sentence, sizeof(sentence));
+    if (is_in_the_way) {
+        promote_explain(facts, plan, &t);
+    } else {
+        text_add(&t,
+                 "epoch %llu was begun somewhere and its leader is not found; PROMOTE FORCE "
+                 "here if it is gone",
+                 (unsigned long long)plan->next_epoch - 1);
+    }
+    stay_unable(r, sentence);
+    return false;
+}
+
 /* Refused: the operation ends with the reason. */
 static bool is_allowed(struct role_machine *r, bool is_drained)
 {
     struct promote_node nodes[MEMBERS_MAX];
     struct promote_facts facts = facts_of(r, nodes);
-    if (!is_drained) facts.applied = facts.stored.seqno; /* waited for later */
+    if (is_drained) facts.applied = db_applied(r->db).seqno;
     struct promote_plan plan = promote_decide(&facts);
+    r->next_epoch = plan.next_epoch;
+    if (r->is_starting) return may_start(r, &facts, &plan);
     char sentence[ERR_TEXT_SIZE];
     struct text t = text_of(sentence, sizeof(sentence));
     promote_explain(&facts, &plan, &t);
-    if (plan.verdict == PROMOTE_ALREADY) {
-        role_end(r, NULL);
-        return false;
-    }
     if (plan.verdict != PROMOTE_LEAD) {
         struct err e = {.code = OK};
         (void)ERR(&e, E_REFUSED, "%s", sentence);
-        role_end(r, &e);
+        if (r->unable[0] != '\0') {
+            role_answer(r, &facts.stored, &e);
+            stay_unable(r, r->unable);
+        } else {
+            role_end(r, &e);
+        }
         return false;
     }
-    r->next_epoch = plan.next_epoch;
     if (!is_drained) return true;
     char risk[ERR_TEXT_SIZE];
     struct text more = text_of(risk, sizeof(risk));
@@ -111,41 +171,82 @@ static void receiver_was_closed(void *arg)
     r->is_receiver_closed = true;
 }
 
+/* The link to the leader ends, if there is one. */
+static void start_draining(struct role_machine *r)
+{
+    struct receiver *receiver = r->db->receiver;
+    r->is_receiver_closing = receiver != NULL;
+    r->is_receiver_closed = receiver == NULL;
+    role_enter(r, ROLE_DRAINING);
+    if (receiver != NULL) receiver_close(receiver, receiver_was_closed, r);
+}
+
 static void members_answered(void *arg, const struct inquire_reply *replies, uint32_t count)
 {
     struct role_machine *r = arg;
     role_keep_replies(r, replies, count);
-    if (!is_allowed(r, false)) return;
-    ASSERT(r->db->receiver != NULL);
-    r->is_receiver_closing = true;
-    r->is_receiver_closed = false;
-    role_enter(r, ROLE_DRAINING);
-    receiver_close(r->db->receiver, receiver_was_closed, r);
+    if (is_allowed(r, false)) start_draining(r);
 }
 
-void role_promote(struct role_machine *r)
+static bool ask_members(struct role_machine *r)
 {
     const char *addresses[MEMBERS_MAX];
     r->reply_count = 0;
-    if (db_is_leader(r->db) || r->db->receiver == NULL) {
-        role_enter(r, ROLE_ASKING);
-        members_answered(r, r->replies, 0);
-        return;
-    }
-    uint32_t count = members_addresses(r->db, addresses);
+    r->next_nonce = 0;
     role_enter(r, ROLE_ASKING);
-    if (role_ask(r, addresses, count, members_answered)) return;
-    struct err e = {.code = OK};
-    (void)ERR(&e, E_NOMEMORY, "no memory to ask the members");
-    role_end(r, &e);
+    return role_ask(r, addresses, members_addresses(r->db, addresses), members_answered);
+}
+
+enum code role_promote(struct role_machine *r, struct err *e)
+{
+    if (r->db->log == NULL) return ERR(e, E_REFUSED, "this node holds no record");
+    if (r->inquiry != NULL) return ERR(e, E_BUSY, "the others are being asked; try again");
+    enum role_step before = r->step;
+    r->is_starting = false;
+    if (ask_members(r)) return OK;
+    role_enter(r, before);
+    return ERR(e, E_NOMEMORY, "no memory to ask the members");
+}
+
+void role_start_leading(struct role_machine *r)
+{
+    r->is_starting = true;
+    if (!ask_members(r)) stay_unable(r, "no memory to ask the members");
+}
+
+void role_take_back(struct role_machine *r)
+{
+    r->is_taking_back = true;
+    if (!ask_members(r)) stay_unable(r, "no memory to ask the members");
+}
+
+void role_succeed(struct role_machine *r)
+{
+    r->is_succeeding = true;
+    role_enter(r, ROLE_TAKING);
 }
 
 /* Nothing came of it: the old leader is followed as before. */
 static void follow_again(struct role_machine *r)
 {
     struct err e = {.code = OK};
+    if (r->db->identity.role != ROLE_FOLLOWER || r->step == ROLE_YIELDING) return;
     if (receiver_open(r->db, &r->db->receiver, &e) == OK) return;
     db_event(r->db, DB_EVENT_LINK, "this node follows nobody: %s", e.text);
+}
+
+/* Nothing may have come in since the leader said where its history ends. */
+static bool may_succeed(struct role_machine *r)
+{
+    struct db *db = r->db;
+    struct position stored = log_durable(db->log);
+    bool is_next = r->next_epoch > db->identity.highest_epoch;
+    if (is_next && position_equal(&stored, &r->passed) && db->condition == DB_SERVING) return true;
+    struct err e = {.code = OK};
+    (void)ERR(&e, E_REFUSED, "the handover came too late");
+    db_event(db, DB_EVENT_HANDOVER, "%s", e.text);
+    role_end(r, &e);
+    return false;
 }
 
 static void drain(struct role_machine *r)
@@ -159,7 +260,7 @@ static void drain(struct role_machine *r)
     receiver_free(db->receiver);
     db->receiver = NULL;
     r->is_receiver_closing = false;
-    if (!is_allowed(r, true)) {
+    if (r->is_succeeding ? !may_succeed(r) : !is_allowed(r, true)) {
         follow_again(r);
         return;
     }
@@ -178,7 +279,7 @@ static void drain(struct role_machine *r)
 static enum code begin(struct role_machine *r, struct err *e)
 {
     struct db *db = r->db;
-    struct epoch epoch = {.number = r->next_epoch};
+    struct epoch epoch = {.number = r->next_epoch, .nonce = r->next_nonce};
     while (epoch.nonce == 0) {
         epoch.nonce = db->env->v->random(db->env);
     }
@@ -188,7 +289,7 @@ static enum code begin(struct role_machine *r, struct err *e)
         .previous_last = log_durable(db->log).seqno,
         .node_id = slice_of_text(db->identity.node_id),
         .incarnation = db->identity.incarnation,
-        .reason = EPOCH_PROMOTION,
+        .reason = r->is_starting ? EPOCH_RESTART : EPOCH_PROMOTION,
     };
     db->epoch = epoch;
     db->is_leading = true;
@@ -241,15 +342,31 @@ static void serve(struct role_machine *r)
     if (db->shipper != NULL) shipper_lead(db->shipper);
     members_wake(db);
     announce(r);
-    role_end(r, NULL);
+    r->unable[0] = '\0';
+    if (!r->is_taking_back) {
+        role_end(r, NULL);
+        return;
+    }
+    (void)ERR(&e, E_REFUSED, "%s did not take the leadership; this node leads again",
+              r->successor.node_id);
+    role_end(r, &e);
 }
 
 void role_promote_step(struct role_machine *r)
 {
     struct db *db = r->db;
     struct err e = {.code = OK};
+    if (r->step == ROLE_TAKING) {
+        start_draining(r);
+        return;
+    }
     if (r->step == ROLE_DRAINING) {
         drain(r);
+        return;
+    }
+    if (r->step == ROLE_UNABLE) {
+        if (role_now(r) < r->ask_ns || r->inquiry != NULL) return;
+        role_start_leading(r);
         return;
     }
     if (r->step == ROLE_SAVING) {

@@ -20,8 +20,7 @@ static bool is_of_ours(const struct db *db, const struct inquire_reply *reply)
     return reply->has_answered && id128_equal(&reply->standing.cluster, &db->identity.cluster);
 }
 
-/* Nothing is acknowledged from here on. Whoever waits is told that the outcome is unknown. */
-static void stop_leading(struct role_machine *r, const char *why)
+void role_stop_leading(struct role_machine *r, const char *why, bool is_handover)
 {
     struct db *db = r->db;
     struct err e = {.code = OK};
@@ -30,24 +29,30 @@ static void stop_leading(struct role_machine *r, const char *why)
     db_event(db, DB_EVENT_ROLE, "%s", why);
     db->is_leading = false;
     db->identity.role = ROLE_FOLLOWER;
-    if (db->shipper != NULL) shipper_yield(db->shipper);
+    if (db->shipper != NULL && !is_handover) shipper_yield(db->shipper);
     ticker_free(db->ticker);
     db->ticker = NULL;
     write_free(db->write); /* what was not handed to the log was acknowledged to nobody */
     db->write = NULL;
-    queue_fail_all(db->queue, E_READONLY, why);
+    if (!is_handover) queue_fail_all(db->queue, E_READONLY, why); /* who waits: UNKNOWN */
     checkpointer_fail(db->checkpointer, &e);
 }
 
-/* Follow `address` once identity says so. */
-static void turn_to(struct role_machine *r, const char *address, const char *data_address,
-                    uint64_t epoch)
+void role_point_to(struct role_machine *r, const char *address, const char *data_address,
+                   uint64_t epoch)
 {
     struct identity *id = &r->db->identity;
     ASSERT(!db_is_leader(r->db));
+    id->role = ROLE_FOLLOWER;
     (void)snprintf(id->leader_address, sizeof(id->leader_address), "%s", address);
     (void)snprintf(id->leader_data_address, sizeof(id->leader_data_address), "%s", data_address);
     if (epoch > id->highest_epoch) id->highest_epoch = epoch;
+}
+
+void role_turn_to(struct role_machine *r, const char *address, const char *data_address,
+                  uint64_t epoch)
+{
+    role_point_to(r, address, data_address, epoch);
     role_enter(r, ROLE_YIELDING);
     role_save(r);
 }
@@ -93,33 +98,35 @@ static void named_answered(void *arg, const struct inquire_reply *replies, uint3
         role_end(r, &e);
         return;
     }
-    if (db_is_leader(db)) stop_leading(r, sentence);
-    turn_to(r, reply->address, reply->data_address, s->last.epoch);
+    if (db_is_leader(db)) role_stop_leading(r, sentence, false);
+    role_turn_to(r, reply->address, reply->data_address, s->last.epoch);
 }
 
-void role_turn(struct role_machine *r)
+enum code role_turn(struct role_machine *r, struct err *e)
 {
     char address[ADDRESS_SIZE_MAX + 1] = {0};
     const char *const addresses[1] = {address};
     struct slice named = r->op->entry.type;
     memcpy(address, named.data, named.size);
     role_enter(r, ROLE_TURNING);
-    if (role_ask(r, addresses, 1, named_answered)) return;
-    struct err e = {.code = OK};
-    (void)ERR(&e, E_NOMEMORY, "no memory to ask %s", address);
-    role_end(r, &e);
+    if (role_ask(r, addresses, 1, named_answered)) return OK;
+    role_enter(r, ROLE_QUIET);
+    return ERR(e, E_NOMEMORY, "no memory to ask %s", address);
 }
 
 /* --- a later epoch was seen --- */
 
-static const struct inquire_reply *find_leader(const struct role_machine *r)
+const struct inquire_reply *role_find_leader(const struct role_machine *r,
+                                             const struct inquire_reply *replies, uint32_t count,
+                                             uint64_t at_least)
 {
     const struct inquire_reply *best = NULL;
-    for (uint32_t i = 0; i < r->reply_count; i++) {
-        const struct inquire_reply *reply = &r->replies[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct inquire_reply *reply = &replies[i];
         const struct wire_standing *s = &reply->standing;
-        bool leads = is_of_ours(r->db, reply) && s->role != ROLE_FOLLOWER &&
-                     s->last.epoch > r->db->epoch.number;
+        bool is_self = strcmp(reply->node_id, r->db->identity.node_id) == 0;
+        bool leads = is_of_ours(r->db, reply) && !is_self && s->role != ROLE_FOLLOWER &&
+                     s->is_serving && s->last.epoch >= at_least;
         if (leads && (best == NULL || s->last.epoch > best->standing.last.epoch)) best = reply;
     }
     return best;
@@ -129,10 +136,11 @@ static void others_answered(void *arg, const struct inquire_reply *replies, uint
 {
     struct role_machine *r = arg;
     role_keep_replies(r, replies, count);
-    const struct inquire_reply *leader = find_leader(r);
+    const struct inquire_reply *leader =
+        role_find_leader(r, r->replies, r->reply_count, r->db->epoch.number + 1);
     /* Nobody leads yet that could be found: who told of the epoch knows, or will. */
-    turn_to(r, leader != NULL ? leader->address : r->seen_address,
-            leader != NULL ? leader->data_address : "", r->seen_epoch);
+    role_turn_to(r, leader != NULL ? leader->address : r->seen_address,
+                 leader != NULL ? leader->data_address : "", r->seen_epoch);
 }
 
 void role_depose(struct role_machine *r)
@@ -149,7 +157,7 @@ void role_depose(struct role_machine *r)
     (void)snprintf(why, sizeof(why),
                    "this node led in epoch %llu and leads no longer: epoch %llu has begun",
                    (unsigned long long)r->db->epoch.number, (unsigned long long)r->seen_epoch);
-    stop_leading(r, why);
+    role_stop_leading(r, why, false);
     uint32_t count = members_addresses(r->db, addresses);
     if (r->seen_address[0] != '\0' && count < MEMBERS_MAX) addresses[count++] = r->seen_address;
     role_enter(r, ROLE_LOOKING);

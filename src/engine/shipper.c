@@ -188,6 +188,40 @@ void shipper_lead(struct shipper *s)
     shipper_arm(s);
 }
 
+enum successor_state shipper_find_successor(const struct shipper *s, struct slice node_id,
+                                            struct successor *out)
+{
+    uint32_t index = slots_find(&s->table, node_id);
+    if (index == SLOT_NONE) return SUCCESSOR_UNKNOWN;
+    const struct slot *slot = &s->table.slots[index];
+    const struct ship_link *link = s->by_slot[index];
+    if (link == NULL || !slot->is_connected || !slot->is_vouched || slot->is_poisoned) {
+        return SUCCESSOR_AWAY;
+    }
+    const char *address = link->replication_address;
+    if (address[0] == '\0' || transport_is_meant(address)) return SUCCESSOR_UNREACHABLE;
+    out->slot = index;
+    memcpy(out->node_id, slot->record.node_id, sizeof(out->node_id));
+    memcpy(out->data_address, link->data_address, sizeof(out->data_address));
+    memcpy(out->replication_address, address, sizeof(out->replication_address));
+    return SUCCESSOR_READY;
+}
+
+bool shipper_holds_all(const struct shipper *s, uint32_t slot, const struct position *end)
+{
+    const struct slot *held = &s->table.slots[slot];
+    return position_equal(&held->stored, end) && held->record.applied.v == end->seqno.v;
+}
+
+void shipper_hand_over(struct shipper *s, uint32_t slot, const struct wire_handover *handover)
+{
+    struct ship_link *link = s->by_slot[slot];
+    if (link == NULL) return; /* it is gone: whoever waits asks */
+    struct wire_message m = {
+        .kind = WIRE_HANDOVER, .session = link->ship.session, .as.handover = *handover};
+    frames_send(&link->frames, &m);
+}
+
 void shipper_yield(struct shipper *s)
 {
     end_links(s, WIRE_END_FENCED, "this node leads no longer");

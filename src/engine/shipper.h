@@ -21,6 +21,20 @@ MUST_CHECK enum code shipper_listen(struct shipper *s, struct env_network *netwo
 void shipper_lead(struct shipper *s);
 /* It leads no longer: its links end, its table is empty. */
 void shipper_yield(struct shipper *s);
+/* Whom the leadership can be handed to. */
+struct successor {
+    uint32_t slot;
+    char node_id[NODE_ID_SIZE_MAX + 1];
+    char data_address[ADDRESS_SIZE_MAX + 1];
+    char replication_address[ADDRESS_SIZE_MAX + 1];
+};
+enum successor_state { SUCCESSOR_READY, SUCCESSOR_UNKNOWN, SUCCESSOR_AWAY, SUCCESSOR_UNREACHABLE };
+/* *out when it is ready. */
+enum successor_state shipper_find_successor(const struct shipper *s, struct slice node_id,
+                                            struct successor *out);
+/* The slot's follower stores exactly up to `end` and has applied it. */
+bool shipper_holds_all(const struct shipper *s, uint32_t slot, const struct position *end);
+void shipper_hand_over(struct shipper *s, uint32_t slot, const struct wire_handover *handover);
 /* Stop listening, end links with CLOSING, save slots; done on the loop when all links are closed.
  */
 void shipper_close(struct shipper *s, void (*done)(void *arg), void *arg);

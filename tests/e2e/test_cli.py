@@ -8,7 +8,7 @@ import subprocess
 import tm
 
 VERBS = ["serve", "demo", "import", "status", "top", "log", "bench"]
-ABSENT = ["slot", "plan", "promote", "handover", "follow", "backup", "restore", "cli"]
+ABSENT = ["slot", "backup", "restore", "cli"]
 
 
 @tm.test

@@ -312,6 +312,34 @@ static void all_nodes_know_the_members(void **state)
     assert_true(members_of(2, text, sizeof(text)) > version);
 }
 
+/* Goal: nothing is lost, every node ends with the same bits, and the old leader follows. */
+static void the_leadership_is_handed_over_and_back(void **state)
+{
+    (void)state;
+    struct tide_position at;
+    struct tide_err e = {0};
+    open_three();
+    struct tide_position end = position_of(0);
+    if (tide_handover(nodes[0].db, "n1", 0, &at, &e) != TIDE_OK) fail_msg("%s", e.message);
+    assert_int_equal(at.seqno, end.seqno);
+    assert_int_equal(role_of(0), TIDE_ROLE_FOLLOWER);
+    assert_int_equal(role_of(1), TIDE_ROLE_LEADER);
+    assert_int_equal(signal_to(0, &at, &e), TIDE_READONLY);
+    assert_non_null(strstr(e.message, nodes[1].data_address));
+    write_to(1, 5);
+    WAIT_UNTIL(count_on(0) == 15 && count_on(2) == 15); /* n2 was told whom to follow */
+    wait_same(0, 1);
+    if (tide_handover(nodes[1].db, "n0", 0, &at, &e) != TIDE_OK) fail_msg("%s", e.message);
+    write_to(0, 1);
+    WAIT_UNTIL(count_on(1) == 16 && count_on(2) == 16);
+    wait_same(0, 1);
+    wait_same(0, 2);
+    assert_int_equal(tide_handover(nodes[0].db, "nobody", 0, &at, &e), TIDE_NOTFOUND);
+    assert_int_equal(tide_handover(nodes[2].db, "n0", 0, &at, &e), TIDE_READONLY);
+    close_member(2);
+    WAIT_UNTIL(tide_handover(nodes[0].db, "n2", 0, &at, &e) == TIDE_REFUSED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +349,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_living_leader_is_not_replaced_without_force, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_deposed_leader_follows_by_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_leadership_is_handed_over_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(all_nodes_know_the_members, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_follows_no_one_that_does_not_lead_later, setup,
                                         teardown),
