@@ -74,6 +74,7 @@ static bool count_answers(const struct promote_facts *f, struct promote_plan *pl
         followers += !n->was_leader;
         followers_answered += !n->was_leader && n->has_answered;
     }
+    if (f->voter_count > voters) voters = f->voter_count;
     plan->answers = voters > 0 ? voters_answered : followers_answered;
     plan->needed = voters / 2 + 1;
     if (voters == 0) plan->needed = followers >= f->copies_min ? followers - f->copies_min + 1 : 1;

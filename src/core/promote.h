@@ -48,6 +48,7 @@ struct promote_facts {
     bool is_damaged;
     bool is_bootstrapping;
     bool is_voter;
+    uint32_t voter_count; /* by the members record: also voters that nobody could ask */
     struct position stored;
     seqno applied;
     uint64_t highest_epoch;

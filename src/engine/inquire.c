@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "core/epoch.h"
 #include "engine/frames.h"
+#include "engine/receiver.h"
 #include "engine/role.h"
 
 /* One address. */
@@ -282,6 +283,8 @@ void inquire_standing(const struct db *db, struct wire_standing *out)
         .is_damaged = db->condition == DB_POISONED || db->condition == DB_HALTED ||
                       db->condition == DB_DIVERGED,
         .is_serving = db_is_leader(db) ? !role_holds_writes(db) : db->state != NULL,
+        .is_bootstrapping = db->receiver != NULL && receiver_is_copying(db->receiver),
+        .is_voter = db->is_voter,
         .role = id->role,
     };
     if (id->role == ROLE_FOLLOWER) out->leader_address = slice_of_text(id->leader_address);

@@ -22,7 +22,7 @@ static const struct question {
     {"prune", NULL, plan_prune, false},
     {"resume", "the follower's id", plan_resume, false},
     {"bootstrap", "the id of a follower", plan_bootstrap, true},
-    {"promote", NULL, plan_promote},
+    {"promote", NULL, plan_promote, false},
 };
 
 static const struct question *find_question(struct slice what)

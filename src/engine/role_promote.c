@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/planted.h"
 #include "base/text.h"
+#include "core/members.h"
 #include "core/promote.h"
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
@@ -15,6 +16,7 @@
 #include "engine/role_internal.h"
 #include "engine/shipper.h"
 #include "engine/ticker.h"
+#include "engine/voters.h"
 #include "engine/write.h"
 
 uint64_t role_now(const struct role_machine *r)
@@ -34,8 +36,12 @@ static bool is_of_ours(const struct db *db, const struct inquire_reply *reply)
 struct promote_facts role_facts(const struct db *db, const struct inquire_reply *replies,
                                 uint32_t count, struct promote_node *nodes)
 {
+    struct record_members voters;
+    voters_list(db, &voters);
     struct promote_facts f = {
         .is_leading = db_is_leader(db),
+        .is_voter = db->is_voter,
+        .voter_count = db->voter_count,
         .is_damaged = db->condition != DB_SERVING,
         .applied = db_applied(db).seqno,
         .highest_epoch = db->identity.highest_epoch,
@@ -48,6 +54,7 @@ struct promote_facts role_facts(const struct db *db, const struct inquire_reply 
         struct receiver_status status;
         receiver_status(db->receiver, &status);
         f.leader_durable = seqno_of(status.leader_durable);
+        f.is_bootstrapping = receiver_is_copying(db->receiver);
     }
     for (uint32_t i = 0; i < count; i++) {
         const struct inquire_reply *reply = &replies[i];
@@ -62,7 +69,7 @@ struct promote_facts role_facts(const struct db *db, const struct inquire_reply 
             .address = slice_of_text(reply->address),
             .has_answered = is_of_ours(db, reply),
             .was_leader = was_leader,
-            .is_voter = reply->standing.is_voter != 0,
+            .is_voter = members_is_voter(&voters, slice_of_text(name)),
             .is_leading = reply->standing.role != ROLE_FOLLOWER,
             .is_damaged = reply->standing.is_damaged != 0,
             .last = reply->standing.last,

@@ -1,5 +1,7 @@
 """The leadership is passed on under load: nothing that was acknowledged is missing, nothing that was
 refused is there, and writes wait only for a moment."""
+import contextlib
+import random
 import threading
 import time
 
@@ -117,6 +119,49 @@ def only_a_follower_that_is_there_is_handed_to(world):
     until("n0 notices", lambda: n0.status()["followers"]["n1"]["state"] == "inactive")
     contains(n0.error("HANDOVER", "n1"), "REFUSED", "not connected")
     equal(int(n0.call("COUNT", "view", "a", "all")), 3)
+
+
+@test
+def a_successor_that_dies_in_between_leaves_one_leader(world):
+    """Killed at a random moment of the handover; whatever it did, afterwards one node leads, and holds
+    every write that was acknowledged by either."""
+    rng = random.Random(tm.seed())
+    n0 = world.start("n0", *FLAGS)
+    n1 = world.start("n1", *FLAGS, follow=n0)
+    n0.call("SIGNAL", "view", "first")
+    tm.wait_equal(n0, n1)
+    nodes, acked = {"n0": n0, "n1": n1}, 1
+    for _ in range(4):
+        leader, other = until("one node leads", lambda: the_leader(nodes))
+        for _ in range(5):
+            leader.call("SIGNAL", "view", "first")
+        acked += 5
+        tm.wait_equal(leader, other)
+        until("the follower streams", lambda: other.status()["link"] == "streaming")
+        with leader.connect() as c:
+            c.send("HANDOVER", other.name)
+            time.sleep(rng.random() * 0.06)
+            other.kill()
+            with contextlib.suppress(OSError, EOFError):
+                c.socket.settimeout(0.5)
+                c.read_any()
+        other.start()
+        until("one node leads again", lambda: the_leader(nodes))
+    leader, other = the_leader(nodes)
+    tm.wait_equal(leader, other)
+    equal(int(leader.call("COUNT", "view", "first", "all")), acked)
+
+
+def the_leader(nodes):
+    """(leader, follower) when one leads, takes writes, and the other follows it."""
+    roles = {name: n.status() for name, n in nodes.items()}
+    leads = [n for n, s in roles.items() if s["role"] == "leader"]
+    if len(leads) != 1:
+        return None
+    other = "n1" if leads[0] == "n0" else "n0"
+    if roles[other]["link"] != "streaming":
+        return None
+    return nodes[leads[0]], nodes[other]
 
 
 if __name__ == "__main__":

@@ -175,6 +175,9 @@ static void row_10_a_majority_of_voters_answers(void **state)
     others[2].is_voter = true;
     struct promote_plan plan = promote_decide(&f);
     assert_int_equal(plan.verdict, PROMOTE_LEAD); /* 2 of 3 */
+    f.voter_count = 5;                            /* two more that nobody knows an address of */
+    assert_verdict(&f, PROMOTE_NO_MAJORITY, true, "2 of the 3 voters that must answer did");
+    f.voter_count = 3;
     assert_int_equal(plan.needed, 2);
     others[2].has_answered = false;
     assert_verdict(&f, PROMOTE_NO_MAJORITY, true, "1 of the 2 voters that must answer did");
