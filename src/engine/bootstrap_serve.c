@@ -38,6 +38,7 @@ struct bootstrap_serve {
     bool is_stopped;
     struct bootstrap_source *source;
     bool is_manifest_wanted;
+    bool is_rebase_told; /* of this source */
     struct wire_piece wanted;
     struct hash256 queue[BOOTSTRAP_WINDOW_BLOCKS]; /* a ring */
     uint32_t queue_first;
@@ -117,6 +118,7 @@ static void drop_source(struct bootstrap_serve *s)
     s->packs = (struct pack_reader){0};
     bootstrap_source_release(s->source);
     s->source = NULL;
+    s->is_rebase_told = false;
 }
 
 /* A joiner that asks for the newest one gets what is newest now. */
@@ -341,6 +343,28 @@ enum code bootstrap_serve_blocks(struct bootstrap_serve *s, const struct wire_bl
     }
     go_on(s);
     return OK;
+}
+
+bool bootstrap_serve_is_old(const struct bootstrap_serve *s)
+{
+    if (!s->source || !s->source->is_ready) return false;
+    uint64_t reach = bootstrap_source_reach(s->source->bytes);
+    return bootstrap_should_rebase(log_bytes_after(s->db->log, s->source->at), reach);
+}
+
+void bootstrap_serve_rebase(struct bootstrap_serve *s)
+{
+    if (s->is_stopped || !s->source || !s->source->is_ready || s->is_rebase_told) return;
+    if (bootstrap_source_is_newest(s->source)) {
+        checkpointer_want(s->db->checkpointer);
+        return;
+    }
+    s->is_rebase_told = true;
+    struct wire_message m = {
+        .kind = WIRE_MANIFEST,
+        .session = s->link->ship.session,
+        .as.manifest = {.mark = checkpointer_contents(s->db->checkpointer)->at}};
+    frames_send(&s->link->frames, &m);
 }
 
 void bootstrap_serve_drained(struct bootstrap_serve *s)

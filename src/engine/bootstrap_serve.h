@@ -28,6 +28,11 @@ MUST_CHECK enum code bootstrap_serve_manifest(struct bootstrap_serve *s,
 MUST_CHECK enum code bootstrap_serve_blocks(struct bootstrap_serve *s,
                                             const struct wire_blocks *blocks, struct err *e);
 void bootstrap_serve_progress(struct bootstrap_serve *s, const struct wire_progress *progress);
+/* The log behind what is copied grew too long: tell the joiner of a newer checkpoint as soon as
+ * there is one. */
+void bootstrap_serve_rebase(struct bootstrap_serve *s);
+/* Is the log behind what is copied longer than a new copy is worth? */
+bool bootstrap_serve_is_old(const struct bootstrap_serve *s);
 /* The link takes more. */
 void bootstrap_serve_drained(struct bootstrap_serve *s);
 /* A checkpoint was finished, or a source is ready: links that wait for one go on. */

@@ -149,15 +149,19 @@ static struct bootstrap_source *source_new(struct db *db, const struct checkpoin
     return s;
 }
 
+uint64_t bootstrap_source_reach(uint64_t state_bytes)
+{
+    return state_bytes > RECENT_BYTES ? state_bytes : RECENT_BYTES;
+}
+
 bool bootstrap_source_is_there(const struct db *db, seqno *out_at, uint64_t *out_bytes)
 {
     const struct checkpoint_contents *c = checkpointer_contents(db->checkpointer);
     bool is_good = c->count > 0 && !checkpointer_writes_anew(db->checkpointer);
     if (!is_good || log_oldest(db->log).v > c->at.v + 1) return false;
-    uint64_t limit = c->bytes > RECENT_BYTES ? c->bytes : RECENT_BYTES;
     *out_at = c->at;
     *out_bytes = c->bytes;
-    return !db_is_leader(db) || log_bytes_after(db->log, c->at) <= limit;
+    return !db_is_leader(db) || log_bytes_after(db->log, c->at) <= bootstrap_source_reach(c->bytes);
 }
 
 bool bootstrap_source_is_newest(const struct bootstrap_source *s)

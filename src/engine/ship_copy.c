@@ -84,6 +84,7 @@ void ship_copy_pin(struct ship_link *link, seqno mark)
 {
     struct shipper *s = link->shipper;
     if (link->slot == SLOT_NONE) return; /* this node does not lead: the joiner asked there */
+    if (mark.v < s->table.slots[link->slot].record.restart.v) return; /* it is kept from before */
     slots_pin(&s->table, link->slot, mark, shipper_now(s), log_durable_bytes(s->db->log));
     shipper_arm(s);
 }
@@ -102,6 +103,9 @@ void ship_copy_progress(struct ship_link *link, const struct wire_progress *prog
     };
     bootstrap_serve_progress(link->serve, progress);
     frames_send(&link->frames, &m);
+    /* From a newer mark few blocks differ, and less of the log must be kept: a copy that is slower
+     * than the writers is never doomed. */
+    if (bootstrap_serve_is_old(link->serve)) bootstrap_serve_rebase(link->serve);
 }
 
 void ship_copy_mark_blocks(struct ship_link *link, const struct wire_piece *asked)

@@ -2,6 +2,7 @@
 of either side; what moved is kept, what was held is served, and the digests are equal at the end."""
 import glob
 import os
+import re
 import time
 
 import tm
@@ -139,6 +140,31 @@ def a_slow_copy_pins_the_log_and_stalls_nobody(world):
     leader.call("CONFIG", "SET", "bootstrap_rate", "100%")
     until("f has all", lambda: f.seqno() >= leader.seqno())
     tm.wait_equal(leader, quick, f)
+
+
+def moved(node):
+    """(bytes moved, bytes of the state, times based anew) of the last copy."""
+    text = [e["text"] for e in node.status_json()["events"] if "is whole" in e["text"]][-1]
+    got = re.search(r"(\d+) of (\d+) bytes .* anew (\d+) times", text)
+    return tuple(int(n) for n in got.groups())
+
+
+@test
+def a_copy_slower_than_the_writers_is_based_anew_and_not_doomed(world):
+    leader = world.start("leader", *SMALL, "--bootstrap-rate", "80KiB")
+    fill(leader)
+    f = world.start("f", *SMALL, follow=leader.replication)
+    first = until("it copies", lambda: copying(f) and staged(f) > 0 and copying(f)["mark"])
+    with leader.connect() as c:  # 60 MB of log, and hardly any state
+        for _ in range(24):
+            c.pipe([["ITEM.PUT", "big", "text", "x" * 25000]] * 100)
+    until("it is based on a newer checkpoint", lambda: not copying(f) or copying(f)["mark"] > first)
+    leader.call("CONFIG", "SET", "bootstrap_rate", "100%")
+    until("f has all", lambda: f.seqno() >= leader.seqno())
+    tm.wait_equal(leader, f)
+    came, total, anew = moved(f)
+    check(anew >= 1, "it was based anew %d times", anew)
+    check(came < 2 * total, "%d bytes moved for a state of %d", came, total)
 
 
 if __name__ == "__main__":
