@@ -141,8 +141,9 @@ size_t level_format(const struct level *level, char out[LEVEL_TEXT_SIZE])
 {
     struct text t = text_of(out, LEVEL_TEXT_SIZE);
     text_add(&t, "%s", level_word(level->kind));
-    if (level->kind == LEVEL_STORED || level->kind == LEVEL_APPLIED)
+    if (level->kind == LEVEL_STORED || level->kind == LEVEL_APPLIED) {
         text_add(&t, ":%u", level->count);
+    }
     if (level->kind != LEVEL_REGIONS) return t.size;
     for (uint32_t i = 0; i < level->count && i < LEVEL_REGIONS_MAX; i++) {
         text_add(&t, "%c%u", i == 0 ? ':' : ',', level->regions[i]);

@@ -200,6 +200,7 @@ static void look_begin(const struct levels *l, struct look *look)
     look->now_ns = l->db->env->v->now_mono_ns(l->db->env);
     look->satisfied = 0;
     memset(look->is_known, 0, sizeof(look->is_known));
+    memset(look->reached, 0, sizeof(look->reached));
 }
 
 static seqno reached(const struct levels *l, struct look *look, uint32_t class_)
