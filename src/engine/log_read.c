@@ -69,7 +69,10 @@ static bool take_batch(struct log_read *read, const struct reader_batch *batch)
     size_t used = read->bytes.size;
     if (used > 0 && used + batch->bytes.size > read->size_max) return false;
     if (used + batch->bytes.size > read->buffer_capacity) {
-        size_t capacity = used + batch->bytes.size;
+        size_t needed = used + batch->bytes.size;
+        size_t capacity = 2 * read->buffer_capacity; /* many small batches: few copies */
+        if (capacity > read->size_max) capacity = read->size_max;
+        if (capacity < needed) capacity = needed;
         uint8_t *buffer = realloc(read->buffer, capacity);
         if (!buffer) return false;
         read->buffer = buffer;

@@ -197,6 +197,10 @@ static void timer_fired(struct env_timer *timer)
     struct members *m = CONTAINER_OF(timer, struct members, timer);
     struct db *db = m->db;
     m->is_armed = false;
+    if (db->reopening != NULL) { /* what it would look at is a job's now */
+        arm(m, db->config.heartbeat_ns);
+        return;
+    }
     if (!db_is_leader(db) || m->is_stopped) return;
     uint64_t now_ns = db->env->v->now_mono_ns(db->env);
     uint64_t delay_ns = db->config.suspect_ns;

@@ -188,7 +188,12 @@ static void look(struct env_timer *timer)
         db_seal_last(db);
         r->step = REOPEN_QUIET;
         break;
-    case REOPEN_QUIET:
+    case REOPEN_QUIET: /* a run that went on behind its digest may write once more */
+        if (!db_are_writes_done(db)) {
+            db_feed_log(db);
+            break;
+        }
+        queue_fail_all(db->queue, E_LOADING, r->err.text);
         if (!db_is_quiet(db) || !queue_is_empty(db->queue)) break;
         save_identity(r);
         return; /* its end goes on */

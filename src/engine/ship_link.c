@@ -345,7 +345,8 @@ static void send_plan(struct ship_link *link, const struct wire_plan *plan)
 }
 
 /* A refused follower asks again for as long as it runs: an event when the answer is news. */
-static void note_refusal(struct ship_link *link, uint8_t reason, const char *sentence)
+static void note_answer(struct ship_link *link, enum db_event_kind kind, uint8_t reason,
+                        const char *verdict, const char *sentence)
 {
     struct shipper *s = link->shipper;
     struct ship_refusal *last = &s->refusal;
@@ -354,8 +355,8 @@ static void note_refusal(struct ship_link *link, uint8_t reason, const char *sen
     if (is_same && now_ns - last->at_ns < REFUSAL_REPEAT_NS) return;
     *last = (struct ship_refusal){.reason = reason, .at_ns = now_ns};
     memcpy(last->node_id, link->node_id, sizeof(last->node_id));
-    db_event(s->db, DB_EVENT_REFUSAL, "%s was refused: %s",
-             link->node_id[0] != '\0' ? link->node_id : "a stranger", sentence);
+    db_event(s->db, kind, "%s was %s: %s", link->node_id[0] != '\0' ? link->node_id : "a stranger",
+             verdict, sentence);
 }
 
 /* A truncation or a bootstrap: what the follower does then, it does without this link. */
@@ -372,8 +373,8 @@ static void send_away(struct ship_link *link, const struct resume_plan *decision
     plan.log_key = link->shipper->db->identity.log_key;
     plan.from = decision->position;
     send_plan(link, &plan);
-    db_event(link->shipper->db, DB_EVENT_RESYNC, "%s was told to %s: %s", link->node_id,
-             is_cut ? "cut its log back" : "take a copy of the state", sentence);
+    note_answer(link, DB_EVENT_RESYNC, (uint8_t)decision->reason,
+                is_cut ? "told to cut its log back" : "told to take a copy of the state", sentence);
     ship_link_end(link, (uint8_t)decision->reason, sentence);
 }
 
@@ -390,7 +391,7 @@ static void refuse(struct ship_link *link, const struct resume_plan *decision)
         plan.replication_address = slice_of_text(link->shipper->db->identity.leader_address);
     }
     send_plan(link, &plan);
-    note_refusal(link, (uint8_t)decision->reason, sentence);
+    note_answer(link, DB_EVENT_REFUSAL, (uint8_t)decision->reason, "refused", sentence);
     ship_link_end(link, (uint8_t)decision->reason, sentence);
 }
 

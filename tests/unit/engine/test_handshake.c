@@ -379,6 +379,19 @@ static void an_id_that_was_never_seen_is_served_and_gets_a_slot(void **state)
     close(fd);
 }
 
+static void look_at_slot(struct db *db, void *arg)
+{
+    const struct slots *table = &db->shipper->table;
+    *(bool *)arg = table->count == 1 && table->slots[0].is_connected;
+}
+
+static bool is_connected(tide_db *db)
+{
+    bool is = false;
+    thread_node_call(db, look_at_slot, &is);
+    return is;
+}
+
 static void lose_slot(struct db *db, void *arg)
 {
     (void)arg;
@@ -392,6 +405,7 @@ static void a_lost_slot_takes_a_copy_of_the_state(void **state)
 {
     struct thread_pair *p = *state;
     (void)check_answer(&L.hello, PLAN_CONTINUE, REFUSE_NONE);
+    WAIT_UNTIL(!is_connected(p->leader));
     thread_node_call(p->leader, lose_slot, NULL);
     (void)check_answer(&L.hello, PLAN_BOOTSTRAP, REFUSE_LOST);
 }
@@ -458,6 +472,7 @@ static void plan_resume_says_what_the_handshake_would(void **state)
     (void)check_answer(&L.hello, PLAN_CONTINUE, REFUSE_NONE);
     assert_string_equal(plan_path(p->leader, "f", why), "continue");
     assert_non_null(strstr(why, "it continues with the next one"));
+    WAIT_UNTIL(!is_connected(p->leader));
     thread_node_call(p->leader, lose_slot, NULL);
     assert_string_equal(plan_path(p->leader, "f", why), "bootstrap");
     assert_non_null(strstr(why, "copy of the state"));

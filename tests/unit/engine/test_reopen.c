@@ -148,6 +148,29 @@ static void who_waits_for_followers_or_a_position_is_told_to_try_again(void **st
     tide_run_free(position);
 }
 
+/* A digest ends late, and the write behind it in the same run comes when writes were done. */
+static void a_run_that_goes_on_behind_its_digest_is_answered_too(void **state)
+{
+    struct fixture *f = *state;
+    bool is_done;
+    steps_hold(f->n.env, LANE_BACKGROUND, true);
+    (void)tide_run_digest(f->run, 0);
+    add_signal(f->run, "a");
+    steps_node_submit(&f->n, f->run, &is_done);
+    steps_run(f->n.env);
+    db_reopen(f->n.db, "a test");
+    for (int i = 0; i < 20; i++) {
+        steps_run(f->n.env);
+        steps_advance(f->n.env, NS_PER_MS);
+    }
+    assert_false(is_done);
+    steps_hold(f->n.env, LANE_BACKGROUND, false);
+    settle(f);
+    assert_true(is_done);
+    assert_int_equal(tide_run_result(f->run, 1)->code, TIDE_OK);
+    assert_int_equal(steps_node_count(&f->n, "a"), 1);
+}
+
 /* What a caller wants changed is changed when all is quiet, and its end is told. */
 struct change_seen {
     bool was_quiet;
@@ -343,6 +366,7 @@ int main(int argc, char **argv)
         STEPS(a_write_that_fails_is_answered_unknown_and_the_log_takes_writes_again),
         STEPS(what_arrives_meanwhile_waits_and_is_answered_in_order),
         STEPS(who_waits_for_followers_or_a_position_is_told_to_try_again),
+        STEPS(a_run_that_goes_on_behind_its_digest_is_answered_too),
         STEPS(a_change_is_made_when_all_is_quiet_and_saved),
         STEPS(a_directory_that_does_not_open_leaves_a_node_that_says_why),
         STEPS(a_stop_meanwhile_waits_for_the_end),
