@@ -248,7 +248,8 @@ static void tell_all(const enum step *steps, size_t count, size_t length)
     tell(&base, steps, count, &contents, false);
     if (count == length) return;
     enum step longer[8];
-    memcpy(longer, steps, count * sizeof(steps[0]));
+    for (size_t i = 0; i < count; i++)
+        longer[i] = steps[i];
     for (int step = 0; step < STEP_COUNT; step++) {
         longer[count] = (enum step)step;
         tell_all(longer, count + 1, length);
