@@ -206,9 +206,10 @@ static bool advance_read(struct run_queue *q, struct tide_run *run)
     if (q->db->state) fill_positions(q, run);
     enum wait_verdict verdict = waits_judge(q->db->waits, run, op);
     if (verdict == WAIT_PARKED) return false;
-    if (verdict == WAIT_GO && !read_op(q->db, run, op)) {
-        q->own_count++;
-        return false;
+    if (verdict == WAIT_GO) {
+        q->own_count++; /* before: what ends at once resumes the run from in there */
+        if (!read_op(q->db, run, op)) return false;
+        q->own_count--;
     }
     run->cursor++;
     run->filled = run->cursor;

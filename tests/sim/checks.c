@@ -131,6 +131,7 @@ static void check_condition(struct cluster *c, uint32_t node)
         cluster_mend(c, node, n->db->reason.text);
         return;
     }
+    if (c->is_scripted) return;
     bool wants_restart = n->db->condition == DB_POISONED || check_is_out_of_memory(c, node);
     if (!wants_restart && n->db->condition != DB_SERVING && n->db->condition != DB_CLOSING) {
         world_fail(&c->world, "health", "node %u is %s: %s (%s)", node,
@@ -370,7 +371,7 @@ bool check_is_converged(const struct cluster *c, char *out_why, size_t size)
         return false;
     }
     uint32_t unresolved = model_unresolved(&c->model, &example);
-    if (unresolved > 0) {
+    if (unresolved > 0 && !c->is_scripted) { /* in scripts nobody tries again */
         const struct model_write *w = &c->model.writes[example];
         snprintf(out_why, size,
                  "%u writes are without outcome, one is k%u (state %d, sent %u times)", unresolved,

@@ -95,6 +95,11 @@ static void end_life(struct cluster *c, uint32_t node, bool is_power_cut)
     faults_forget_past(n);
 }
 
+static void come_back(struct cluster *c, uint32_t node, bool is_boot)
+{
+    if (!c->is_scripted) cluster_plan_start(c, node, cluster_draw_downtime(c), is_boot);
+}
+
 void cluster_mend(struct cluster *c, uint32_t node, const char *why)
 {
     world_trace(&c->world, node, "an operator gives it a new disk: %s", why);
@@ -124,7 +129,7 @@ static void judge_failed_open(struct cluster *c, uint32_t node, const struct err
     }
     n->failed_opens++;
     end_life(c, node, false);
-    cluster_plan_start(c, node, cluster_draw_downtime(c), false);
+    come_back(c, node, false);
 }
 
 /* At a start leader time is wall time unless that is behind the log: a clock that is a day ahead
@@ -205,7 +210,7 @@ void cluster_kill(struct cluster *c, uint32_t node, bool is_power_cut)
     }
     n->machine.is_dying = true;
     end_life(c, node, is_power_cut);
-    cluster_plan_start(c, node, cluster_draw_downtime(c), is_power_cut);
+    come_back(c, node, is_power_cut);
 }
 
 void cluster_plan_death(struct cluster *c, uint32_t node, uint64_t calls, bool is_power_cut)
@@ -243,7 +248,7 @@ static void finish_stop(struct cluster *c, uint32_t node)
     c->world.coverage.clean_stops++;
     n->machine.may_block = false;
     end_life(c, node, false);
-    cluster_plan_start(c, node, cluster_draw_downtime(c), false);
+    come_back(c, node, false);
 }
 
 /* --- after each event --- */

@@ -211,7 +211,7 @@ static void end_for_new_disk(struct cluster *c, uint32_t node)
 {
     if (world_is_alive(&c->world, node)) {
         cluster_kill(c, node, true);
-    } else if (!c->nodes[node].is_restart_planned) {
+    } else if (!c->nodes[node].is_restart_planned && !c->is_scripted) {
         cluster_plan_start(c, node, cluster_draw_downtime(c), true);
     }
 }

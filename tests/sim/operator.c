@@ -102,6 +102,10 @@ static void set_cut(struct cluster *c, uint32_t node, bool is_cut)
 
 static void end_failover(struct cluster *c, uint32_t old)
 {
+    if (c->is_scripted) {
+        c->nodes[old].is_deposed = true;
+        return;
+    }
     if (c->is_cut_off) {
         c->nodes[old].is_deposed = true;
         if (c->nodes[old].state != NODE_DOWN) return;
@@ -137,7 +141,7 @@ static void take_over(struct cluster *c, uint32_t node, uint64_t epoch, uint64_t
 void operator_replace(struct cluster *c, uint32_t node)
 {
     struct cluster_node *n = &c->nodes[node];
-    if (!n->is_deposed) return;
+    if (!n->is_deposed || c->is_scripted) return;
     n->is_deposed = false;
     world_trace(&c->world, node, "deposed, and dead: it begins anew");
     disk_wipe(&n->machine.disk);
@@ -173,6 +177,7 @@ bool operator_keeps_cut(const struct cluster *c, uint32_t node)
 
 bool operator_holds(const struct cluster *c, uint32_t node)
 {
+    if (c->is_scripted) return false;
     return c->takeover == TAKEOVER_FAILOVER && node == c->leader; /* also when it died cut off */
 }
 
@@ -335,6 +340,7 @@ static void mend_links(struct cluster *c)
 
 void operator_tick(struct cluster *c)
 {
+    if (c->is_scripted) return;
     mend_links(c);
     if (c->operation != NULL) return;
     if (c->takeover == TAKEOVER_FAILOVER) {

@@ -11,54 +11,11 @@
 #include "sim/checks.h"
 #include "sim/client.h"
 #include "sim/faults.h"
+#include "sim/play.h"
 
-#define SETTLE_MAX_NS (120 * NS_PER_S)
-#define TICK_NS       (50 * NS_PER_MS)
+#define TICK_NS (50 * NS_PER_MS)
 
 /* --- what scripts are made of --- */
-
-static void play_until(struct cluster *c, uint64_t until_ns)
-{
-    struct world *w = &c->world;
-    while (w->failed_check == NULL && w->event_count > 0 && w->events[0].at_ns <= until_ns) {
-        (void)world_step(w);
-    }
-    if (w->failed_check == NULL && w->now_ns < until_ns) w->now_ns = until_ns;
-}
-
-static void play_for(struct cluster *c, uint64_t ns)
-{
-    uint64_t end_ns = c->world.now_ns + ns;
-    while (c->world.failed_check == NULL && c->world.now_ns < end_ns) {
-        play_until(c, c->world.now_ns + TICK_NS);
-        check_tick(c);
-    }
-}
-
-/* Clients stop asking for new things; wait until everything agrees. */
-static void settle(struct cluster *c)
-{
-    char why[256] = "";
-    uint64_t end_ns = c->world.now_ns + SETTLE_MAX_NS;
-    c->is_quiet = true;
-    while (c->world.failed_check == NULL && !check_is_converged(c, why, sizeof(why))) {
-        play_for(c, TICK_NS);
-        if (c->world.now_ns >= end_ns) world_fail(&c->world, "liveness", "%s", why);
-    }
-}
-
-static void audit_all(struct cluster *c)
-{
-    for (uint32_t i = 0; i < c->node_count && c->world.failed_check == NULL; i++) {
-        client_audit(c, i);
-    }
-    uint64_t end_ns = c->world.now_ns + SETTLE_MAX_NS;
-    while (c->world.failed_check == NULL && client_audits_pending(c) > 0) {
-        play_for(c, TICK_NS);
-        if (c->world.now_ns >= end_ns) world_fail(&c->world, "answered", "an audit has no answer");
-    }
-    model_check_claims(&c->model);
-}
 
 static void work_for(struct cluster *c, uint64_t ns)
 {
@@ -103,14 +60,14 @@ static void check_refusal(struct cluster *c)
 static void tell_rot_in(struct cluster *c, const char *folder)
 {
     work_for(c, NS_PER_S / 2 + draw(c, 0, 2 * NS_PER_S));
-    settle(c);
+    play_settle(c);
     if (c->world.failed_check != NULL) return;
     flip_a_bit(c, CLUSTER_LEADER, folder);
     play_for(c, 20 * NS_PER_S);
     if (c->world.failed_check != NULL) return;
     if (c->nodes[CLUSTER_LEADER].state == NODE_UP) { /* check_after_open saw that all is there */
-        settle(c);
-        audit_all(c);
+        play_settle(c);
+        play_audit(c);
     } else {
         check_refusal(c);
     }
@@ -131,14 +88,14 @@ static void tell_rot_state(struct cluster *c)
 static void tell_rot_follower(struct cluster *c)
 {
     work_for(c, NS_PER_S / 2 + draw(c, 0, 2 * NS_PER_S));
-    settle(c);
+    play_settle(c);
     if (c->world.failed_check != NULL) return;
     flip_a_bit(c, 1, "");
     work_for(c, 5 * NS_PER_S);
     if (c->world.failed_check != NULL) return;
     if (c->nodes[1].state == NODE_UP) {
-        settle(c);
-        audit_all(c);
+        play_settle(c);
+        play_audit(c);
     } else if (c->nodes[1].state == NODE_DOWN) {
         check_refusal(c);
     }
@@ -150,7 +107,7 @@ static void tell_rot_shipped(struct cluster *c)
 {
     c->plan.retain_segments = UINT32_MAX; /* the follower comes back for all of it */
     work_for(c, 2 * NS_PER_S);
-    settle(c);
+    play_settle(c);
     if (c->world.failed_check != NULL) return;
     flip_a_bit(c, CLUSTER_LEADER, "");
     faults_wipe(c, 1);
@@ -168,12 +125,12 @@ static void tell_wiped(struct cluster *c)
 {
     c->plan.retain_segments = UINT32_MAX;
     work_for(c, NS_PER_S);
-    settle(c);
+    play_settle(c);
     work_for(c, NS_PER_S / 10);
     faults_wipe(c, 1);
     work_for(c, draw(c, 0, 2) * NS_PER_S);
-    settle(c);
-    audit_all(c);
+    play_settle(c);
+    play_audit(c);
 }
 
 /* --- older: a follower that was set back to an older copy of itself --- */
@@ -184,11 +141,11 @@ static void tell_older(struct cluster *c)
     work_for(c, NS_PER_S / 2);
     disk_copy(&c->backup, &c->nodes[1].machine.disk);
     work_for(c, NS_PER_S / 2);
-    settle(c);
+    play_settle(c);
     faults_restore(c, 1, &c->backup);
     work_for(c, draw(c, 0, 2) * NS_PER_S);
-    settle(c);
-    audit_all(c);
+    play_settle(c);
+    play_audit(c);
 }
 
 /* --- pruned: a log that is sealed, checkpointed and pruned all the time, and killed in between ---
@@ -231,8 +188,8 @@ static void tell_pruned(struct cluster *c)
         if (leader_oldest(c) > oldest) oldest = leader_oldest(c);
         cluster_kill(c, CLUSTER_LEADER, draw(c, 0, 1) == 0);
     }
-    settle(c);
-    audit_all(c);
+    play_settle(c);
+    play_audit(c);
     if (c->world.failed_check == NULL && oldest == 1) {
         world_fail(&c->world, "pruned", "nothing was ever pruned");
     }
@@ -249,16 +206,16 @@ static void tell_clock(struct cluster *c)
         c->world.coverage.clock_jumps++;
         machine_set_wall(leader, offsets_ms[i], (int64_t)draw(c, 0, 2) * 5000 - 5000);
         work_for(c, NS_PER_S);
-        settle(c);
-        audit_all(c);
+        play_settle(c);
+        play_audit(c);
         play_for(c, 60 * NS_PER_S);
     }
     /* A process that starts again meets a clock that is a day behind its log: it stands still. */
     machine_set_wall(leader, -86400000, 0);
     cluster_kill(c, CLUSTER_LEADER, draw(c, 0, 1) == 0);
     work_for(c, 2 * NS_PER_S);
-    settle(c);
-    audit_all(c);
+    play_settle(c);
+    play_audit(c);
     bool is_standing = c->nodes[CLUSTER_LEADER].clock.state == LEADER_TIME_STANDING;
     if (!is_standing && c->world.failed_check == NULL) {
         world_fail(&c->world, "clock", "leader time does not stand still behind its log");
@@ -350,7 +307,7 @@ static void tell_idle(struct cluster *c)
         c->plan.ship_interval_ms = 10000;
         c->plan.seal_interval_ms = 2000;
     }
-    settle(c);
+    play_settle(c);
     play_for(c, 30 * NS_PER_S); /* spare segments are made ready */
     if (c->world.failed_check != NULL) return;
     stay_silent(c, 3 * 3600 * NS_PER_S);
@@ -358,7 +315,7 @@ static void tell_idle(struct cluster *c)
     clients_begin(c);
     work_for(c, NS_PER_S);
     c->plan.turn_mean_ns = 24 * 3600 * NS_PER_S;
-    settle(c);
+    play_settle(c);
     play_for(c, 60 * NS_PER_S); /* the mark, its digest, the checkpoint that the writes cause */
     if (c->world.failed_check != NULL) return;
     struct idle_figures sum = {0};

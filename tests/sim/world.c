@@ -91,6 +91,10 @@ void world_note(struct world *w, uint64_t value)
 
 static void print_line(struct world *w, uint32_t node, const char *text)
 {
+    if (w->sink != NULL) {
+        w->sink(w, node, text);
+        return;
+    }
     char who[16] = "--";
     if (node != WORLD_NO_NODE) snprintf(who, sizeof(who), "n%u", node);
     char states[256] = "";

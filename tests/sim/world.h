@@ -89,6 +89,9 @@ struct world {
     /* What to print behind each trace line: the state of all nodes. May be NULL. */
     void (*describe)(struct world *w, char *out, size_t size);
     void *owner; /* of the two callbacks */
+    /* Takes the trace lines instead of stdout. May be NULL. */
+    void (*sink)(struct world *w, uint32_t node, const char *text);
+    void *sink_arg;
     uint64_t trace_hash;
     bool is_tracing;
     bool is_trace_dense;      /* only world_trace lines, no event lines */
