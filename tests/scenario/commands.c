@@ -87,7 +87,7 @@ static bool begin(struct scenario *s)
     c->world.sink = hear;
     c->world.sink_arg = s;
     for (uint32_t i = 0; i < c->node_count; i++) {
-        cluster_plan_start(c, i, i * 10 * NS_PER_MS, true);
+        cluster_plan_start(c, i, (uint64_t)i * 10 * NS_PER_MS, true);
     }
     play_for(c, NS_PER_S);
     return true;
