@@ -242,7 +242,11 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
     (void)db->env->v->disk_free(db->env, &s->disk_free_bytes, NULL); /* 0: unknown */
     fill_log(db, s);
     clock_show(db, &s->clock);
-    if (db->receiver) fill_follower_view(db, run, s);
+    if (db->receiver) {
+        fill_follower_view(db, run, s);
+    } else if (!db_is_leader(db)) {
+        s->lag_seconds = (double)INFINITY; /* it follows nobody: how far behind, nobody tells */
+    }
     if (db->shipper) TRY(fill_followers(db, run, s, e));
     TRY(fill_events(db, run, s, e));
     TRY(fill_members(db, run, s, e));
