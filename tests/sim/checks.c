@@ -62,14 +62,6 @@ void check_after_open(struct cluster *c, uint32_t node)
                    "the leader came back with %" PRIu64 " records, %" PRIu64 " were acknowledged",
                    durable, c->model.acked_max);
     }
-    if (node == c->leader && db_is_leader(n->db)) { /* else it asks the others first */
-        if (n->db->epoch.number <= n->epoch_peak) {
-            world_fail(&c->world, "epoch", "the leader starts epoch %" PRIu64 " after %" PRIu64,
-                       n->db->epoch.number, n->epoch_peak);
-        }
-        n->epoch_peak = n->db->epoch.number;
-        if (n->epoch_peak > c->epoch_peak) c->epoch_peak = n->epoch_peak;
-    }
     operator_notice(c, node);
     check_node(c, node);
 }

@@ -52,6 +52,7 @@ struct cluster_node {
     uint64_t history_id;
     uint64_t durable_peak;
     uint64_t applied_peak;
+    uint64_t led_life;     /* the world's life in which it was seen to lead */
     uint64_t epoch_peak;   /* highest epoch a life led that was up */
     uint64_t durable_ever; /* also before its disk was wiped */
     bool is_deposed;       /* somebody else leads, and it may not know it yet */

@@ -148,12 +148,29 @@ void operator_replace(struct cluster *c, uint32_t node)
     faults_forget_past(n);
 }
 
+/* It leads in a life of its own: in an epoch above all that it led before. */
+static void see_epoch(struct cluster *c, uint32_t node)
+{
+    struct cluster_node *n = &c->nodes[node];
+    uint64_t epoch = n->db->epoch.number;
+    uint64_t life = c->world.nodes[node].life;
+    if (epoch > c->epoch_peak) c->epoch_peak = epoch;
+    if (n->led_life == life) return;
+    if (epoch <= n->epoch_peak) {
+        world_fail(&c->world, "epoch", "the leader starts epoch %" PRIu64 " after %" PRIu64, epoch,
+                   n->epoch_peak);
+    }
+    n->led_life = life;
+    n->epoch_peak = epoch;
+}
+
 void operator_notice(struct cluster *c, uint32_t node)
 {
     uint64_t epoch = 0;
     uint64_t start = 0;
     struct cluster_node *n = &c->nodes[node];
     if (!db_is_leader(n->db)) n->is_deposed = false;
+    if (node == c->leader && db_is_leader(n->db)) see_epoch(c, node);
     if (node == c->leader || !db_is_leader(n->db) || n->is_deposed) return;
     if (!find_new_epoch(c, n->db, &epoch, &start)) return;
     if (c->takeover == TAKEOVER_NONE) {
