@@ -34,6 +34,12 @@ struct inquiry {
     struct inquire_reply replies[]; /* count */
 };
 
+static void free_inquiry(struct inquiry *q)
+{
+    q->db->env->v->timer_close(q->db->env, &q->timer);
+    free(q);
+}
+
 static void forget(struct inquiry *q)
 {
     struct inquiry **at = &q->db->inquiries;
@@ -41,8 +47,7 @@ static void forget(struct inquiry *q)
         at = &(*at)->next;
     }
     *at = q->next;
-    q->db->env->v->timer_close(q->db->env, &q->timer);
-    free(q);
+    free_inquiry(q);
 }
 
 static void forget_if_over(struct inquiry *q)
@@ -255,10 +260,11 @@ void inquire_abandon(struct db *db)
 {
     while (db->inquiries != NULL) {
         struct inquiry *q = db->inquiries;
+        db->inquiries = q->next;
         for (uint32_t i = 0; i < q->count; i++) {
             frames_fini(&q->asked[i].frames);
         }
-        forget(q);
+        free_inquiry(q);
     }
 }
 

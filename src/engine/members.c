@@ -185,8 +185,8 @@ static void tell(struct members *m)
     if (m->db->shipper == NULL) return;
     topology_encode(&m->topology, &w, &message);
     struct slice bytes = message.bytes;
-    bool is_news =
-        bytes.size != m->told_size || (bytes.size > 0 && memcmp(bytes.data, m->told, bytes.size));
+    bool is_news = bytes.size != m->told_size ||
+                   (bytes.size > 0 && memcmp(bytes.data, m->told, bytes.size) != 0);
     if (is_news) memcpy(m->told, bytes.data, bytes.size);
     m->told_size = bytes.size;
     shipper_send_members(m->db->shipper, &message, is_news);
