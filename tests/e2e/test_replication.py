@@ -328,6 +328,8 @@ def a_leader_that_lost_its_tail_is_refused_by_its_follower_in_words(world):
     shutil.rmtree(leader.dir)
     shutil.copytree(world.path("copy"), leader.dir)  # an old copy put back in place
     leader.start()
+    until("it does not lead", lambda: "f holds more" in leader.log())  # it asked before it led
+    until("it leads, by force", lambda: leader.call("PROMOTE", "FORCE"))
     print("    " + refusal(f, "refused: other-history", "histories part", "find out which"))
     equal(f.call("POSITION"), held)
     equal(f.call("COUNT", "view", "a", "all"), 20)
