@@ -128,6 +128,13 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       "Replication/Connected", "1 while the follower's link is up.")                               \
     X(METRIC_REBOOTSTRAPPING, "tidemark_replication_rebootstrapping", GAUGE, "", FOLLOWER_LABELS,  \
       "Replication/Rebootstrapping", "1 while the follower copies the state anew.")                \
+    X(METRIC_COPY_DONE, "tidemark_bootstrap_done_bytes", GAUGE, "bytes", FOLLOWER_LABELS,          \
+      "Replication/Copy of the state",                                                             \
+      "Bytes of the state that the follower has of the copy it makes; absent while it makes "      \
+      "none.")                                                                                     \
+    X(METRIC_COPY_TOTAL, "tidemark_bootstrap_total_bytes", GAUGE, "bytes", FOLLOWER_LABELS,        \
+      "Replication/Copy of the state",                                                             \
+      "Bytes of the state that the follower copies; absent while it copies none.")                 \
     X(METRIC_STAGE_SECONDS, "tidemark_replication_stage_seconds", HISTOGRAM, "seconds",            \
       FOLLOWER_LABELS ",stage", "Replication/Time by stage",                                       \
       "One batch in 64. Leader: append (first record encoded until handed to the log), sync, "     \

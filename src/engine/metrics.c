@@ -213,6 +213,8 @@ static bool view_u64(const struct view *view, enum metric metric, uint64_t *out)
     case METRIC_FOLLOWER_APPLIED: *out = f->applied; return true;
     case METRIC_CONNECTED: *out = f->is_connected; return true;
     case METRIC_REBOOTSTRAPPING: *out = f->is_rebootstrapping; return true;
+    case METRIC_COPY_DONE: *out = f->copy.done_bytes; return f->copy.is_active;
+    case METRIC_COPY_TOTAL: *out = f->copy.total_bytes; return f->copy.is_active;
     case METRIC_APPLY_ERRORS: *out = f->apply_errors; return true;
     case METRIC_FOLLOWER_DIVERGENCES: *out = f->divergences; return true;
     case METRIC_LAST_ACKS: *out = f->last_acks; return !view->is_own;
@@ -282,6 +284,8 @@ static struct tide_follower_status own_view(const struct tide_status *s)
         .is_connected = s->is_link_up,
         /* Without a link nobody knows how far the leader is by now: absent, and seconds grow. */
         .was_synced = s->was_synced && s->is_link_up,
+        .is_rebootstrapping = s->copy.is_active,
+        .copy = s->copy,
         .stored = s->durable.seqno,
         .applied = s->applied.seqno,
         .lag_records = s->lag_records,

@@ -110,7 +110,8 @@ const char *const http_page_lines[] = {
     "  [\"applied\", f => count(f.applied), \"\"],",
     "  [\"log kept for it\", f => size(f.retained_bytes), \"\", null, f => \"retained_bytes\" in f],",
     "  [\"lost in\", f => f.seconds_until_lost === null ? UNKNOWN : time(f.seconds_until_lost), \"\", null, f => \"seconds_until_lost\" in f],",
-    "  [\"copying\", f => f.rebootstrapping ? \"yes\" : UNKNOWN, \"\", null, f => \"rebootstrapping\" in f],",
+    "  [\"copying\", f => !f.rebootstrapping ? UNKNOWN : f.bootstrap && f.bootstrap.total_bytes",
+    "    ? size(f.bootstrap.done_bytes) + \" of \" + size(f.bootstrap.total_bytes) : \"yes\", \"\", null, f => f.rebootstrapping],",
     "  [\"heard\", f => f.last_seen_ms_ago === undefined ? UNKNOWN : time(f.last_seen_ms_ago / 1000) + \" ago\", \"\"],",
     "  [\"address\", f => f.address || UNKNOWN, \"word\"],",
     "];",
@@ -249,4 +250,4 @@ const char *const http_page_lines[] = {
     "</body>",
     "</html>",
 };
-const size_t http_page_line_count = 245;
+const size_t http_page_line_count = 246;
