@@ -99,7 +99,7 @@ def settings_are_printed_as_json_too(world):
 def mistakes_in_settings_are_refused_with_line_and_reason(world):
     for text, words in (("prot = 1", ["t.conf:1", "did you mean port?"]), ("\nport = x", ["t.conf:2", "65535"]),
                         ("port = 1\nport = 1", ["t.conf:2", "twice"]), ("segment_size = 1GB", ["16MiB"]), ("\ncredit = 1KiB", ["credit = 1KiB", "t.conf:2"]),
-                        ("level = majority", ["not in this version"])):
+                        ("level = most", ["unknown level 'most'"])):
         tm.contains(config(world, text, code=2).stderr, *words)
 
 

@@ -133,7 +133,7 @@ def every_error_names_the_word(world):
         (["SIGNAL", "view", "a", "SESSION", "s", "1"], "ERR option SESSION is not in this version"),
         (["SIGNAL", "view", "a", "FOO", "1"], "ERR SIGNAL has no option 'FOO'"),
         (["SCORE", "wave", "a"], "SCHEMA "),
-        (["SCORE", "view", "a", "READ", "committed"], "ERR READ committed is not in this version"),
+        (["SCORE", "view", "a", "READ", "dirty"], "ERR unknown READ 'dirty': latest or committed"),
         (["COUNT", "view", "a", "soon"], "ERR unknown window 'soon'"),
         (["RETRIEVE", "sideways"], "SCHEMA "),
         (["RETRIEVE", "decayed:wave"], "SCHEMA "),
