@@ -46,8 +46,14 @@ static void look(struct db *db)
 
 void clock_start(struct db *db)
 {
-    leader_time_start(&db->leader_time, db->config.clock_step_max_ms, state_leader_time(db->state),
-                      read_clocks(db));
+    uint64_t last = state_leader_time(db->state);
+    uint64_t step_max_ms = db->config.clock_step_max_ms;
+    if (db->heard_leader_time != 0) { /* the wall clock is judged by what the last leader said */
+        leader_time_take_over(&db->leader_time, step_max_ms, last, db->heard_leader_time,
+                              db->heard_mono_ns, read_clocks(db));
+    } else {
+        leader_time_start(&db->leader_time, step_max_ms, last, read_clocks(db));
+    }
     note_state(db, LEADER_TIME_FOLLOWING);
 }
 

@@ -56,6 +56,8 @@ struct db {
     struct err reason;              /* why condition is not serving */
     struct epoch epoch;             /* leadership the log is in */
     struct leader_time leader_time; /* leader; engine/clock.c */
+    uint64_t heard_leader_time;     /* HLC of the newest heartbeat of a leader; 0: none came */
+    uint64_t heard_mono_ns;         /* when it came */
     uint64_t opened_ns;
     uint64_t log_regressed; /* times that the log's end went back: announced, never silently */
     uint64_t divergences;

@@ -550,6 +550,8 @@ static enum code take_heartbeat(struct receiver *r, const struct wire_message *m
                    (unsigned long long)r->follow.plan_epoch);
     }
     r->was_heard = true;
+    r->db->heard_leader_time = beat->leader_time;
+    r->db->heard_mono_ns = r->db->env->v->now_mono_ns(r->db->env);
     r->leader_durable = beat->durable.seqno.v;
     log_note_committed(r->db->log, beat->committed); /* of this leader's history, as far as held */
     r->leader_durable_bytes = beat->durable_bytes;
