@@ -222,6 +222,13 @@ struct tide_options {
     uint64_t ship_interval_ms;       /* 2 s; between polls when ships are by segment */
     enum tide_ship_mode ship_mode;   /* stream */
     uint32_t retain_segments;        /* 16; of these newest no segment is pruned */
+    uint64_t slot_budget_bytes;      /* log that one follower may hold back; 0: a quarter of the
+                                        disk's free space at the start, at most 64 GiB */
+    uint64_t slot_budget_records;    /* 0: no limit */
+    uint64_t slot_idle_timeout_ms;   /* 24 h without a link; UINT64_MAX: no limit */
+    uint64_t disk_reserve;           /* 64 MiB, at most an eighth of the free space: written ahead,
+                                        given back when the disk is full, so that what must be
+                                        written fits; UINT64_MAX: none */
     uint64_t tail_buffer;            /* 64 MiB for all followers */
     uint64_t credit;                 /* 8 MiB in flight per follower */
     uint64_t heartbeat_ms;           /* 500 */
@@ -487,9 +494,10 @@ int32_t tide_run_replicate(tide_run *run, const struct tide_transport *transport
 int32_t tide_run_listen(tide_run *run, const struct tide_transport *transport, const char *address);
 /* Take over the options that may change while a database is open: checkpoint_interval_ms,
  * checkpoint_log_bytes, mark_interval_ms, commit_delay_us, clock_skew_max_ms, dedup_keys_max,
- * level, on_miss, deadline_ms, max_staleness_ms. The other fields are judged, too, and then stay
- * what they were. TIDE_INVALID: out of bounds, nothing changed. Numbers are copied, texts borrowed
- * until completion. -> none */
+ * level, on_miss, deadline_ms, max_staleness_ms, slot_budget_bytes (0: what was found at the
+ * start), slot_budget_records, slot_idle_timeout_ms. The other fields are judged, too, and then
+ * stay what they were. TIDE_INVALID: out of bounds, nothing changed. Numbers are copied, texts
+ * borrowed until completion. -> none */
 int32_t tide_run_configure(tide_run *run, const struct tide_options *options);
 int32_t tide_run_items(tide_run *run);   /* -> integer: item count */
 int32_t tide_run_status(tide_run *run);  /* -> status */
@@ -498,6 +506,15 @@ int32_t tide_run_clock(tide_run *run);   /* -> clock */
 /* Accept the step of the wall clock that is pending. -> clock. TIDE_INVALID: none is;
  * TIDE_READONLY on a follower. */
 int32_t tide_run_clock_accept(tide_run *run);
+/* Give a follower's slot up: the log is no longer kept for it and it counts for nothing; it leaves
+ * the list once that is on disk, then this is answered. A live link of it is ended; it may come
+ * back as a new follower, if the log still reaches back so far. TIDE_NOTFOUND; TIDE_READONLY on a
+ * node that keeps no slots; TIDE_CORRUPT while the catalogue cannot be read. -> none */
+int32_t tide_run_slot_drop(tide_run *run, struct tide_bytes node_id);
+/* Give a slot another node id, for a follower that got another name. It must not be connected.
+ * TIDE_NOTFOUND; TIDE_BUSY: it is connected; TIDE_INVALID: no node id, or one that has a slot; as
+ * above. -> none */
+int32_t tide_run_slot_rename(tide_run *run, struct tide_bytes node_id, struct tide_bytes new_id);
 /* What would happen, asked of the code that decides it; nothing changes. what: "prune" (which log
  * would go now, and who holds the rest). argument: what the question is about, size 0 where it is
  * about this node. -> plan. TIDE_INVALID: no such question. Both are borrowed until completion. */
@@ -611,6 +628,15 @@ struct tide_follower_status {
     uint64_t divergences;
     uint64_t credit_bytes;
     uint64_t last_acks; /* writes that had waited for its acknowledgement alone */
+    /* The slot's budget, as judged last: at most a second ago while it has no link. */
+    uint64_t held_bytes; /* log that is kept for it */
+    uint64_t held_records;
+    uint64_t budget_bytes;      /* UINT64_MAX: none */
+    uint64_t safe_bytes;        /* what is left of it; UINT64_MAX: no budget */
+    double seconds_until_lost;  /* at the present growth of the log; +Inf: not in sight; 0: lost */
+    uint64_t idle_ms;           /* without a link, added up over restarts */
+    const char *reason;         /* why it was lost or copies the state; "" else */
+    uint64_t invalidated_at_ms; /* wall clock, ms since 1970; 0: it is not lost */
 };
 
 /* Everything of one moment (one snapshot on the database's own thread). */
@@ -654,13 +680,19 @@ struct tide_status {
     uint64_t safe;
     uint64_t oldest;
     uint64_t retention_floor;     /* oldest record that is needed ... */
-    const char *retention_holder; /* ... and by what: slots, checkpoint, retain_segments, reader;
+    const char *retention_holder; /* ... and by what: slots, checkpoint, retain_segments, reader,
+                                     members;
                                      "" while there is no log */
     uint64_t log_bytes;
     uint64_t log_segments;
     uint64_t items;
     uint64_t memory_bytes;
     uint64_t disk_free_bytes;
+    const char *disk_rung;     /* "plenty", "at_risk", "invalidate", "slow", "refuse" (no writes) */
+    uint32_t disk_rung_number; /* 0 to 4 in this order */
+    double disk_seconds_until_full; /* until writes are refused, at the present rate; +Inf */
+    uint64_t disk_reserve_bytes;    /* held now */
+    uint64_t write_slow_us; /* each group of writes waits so long: the disk fills, a voter lags */
     uint64_t checkpoint_seqno;
     uint64_t checkpoint_age_ms; /* UINT64_MAX: none yet */
     uint64_t digest_mark;       /* newest mark with a root; 0 none */
@@ -947,6 +979,10 @@ enum tide_code tide_status(tide_db *db, const struct tide_result **out, struct t
 /* argument NULL: none. See tide_run_plan. */
 enum tide_code tide_plan(tide_db *db, const char *what, const char *argument,
                          const struct tide_result **out, struct tide_err *e);
+/* See tide_run_slot_drop and tide_run_slot_rename. */
+enum tide_code tide_slot_drop(tide_db *db, const char *node_id, struct tide_err *e);
+enum tide_code tide_slot_rename(tide_db *db, const char *node_id, const char *new_id,
+                                struct tide_err *e);
 /* The status of a moment for the sake of its followers: every slot that this leader keeps, or only
  * those with a link. A follower has none. */
 enum tide_code tide_slots(tide_db *db, const struct tide_result **out, struct tide_err *e);
@@ -1009,6 +1045,9 @@ enum tide_code tide_member_remove_async(tide_db *db, const char *node_id, tide_d
 enum tide_code tide_metrics_async(tide_db *db, tide_done done, void *arg);
 enum tide_code tide_plan_async(tide_db *db, const char *what, const char *argument, tide_done done,
                                void *arg);
+enum tide_code tide_slot_drop_async(tide_db *db, const char *node_id, tide_done done, void *arg);
+enum tide_code tide_slot_rename_async(tide_db *db, const char *node_id, const char *new_id,
+                                      tide_done done, void *arg);
 enum tide_code tide_replicate_async(tide_db *db, const struct tide_transport *transport,
                                     const char *peer, tide_done done, void *arg);
 enum tide_code tide_listen_async(tide_db *db, const struct tide_transport *transport,

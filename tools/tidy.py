@@ -59,6 +59,7 @@ UNTESTED = {
     "src/cli/plan.c": "tests/e2e/test_slots.py",
     "src/cli/member.c": "tests/e2e/test_levels.py",
     "src/cli/promote.c": "tests/e2e/test_promote.py, test_handover.py",
+    "src/cli/slot.c": "tests/e2e/test_slots.py",
     "src/cli/demo.c": "tests/e2e/test_demo.py",
     "src/cli/demo_load.c": "tests/e2e/test_demo.py",
     "src/cli/nodes.c": "tests/e2e/test_demo.py",

@@ -83,6 +83,16 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       "State/Digests", "Digests of the leader that this follower had nothing to compare with.")    \
     X(METRIC_DISK_FREE, "tidemark_disk_free_bytes", GAUGE, "bytes", "", "Disk/Free",               \
       "Bytes free on the data directory's file system.")                                           \
+    X(METRIC_DISK_RUNG, "tidemark_disk_rung", GAUGE, "", "", "Disk/Rung",                          \
+      "What is done about a filling disk: 0 plenty, 1 a slot at risk, 2 slots given up, 3 "        \
+      "writers slowed, 4 writes refused.")                                                         \
+    X(METRIC_DISK_SECONDS, "tidemark_disk_seconds_until_full", GAUGE, "seconds", "",               \
+      "Disk/Time left",                                                                            \
+      "Time until writes are refused at the present rate; +Inf: the disk does not fill.")          \
+    X(METRIC_WRITE_SLOW, "tidemark_write_slow_seconds", GAUGE, "seconds", "",                      \
+      "Log/Writers slowed",                                                                        \
+      "Wait of each group of writes, because the disk fills or a voter uses up its budget; 0 "     \
+      "when nobody is slowed.")                                                                    \
     X(METRIC_CLOCK_OFFSET, "tidemark_clock_offset_seconds", GAUGE, "seconds", "", "Clock/Offset",  \
       "Wall time minus leader time; absent on a follower.")                                        \
     X(METRIC_CLOCK_PENDING, "tidemark_clock_step_pending", GAUGE, "", "", "Clock/Step pending",    \

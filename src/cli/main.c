@@ -32,7 +32,7 @@ int main(int argc, char **argv)
         status_verb(),
         top_verb(),
         log_verb(),
-        {.name = "slot", .summary = "list, drop or rename the places kept for followers"},
+        slot_verb(),
         member_verb(),
         plan_verb(),
         promote_verb(),

@@ -154,6 +154,7 @@ static bool parse_by_kind(const struct setting_row *row, const char *value, uint
     case SETTING_COUNT_OF: return parse_number(row, text, 1, out);
     case SETTING_SIZE: return parse_size(text, out) && *out > 0 && *out <= max_of(row->form);
     case SETTING_RATE: return parse_rate(text, out);
+    case SETTING_SIZE_OR_OFF: return parse_size(text, out);
     case SETTING_MS: return parse_time(text, NS_PER_MS, 1, out);
     case SETTING_MS_OR_0:
     case SETTING_MS_OR_OFF: return parse_time(text, NS_PER_MS, 0, out);
@@ -189,6 +190,7 @@ static void add_needed(const struct setting_row *row, struct text *t)
     case SETTING_RATE:
         text_add(t, "bytes per second like 100MiB, or a share from 1%% to 100%%, are needed");
         return;
+    case SETTING_SIZE_OR_OFF: text_add(t, "a size like 64KiB, 16MiB or 0 is needed"); return;
     case SETTING_MS: text_add(t, "a time above 0 like 500ms, 2s, 5min or 24h is needed"); return;
     case SETTING_MS_OR_0:
     case SETTING_MS_OR_OFF:
@@ -398,7 +400,8 @@ static void store(const struct settings *s, size_t id, struct server_options *ou
 {
     const struct setting_row *row = &rows_of_table[id];
     uint64_t number = s->numbers[id];
-    if (row->kind == SETTING_MS_OR_OFF && number == 0) number = UINT64_MAX;
+    bool can_be_off = row->kind == SETTING_MS_OR_OFF || row->kind == SETTING_SIZE_OR_OFF;
+    if (can_be_off && number == 0) number = UINT64_MAX;
     uint16_t u16 = (uint16_t)number;
     uint32_t u32 = (uint32_t)number;
     bool is_on = number != 0;

@@ -24,17 +24,18 @@ enum setting_kind {
     SETTING_TEXT,
     SETTING_ADDRESS, /* HOST:PORT of another node or of this one as others see it */
     SETTING_NODE_ID,
-    SETTING_SWITCH,    /* yes or no; as a flag without a value */
-    SETTING_CHOICE,    /* one of the words of the value's name, "stream|segment": its index */
-    SETTING_NUMBER,    /* whole number from 0 to what the field holds */
-    SETTING_COUNT_OF,  /* whole number from 1 on */
-    SETTING_SIZE,      /* 16MiB; bytes, from 1 on */
-    SETTING_RATE,      /* 100MiB a second, more than 100 bytes; or 50%, a share from 1 to 100 */
-    SETTING_MS,        /* 2s; milliseconds, from 1 on, rounded up */
-    SETTING_MS_OR_0,   /* the same, and 0 */
-    SETTING_MS_OR_OFF, /* the same, and 0, which is UINT64_MAX in the options: off */
-    SETTING_US_OR_0,   /* microseconds */
-    SETTING_ABSENT,    /* not in this version: only the default passes */
+    SETTING_SWITCH,      /* yes or no; as a flag without a value */
+    SETTING_CHOICE,      /* one of the words of the value's name, "stream|segment": its index */
+    SETTING_NUMBER,      /* whole number from 0 to what the field holds */
+    SETTING_COUNT_OF,    /* whole number from 1 on */
+    SETTING_SIZE,        /* 16MiB; bytes, from 1 on */
+    SETTING_SIZE_OR_OFF, /* the same, and 0, which is UINT64_MAX in the options: off */
+    SETTING_RATE,        /* 100MiB a second, more than 100 bytes; or 50%, a share from 1 to 100 */
+    SETTING_MS,          /* 2s; milliseconds, from 1 on, rounded up */
+    SETTING_MS_OR_0,     /* the same, and 0 */
+    SETTING_MS_OR_OFF,   /* the same, and 0, which is UINT64_MAX in the options: off */
+    SETTING_US_OR_0,     /* microseconds */
+    SETTING_ABSENT,      /* not in this version: only the default passes */
 };
 
 /* X(key, kind, default, name of the value, may change at run time, field of struct server_options,
@@ -84,6 +85,16 @@ enum setting_kind {
       "time between polls with ship_mode segment")                                              \
     X(retain_segments, SETTING_COUNT_OF, "16", "N", false, database.retain_segments,            \
       "newest segments that are kept whoever needs them")                                       \
+    X(disk_reserve, SETTING_SIZE_OR_OFF, "64MiB", "SIZE", false, database.disk_reserve,         \
+      "space written ahead and given back when the disk is full, so that what must be written " \
+      "fits; at most an eighth of the free space; 0 is none")                                   \
+    X(slot_budget_bytes, SETTING_SIZE, "auto", "SIZE", true, database.slot_budget_bytes,        \
+      "log that one follower may hold back; auto is a quarter of the disk's free space at the " \
+      "start, at most 64GiB")                                                                   \
+    X(slot_budget_records, SETTING_NUMBER, "0", "N", true, database.slot_budget_records,        \
+      "records that one follower may hold back; 0 is no limit")                                 \
+    X(slot_idle_timeout, SETTING_MS_OR_OFF, "24h", "TIME", true, database.slot_idle_timeout_ms, \
+      "time without a link after which a follower's slot is lost; 0 is no limit")               \
     X(checkpoint_interval, SETTING_MS, "5min", "TIME", true, database.checkpoint_interval_ms,   \
       "time between checkpoints")                                                               \
     X(checkpoint_log_bytes, SETTING_SIZE, "1GiB", "SIZE", true, database.checkpoint_log_bytes,  \
@@ -124,12 +135,7 @@ enum setting_kind {
       "does, or bytes per second; 100% does not wait")
 
 /* A(key, default): known, and refused by name when it says anything else. */
-#define SETTINGS_NOT_IN_THIS_VERSION(A) \
-    A(slot_budget_bytes, "auto")        \
-    A(slot_budget_records, "0")         \
-    A(slot_idle_timeout, "24h")         \
-    A(dedup_window, "10min")            \
-    A(disk_reserve, "64MiB")
+#define SETTINGS_NOT_IN_THIS_VERSION(A) A(dedup_window, "10min")
 
 enum setting_id {
 #define X(key, ...) SETTING_ID_##key,

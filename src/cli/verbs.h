@@ -11,6 +11,7 @@ struct cli_verb import_verb(void);
 struct cli_verb status_verb(void);
 struct cli_verb top_verb(void);
 struct cli_verb log_verb(void);
+struct cli_verb slot_verb(void);
 struct cli_verb plan_verb(void);
 struct cli_verb member_verb(void);
 struct cli_verb promote_verb(void); /* and the two others that change roles */

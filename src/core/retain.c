@@ -24,6 +24,18 @@ static seqno segments_need(const struct retain_facts *f)
     return f->segments[count > kept ? count - kept : 0].first;
 }
 
+/* The members' floor, or the first record within the budget if that is later. */
+static seqno members_need(const struct retain_facts *f, seqno nothing)
+{
+    if (!f->has_members) return nothing;
+    seqno floor = seqno_max(f->members_floor, seqno_of(1));
+    for (uint32_t i = 0; i < f->segment_count; i++) {
+        if (f->segments[i].bytes_after <= f->members_budget) break;
+        floor = seqno_max(floor, seqno_next(f->segments[i].last));
+    }
+    return floor;
+}
+
 struct retain_plan retain_decide(const struct retain_facts *f)
 {
     ASSERT(f->retain_segments > 0);
@@ -34,6 +46,7 @@ struct retain_plan retain_decide(const struct retain_facts *f)
         [RETAIN_BY_CHECKPOINT] = f->checkpoint.v > 0 ? seqno_next(f->checkpoint) : all,
         [RETAIN_BY_SEGMENTS] = segments_need(f),
         [RETAIN_BY_READER] = f->reader.v > 0 ? f->reader : nothing,
+        [RETAIN_BY_MEMBERS] = members_need(f, nothing),
     };
     struct retain_plan plan = {.floor = needs[0]};
     for (enum retain_holder holder = 1; holder < RETAIN_HOLDER_COUNT; holder++) {

@@ -8,10 +8,12 @@
  *                follows it; everything until there are two
  *   SEGMENTS     the newest retain_segments segments                               every role
  *   READER       a read that runs                                                  every role
+ *   MEMBERS      another follower may still ask for it: the floor that the leader  a follower
+ *                told; everything until it told one, within members_budget bytes
  *
  * Of equal needs the first in the table is named. Only whole sealed segments below the floor go,
- * the oldest first; the active one never does. Without a limit on what a slot may hold, a follower
- * that never comes back holds the log until its slot is dropped.
+ * the oldest first; the active one never does. What a slot may hold is limited by core/slots_judge.
+ * A follower keeps log for the others because it may become their leader.
  *
  * Never: allocates, keeps state, changes anything.
  */
@@ -25,7 +27,8 @@
     X(RETAIN_BY_SLOTS, "slots")              \
     X(RETAIN_BY_CHECKPOINT, "checkpoint")    \
     X(RETAIN_BY_SEGMENTS, "retain_segments") \
-    X(RETAIN_BY_READER, "reader")
+    X(RETAIN_BY_READER, "reader")            \
+    X(RETAIN_BY_MEMBERS, "members")
 enum retain_holder {
 #define X(constant, name) constant,
     RETAIN_HOLDER_TABLE(X)
@@ -38,6 +41,7 @@ const char *retain_holder_name(enum retain_holder holder);
 struct retain_segment {
     seqno first;
     seqno last;
+    uint64_t bytes_after; /* log bytes from its first record on */
 };
 
 struct retain_facts {
@@ -49,6 +53,9 @@ struct retain_facts {
     seqno slots_floor;        /* oldest record that a slot may ask for; 1 while unreadable */
     seqno checkpoint;         /* at or below the oldest manifest kept; 0 until there are two */
     seqno reader;             /* first record of the oldest segment that is being read; 0 none */
+    bool has_members;         /* a follower */
+    seqno members_floor;      /* that its leader told; 0: none yet */
+    uint64_t members_budget;  /* bytes */
     seqno durable;
 };
 

@@ -234,6 +234,12 @@ enum code ship_step(struct ship *s, const struct ship_event *event, struct ship_
     UNREACHABLE();
 }
 
+void ship_set_credit(struct ship *s, uint64_t credit_bytes)
+{
+    ASSERT(credit_bytes > 0);
+    s->options.credit_bytes = credit_bytes;
+}
+
 uint64_t ship_room_bytes(const struct ship *s)
 {
     uint64_t flying_bytes = s->sent_bytes - s->stored_bytes;

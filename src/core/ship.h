@@ -117,6 +117,8 @@ void ship_init(struct ship *s, const struct ship_options *options, uint64_t now_
 MUST_CHECK enum code ship_step(struct ship *s, const struct ship_event *event,
                                struct ship_actions *out, struct err *e);
 
+/* What all followers may have in flight is shared: this one's part changes with their number. */
+void ship_set_credit(struct ship *s, uint64_t credit_bytes);
 /* Bytes that may be sent now; a batch of any size may be sent while nothing is in flight. */
 uint64_t ship_room_bytes(const struct ship *s);
 uint32_t ship_room_batches(const struct ship *s);

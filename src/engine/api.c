@@ -602,6 +602,24 @@ enum tide_code tide_handover(tide_db *db, const char *node_id, uint64_t timeout_
     return execute_position(db, run, tide_run_handover(run, node_id, timeout_ms), out, e);
 }
 
+enum tide_code tide_slot_drop(tide_db *db, const char *node_id, struct tide_err *e)
+{
+    tide_run *run = api_run_new(e);
+    if (!run) return TIDE_NOMEMORY;
+    struct tide_bytes id = {node_id, strlen(node_id)};
+    return execute_plain(db, run, tide_run_slot_drop(run, id), e);
+}
+
+enum tide_code tide_slot_rename(tide_db *db, const char *node_id, const char *new_id,
+                                struct tide_err *e)
+{
+    tide_run *run = api_run_new(e);
+    if (!run) return TIDE_NOMEMORY;
+    struct tide_bytes from = {node_id, strlen(node_id)};
+    struct tide_bytes to = {new_id, strlen(new_id)};
+    return execute_plain(db, run, tide_run_slot_rename(run, from, to), e);
+}
+
 static enum tide_code execute_clock(tide_db *db, bool is_accept, struct tide_clock *out,
                                     struct tide_err *e)
 {

@@ -233,6 +233,22 @@ enum tide_code tide_plan_async(tide_db *db, const char *what, const char *argume
     return start(db, run, run ? tide_run_plan(run, question, about) : -1, done, arg);
 }
 
+enum tide_code tide_slot_drop_async(tide_db *db, const char *node_id, tide_done done, void *arg)
+{
+    tide_run *run = tide_run_new();
+    struct tide_bytes id = {node_id, strlen(node_id)};
+    return start(db, run, run ? tide_run_slot_drop(run, id) : -1, done, arg);
+}
+
+enum tide_code tide_slot_rename_async(tide_db *db, const char *node_id, const char *new_id,
+                                      tide_done done, void *arg)
+{
+    tide_run *run = tide_run_new();
+    struct tide_bytes from = {node_id, strlen(node_id)};
+    struct tide_bytes to = {new_id, strlen(new_id)};
+    return start(db, run, run ? tide_run_slot_rename(run, from, to) : -1, done, arg);
+}
+
 enum tide_code tide_replicate_async(tide_db *db, const struct tide_transport *transport,
                                     const char *peer, tide_done done, void *arg)
 {

@@ -97,6 +97,9 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
     uint64_t dead_ms;
     uint64_t skew_ms;
     uint64_t runs;
+    uint64_t idle_ms;
+    bool is_idle_off = o->slot_idle_timeout_ms == UINT64_MAX;
+    bool is_reserve_off = o->disk_reserve == UINT64_MAX;
     bool is_mark_off = o->mark_interval_ms == UINT64_MAX;
     const bool by_segment = o->ship_mode == TIDE_SHIP_SEGMENT;
     const uint64_t day_ms = 86400000;
@@ -114,6 +117,12 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
         {"seal_interval", o->seal_interval_ms, by_segment ? 2000 : 0, 0, day_ms, &seal_ms},
         {"ship_interval", o->ship_interval_ms, 2000, 1, day_ms, &ship_ms},
         {"retain_segments", o->retain_segments, 16, 1, UINT32_MAX, &retain},
+        {"disk_reserve", is_reserve_off ? 4096 : o->disk_reserve, 64 * MIB, 4096, 64 * GIB,
+         &c.disk_reserve},
+        {"slot_budget_bytes", o->slot_budget_bytes, 0, 0, UINT64_MAX, &c.slot_budget_bytes},
+        {"slot_budget_records", o->slot_budget_records, 0, 0, UINT64_MAX, &c.slot_budget_records},
+        {"slot_idle_timeout", is_idle_off ? 1 : o->slot_idle_timeout_ms, day_ms, 1, 3650 * day_ms,
+         &idle_ms},
         {"commit_delay", o->commit_delay_us, 0, 0, 1000000, &delay_us},
         {"tail_buffer", o->tail_buffer, 64 * MIB, 64 * KIB, 64 * GIB, &c.tail_buffer},
         {"credit", o->credit, 8 * MIB, 64 * KIB, 4 * GIB, &c.credit},
@@ -146,6 +155,8 @@ enum code config_from_options(const struct tide_options *o, struct config *out, 
     c.checkpoint_interval_ns = checkpoint_ms * NS_PER_MS;
     c.mark_interval_ns = is_mark_off ? 0 : mark_ms * NS_PER_MS;
     c.retain_segments = (uint32_t)retain;
+    if (is_reserve_off) c.disk_reserve = 0;
+    c.slot_idle_timeout_ns = is_idle_off ? 0 : idle_ms * NS_PER_MS;
     c.seal_interval_ns = seal_ms * NS_PER_MS;
     c.ship_interval_ns = ship_ms * NS_PER_MS;
     c.ships_segments = by_segment;
@@ -168,6 +179,10 @@ void config_take_live(struct config *c, const struct config *wanted)
     c->mark_interval_ns = wanted->mark_interval_ns;
     c->commit_delay_ns = wanted->commit_delay_ns;
     c->clock_skew_max_ms = wanted->clock_skew_max_ms;
+    bool is_auto = wanted->slot_budget_bytes == 0;
+    c->slot_budget_bytes = is_auto ? c->slot_budget_auto : wanted->slot_budget_bytes;
+    c->slot_budget_records = wanted->slot_budget_records;
+    c->slot_idle_timeout_ns = wanted->slot_idle_timeout_ns;
     c->dedup_keys_max = wanted->dedup_keys_max;
     c->level = wanted->level;
     c->on_miss = wanted->on_miss;

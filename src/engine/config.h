@@ -7,6 +7,8 @@
 #include "core/level.h"
 #include "tidemark.h"
 
+#define SLOT_BUDGET_MAX (64 * GIB) /* of one that nobody set */
+
 struct config {
     char node_id[NODE_ID_SIZE_MAX + 1];            /* "" = none given */
     char follow[ADDRESS_SIZE_MAX + 1];             /* "" = none given */
@@ -25,7 +27,12 @@ struct config {
     uint64_t seal_interval_ns; /* 0 = off */
     uint64_t ship_interval_ns;
     uint32_t retain_segments;
-    bool ships_segments; /* followers are sent sealed segments only */
+    uint64_t slot_budget_bytes;    /* UINT64_MAX: none; 0 = a share of the disk, set at open */
+    uint64_t slot_budget_auto;     /* that share, once it is known */
+    uint64_t disk_reserve;         /* 0 = none */
+    uint64_t slot_budget_records;  /* 0 = none */
+    uint64_t slot_idle_timeout_ns; /* 0 = none */
+    bool ships_segments;           /* followers are sent sealed segments only */
     uint64_t commit_delay_ns;
     uint64_t tail_buffer;
     uint64_t credit;

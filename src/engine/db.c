@@ -9,6 +9,7 @@
 #include "engine/bootstrap_source.h"
 #include "engine/checkpoint.h"
 #include "engine/db_internal.h"
+#include "engine/disk.h"
 #include "engine/identity_store.h"
 #include "engine/inquire.h"
 #include "engine/levels.h"
@@ -220,6 +221,7 @@ void db_on_durable(struct db *db)
 {
     if (db->roller) roller_on_sealed(db->roller);
     if (db->retention) retention_on_progress(db->retention);
+    disk_on_durable(db->disk);
     if (db->receiver) receiver_on_progress(db->receiver);
 }
 
@@ -373,6 +375,7 @@ void db_free_parts(struct db *db)
     }
     free(db->adoption);
     truncation_free(db->truncation);
+    disk_free(db->disk);
     metrics_free(db->metrics);
     db->env->v->timer_close(db->env, &db->close_timer);
     free(db);
@@ -438,6 +441,7 @@ bool db_is_quiet(const struct db *db)
     }
     if (db->roller && !roller_is_quiet(db->roller)) return false;
     if (!bootstrap_sources_are_quiet(db)) return false;
+    if (db->disk && !disk_is_quiet(db->disk)) return false;
     if (db->retention && !retention_is_quiet(db->retention)) return false;
     if (!members_is_quiet(db->members)) return false;
     return (!db->saver || identity_saver_is_idle(db->saver)) && scans_is_quiet(db->scans);
@@ -504,6 +508,7 @@ void db_close(struct db *db, void (*closed)(void *arg), void *arg)
     struct err why = {.code = OK};
     (void)ERR(&why, E_CLOSED, "the database is closing");
     db_set_condition(db, DB_CLOSING, NULL);
+    disk_stop(db->disk);
     db_stop_parts(db, &why);
     role_stop(db->role);
     members_stop(db->members);

@@ -43,7 +43,9 @@ struct db {
     struct state *state;      /* NULL as long as log is */
     struct write *write;      /* gate, overlay, open group (leader) */
     struct checkpointer *checkpointer;
-    struct ticker *ticker;              /* leader */
+    struct ticker *ticker; /* leader */
+    seqno members_floor; /* that a leader told last: others may ask for what follows; 0: none did */
+    struct disk *disk;   /* as long as the env is used */
     struct retention *retention;        /* as long as log is */
     struct roller *roller;              /* as long as log is */
     struct shipper *shipper;            /* leader side of replication; NULL when not listening */

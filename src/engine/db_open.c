@@ -10,6 +10,7 @@
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
 #include "engine/db_internal.h"
+#include "engine/disk.h"
 #include "engine/generation.h"
 #include "engine/identity_store.h"
 #include "engine/levels.h"
@@ -354,7 +355,20 @@ enum code db_open_links(struct db *db, struct err *e)
     if (db->log) log_start_spare(db->log);
     role_begin(db);
     members_wake(db);
+    disk_start(db->disk);
     return OK;
+}
+
+/* What a follower may hold back when nobody says: a share of the disk as it is now. */
+static void take_slot_budget(struct db *db)
+{
+    struct config *c = &db->config;
+    uint64_t free_bytes = 0;
+    c->slot_budget_auto = SLOT_BUDGET_MAX;
+    bool is_known = db->env->v->disk_free(db->env, &free_bytes, NULL) == OK && free_bytes > 0;
+    if (is_known && free_bytes / 4 < SLOT_BUDGET_MAX) c->slot_budget_auto = free_bytes / 4;
+    if (c->slot_budget_auto < c->segment_size) c->slot_budget_auto = c->segment_size;
+    if (c->slot_budget_bytes == 0) c->slot_budget_bytes = c->slot_budget_auto;
 }
 
 static enum code open_steps(struct db *db, struct err *e)
@@ -367,6 +381,9 @@ static enum code open_steps(struct db *db, struct err *e)
     TRY(env->v->sync_dir(env, ".", e));
     TRY(load_identity(db, e));
     db->identity.incarnation++;
+    take_slot_budget(db);
+    db->disk = disk_new(db);
+    if (!db->disk) return ERR(e, E_NOMEMORY, "no memory to open");
     db->queue = queue_new(db);
     db->levels = levels_new(db);
     db->waits = waits_new(db);

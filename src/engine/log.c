@@ -235,6 +235,12 @@ bool log_segment_note_batch(struct log_segment *segment, const struct batch_head
     return true;
 }
 
+uint64_t log_segment_bytes_after(const struct log *log, uint32_t i)
+{
+    ASSERT(i < log->segment_count);
+    return log->durable_bytes - log->segments[i].bytes_before;
+}
+
 uint64_t log_bytes_after(const struct log *log, seqno s)
 {
     if (s.v >= log->durable.seqno.v) return 0;

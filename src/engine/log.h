@@ -89,6 +89,8 @@ uint32_t log_segment_count(const struct log *log);
 bool log_has_active(const struct log *log); /* the newest segment is not sealed */
 /* First and last record of segment i, oldest first. */
 void log_segment_range(const struct log *log, uint32_t i, seqno *out_first, seqno *out_last);
+/* Log bytes from the first record of segment i up to durable. */
+uint64_t log_segment_bytes_after(const struct log *log, uint32_t i);
 /* Before the oldest record; bytes: log bytes up to there. */
 struct position log_base(const struct log *log, uint64_t *out_bytes);
 /* First record of the oldest segment that a read under way has open; 0: none. */

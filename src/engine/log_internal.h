@@ -118,6 +118,7 @@ struct log {
     uint64_t next_file_id;
     bool is_closing;
     bool keeps_spare;
+    bool is_short; /* of space: no file is made or kept ahead */
 
     /* Of the active segment; the log lane's while a job is in flight, but for the hasher: see
      * log_hash.c. */

@@ -62,6 +62,8 @@ MUST_CHECK enum code log_write_now(struct log *log, struct log_chunk *chunk, str
 MUST_CHECK enum code log_make_first_spare(struct log *log, struct err *e);
 /* Begin keeping a spare segment in the background. */
 void log_start_spare(struct log *log);
+/* Little space is left: no spare is begun and no file of a pruned segment is kept. */
+void log_set_short(struct log *log, bool is_short);
 /* Stop starting background work; what runs finishes. */
 void log_stop(struct log *log);
 bool log_is_quiet(const struct log *log); /* no job of the log is running */

@@ -124,7 +124,8 @@ void log_dispose(struct log *log)
     log->dead_count = kept;
     log->dead_released -= d->count;
     if (d->count == 0) return;
-    d->recycle_count = log->keeps_spare ? RECYCLED_MAX - log->recycled_count : 0;
+    bool keeps_files = log->keeps_spare && !log->is_short;
+    d->recycle_count = keeps_files ? RECYCLED_MAX - log->recycled_count : 0;
     if (d->recycle_count > d->count) d->recycle_count = d->count;
     for (uint32_t i = 0; i < d->recycle_count; i++) {
         d->new_ids[i] = log->next_file_id++;

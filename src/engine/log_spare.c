@@ -83,7 +83,7 @@ void spare_start(struct log *log)
 {
     struct spare *s = &log->spare;
     if (s->state != SPARE_NONE || log->is_closing || log->is_poisoned || !log->keeps_spare) return;
-    if (log->recycled_count > 0) return;
+    if (log->recycled_count > 0 || log->is_short) return;
     s->file_id = log->next_file_id++;
     s->zeroed = 0;
     s->target = log_next_size_limit(log);
@@ -106,6 +106,13 @@ enum code log_make_first_spare(struct log *log, struct err *e)
     }
     s->state = SPARE_WAITING;
     return OK;
+}
+
+void log_set_short(struct log *log, bool is_short)
+{
+    bool was_short = log->is_short;
+    log->is_short = is_short;
+    if (was_short && !is_short) spare_start(log);
 }
 
 void log_start_spare(struct log *log)

@@ -129,6 +129,9 @@ static void write_checkpoint(struct metric_writer *w, const struct db *db,
     metric_one_u64(w, METRIC_DIGEST_DIFFERENCES, s->divergences);
     metric_one_u64(w, METRIC_DIGEST_UNCHECKED, c.unchecked);
     metric_one_u64(w, METRIC_DISK_FREE, s->disk_free_bytes);
+    metric_one_u64(w, METRIC_DISK_RUNG, s->disk_rung_number);
+    metric_one_f64(w, METRIC_DISK_SECONDS, s->disk_seconds_until_full);
+    metric_one_f64(w, METRIC_WRITE_SLOW, (double)s->write_slow_us * 1e-6);
 }
 
 /* A follower has no leader time of its own: no series. */

@@ -36,6 +36,7 @@ static const char *holder_sentence(enum retain_holder holder)
     case RETAIN_BY_CHECKPOINT: return "the oldest checkpoint kept needs what follows it";
     case RETAIN_BY_SEGMENTS: return "the newest retain_segments segments stay";
     case RETAIN_BY_READER: return "a read under way has it open";
+    case RETAIN_BY_MEMBERS: return "another follower may still ask this node for it";
     case RETAIN_HOLDER_COUNT: break;
     }
     return "";

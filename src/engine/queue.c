@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/planted.h"
 #include "base/text.h"
+#include "engine/disk.h"
 #include "engine/levels.h"
 #include "engine/read.h"
 #include "engine/role.h"
@@ -151,6 +152,12 @@ static const char *write_obstacle(const struct db *db, enum code *out_code, char
         } else {
             text_add(&t, "this node is a follower and has not reached its leader yet");
         }
+        return text;
+    }
+    if (db->condition == DB_SERVING && disk_refuses(db->disk)) {
+        struct err e = {.code = OK};
+        *out_code = disk_refusal(db->disk, &e);
+        text_add(&t, "%s", e.text);
         return text;
     }
     if (db->condition == DB_SERVING) {

@@ -13,6 +13,7 @@
 #include "engine/read_entity.h"
 #include "engine/read_items.h"
 #include "engine/role.h"
+#include "engine/ship_slots.h"
 #include "engine/status.h"
 #include "engine/transport.h"
 #include "engine/voters.h"
@@ -320,6 +321,11 @@ bool read_op(struct db *db, struct tide_run *run, struct op *op)
     case OP_CONFIGURE: code = configure_op(db, op, &e); break;
     case OP_MEMBERS: code = voters_op(db, run, op, &e); break;
     case OP_PLAN: return plan_op(db, run, op);
+    case OP_SLOT_DROP:
+    case OP_SLOT_RENAME:
+        code = ship_slots_op(db, run, op, &e);
+        if (code == OK) return false;
+        break;
     case OP_DIGEST:
     case OP_CHECKPOINT:
     case OP_LOG_SEAL:

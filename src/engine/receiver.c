@@ -540,6 +540,11 @@ static void accept_plan(struct receiver *r)
 
 /* --- frames in --- */
 
+seqno receiver_floor(const struct receiver *r)
+{
+    return r->leader_floor;
+}
+
 static enum code take_heartbeat(struct receiver *r, const struct wire_message *m, struct err *e)
 {
     const struct wire_heartbeat *beat = &m->as.heartbeat;
@@ -555,6 +560,7 @@ static enum code take_heartbeat(struct receiver *r, const struct wire_message *m
     r->leader_durable = beat->durable.seqno.v;
     log_note_committed(r->db->log, beat->committed); /* of this leader's history, as far as held */
     r->leader_durable_bytes = beat->durable_bytes;
+    r->leader_floor = r->db->members_floor = beat->floor;
     if (m->probe > r->leader_probe) r->leader_probe = m->probe;
     r->leader_committed = seqno_max(r->leader_committed, beat->committed);
     lag_self_echo(&r->lag, beat->echo_probe, beat->echo_durable, beat->echo_staleness_ns,

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/planted.h"
+#include "engine/disk.h"
 #include "engine/receiver_internal.h"
 
 bool receiver_is_settled(const struct receiver *r)
@@ -38,6 +39,7 @@ void receiver_write_next(struct receiver *r)
     r->is_writing = false;
     if (log_is_poisoned(db->log)) receiver_drop_queue(r);
     if (chunk == NULL || r->queue_first == NULL) return;
+    if (disk_refuses(db->disk)) return; /* it is handed over when there is space again */
     r->queue_first = chunk->pool_next;
     chunk->pool_next = NULL;
     if (r->queue_first == NULL) r->queue_last = NULL;

@@ -48,6 +48,7 @@ struct receiver {
     uint64_t leader_durable;
     uint64_t leader_durable_bytes;
     seqno leader_committed;
+    seqno leader_floor;    /* 0: not told yet */
     uint64_t leader_probe; /* newest of this session, echoed in acks */
     /* batches: verified ones, oldest first, and where they end */
     struct position accepted;

@@ -7,6 +7,7 @@
 #include "base/planted.h"
 #include "engine/checkpoint.h"
 #include "engine/log_open.h"
+#include "engine/receiver.h"
 #include "engine/shipper.h"
 #include "engine/slots_store.h"
 
@@ -71,6 +72,7 @@ static bool fill_segments(struct retention *r, uint32_t count)
     }
     for (uint32_t i = 0; i < count; i++) {
         log_segment_range(r->db->log, i, &r->segments[i].first, &r->segments[i].last);
+        r->segments[i].bytes_after = log_segment_bytes_after(r->db->log, i);
     }
     return true;
 }
@@ -92,6 +94,11 @@ struct retain_plan retention_plan(struct retention *r)
     if (db_is_leader(db) && db->shipper) {
         facts.has_slots = !PLANTED(20); /* planted: slots hold nothing */
         facts.slots_floor = shipper_floor(db->shipper);
+    }
+    if (!db_is_leader(db) && db->receiver) {
+        facts.has_members = true;
+        facts.members_floor = receiver_floor(db->receiver);
+        facts.members_budget = db->config.slot_budget_bytes;
     }
     /* Without memory nothing goes this time. */
     if (!fill_segments(r, facts.segment_count)) facts.segment_count = 0;
@@ -158,6 +165,11 @@ static void timer_fired(struct env_timer *timer)
 {
     struct retention *r = CONTAINER_OF(timer, struct retention, timer);
     r->is_armed = false;
+    poll(r);
+}
+
+void retention_look(struct retention *r)
+{
     poll(r);
 }
 

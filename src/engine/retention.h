@@ -25,6 +25,9 @@ bool retention_is_quiet(const struct retention *r);
 /* Something became durable, was sealed or has a checkpoint now: perhaps more may go. */
 void retention_on_progress(struct retention *r);
 
+/* Something that was held is not any more: look again now. */
+void retention_look(struct retention *r);
+
 /* The floor of this moment and who holds it. */
 struct retain_plan retention_plan(struct retention *r);
 

@@ -446,6 +446,16 @@ int32_t tide_run_plan(tide_run *run, struct tide_bytes what, struct tide_bytes a
     return add_plain(run, OP_PLAN, what, argument, 0, 0);
 }
 
+int32_t tide_run_slot_drop(tide_run *run, struct tide_bytes node_id)
+{
+    return add_plain(run, OP_SLOT_DROP, node_id, no_bytes, 0, 0);
+}
+
+int32_t tide_run_slot_rename(tide_run *run, struct tide_bytes node_id, struct tide_bytes new_id)
+{
+    return add_plain(run, OP_SLOT_RENAME, node_id, new_id, 0, 0);
+}
+
 int32_t tide_run_items(tide_run *run)
 {
     return add_plain(run, OP_ITEMS, no_bytes, no_bytes, 0, 0);

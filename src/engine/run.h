@@ -52,6 +52,8 @@
     X(OP_CONFIGURE, configure, READS)          \
     X(OP_WAIT_POSITION, wait_position, READS)  \
     X(OP_PLAN, plan, READS)                    \
+    X(OP_SLOT_DROP, slot_drop, READS)          \
+    X(OP_SLOT_RENAME, slot_rename, READS)      \
     X(OP_PROMOTE, promote, READS)              \
     X(OP_FOLLOW, follow, READS)                \
     X(OP_HANDOVER, handover, READS)

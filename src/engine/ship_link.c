@@ -22,6 +22,8 @@
 #include "engine/shipper_internal.h"
 #include "engine/voters.h"
 
+#define CREDIT_MIN ((uint64_t)(64 * KIB))
+
 static enum code on_frame(void *arg, const struct wire_header *header, struct slice body,
                           struct err *e);
 
@@ -297,6 +299,7 @@ static void refresh_facts(struct ship_link *link)
     f->is_serving =
         s->is_serving && s->db->log != NULL && !s->is_closing && s->db->condition != DB_CLOSING;
     f->has_slot = index != SLOT_NONE;
+    if (f->has_slot && s->table.slots[index].is_leaving) f->is_serving = false; /* soon gone */
     f->is_slot_table_full = slots_is_full(&s->table);
     f->is_slot_lost = f->has_slot && s->table.slots[index].record.state == SLOT_LOST;
     f->is_id_in_use = slots_is_in_use(&s->table, &join);
@@ -769,8 +772,18 @@ static void tell_sealed(struct ship_link *link)
     frames_send(&link->frames, &m);
 }
 
+/* Chunks that links still read stay in memory although the tail let go of them: all of them
+ * together at most tail_buffer, in equal parts. */
+static uint64_t credit_of(const struct shipper *s)
+{
+    uint64_t part = s->db->config.tail_buffer / (s->link_count > 0 ? s->link_count : 1);
+    if (part < CREDIT_MIN) part = CREDIT_MIN;
+    return part < s->db->config.credit ? part : s->db->config.credit;
+}
+
 void ship_link_pump(struct ship_link *link)
 {
+    ship_set_credit(&link->ship, credit_of(link->shipper));
     const struct ship *ship = &link->ship;
     const struct db *db = link->shipper->db;
     const struct log *log = db->log;

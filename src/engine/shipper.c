@@ -7,9 +7,11 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "core/slots_judge.h"
 #include "engine/bootstrap_serve.h"
 #include "engine/db_internal.h"
 #include "engine/levels.h"
+#include "engine/ship_slots.h"
 #include "engine/shipper_internal.h"
 #include "engine/transport.h"
 #include "engine/voters.h"
@@ -185,6 +187,7 @@ void shipper_lead(struct shipper *s)
     end_links(s, WIRE_END_CLOSING, "this node leads now");
     memset(s->peers, 0, sizeof(s->peers));
     load_table(s);
+    if (!s->table.is_closed) ship_slots_provision(s);
     shipper_arm(s);
 }
 
@@ -228,6 +231,7 @@ void shipper_yield(struct shipper *s)
     s->is_serving = false;
     memset(&s->table, 0, sizeof(s->table));
     memset(s->peers, 0, sizeof(s->peers));
+    ship_slots_forget(s);
     shipper_arm(s);
 }
 
@@ -239,6 +243,7 @@ static void save_done(void *arg, enum code code, const struct err *e)
         db_event(s->db, DB_EVENT_SLOT, "the slot catalogue was not saved: %s", e->text);
         slots_save_failed(&s->table, now_ns, durable_bytes(s));
     }
+    ship_slots_save_ended(s, code, e);
     shipper_arm(s);
 }
 
@@ -291,6 +296,7 @@ enum code shipper_open(struct db *db, struct shipper **out, struct err *e)
         return code;
     }
     *out = s;
+    shipper_arm(s); /* budgets are judged also while nobody connects */
     return OK;
 }
 
@@ -324,7 +330,7 @@ static void close_further(struct shipper *s)
 {
     if (!s->is_closing || s->links != NULL || s->store.is_saving || is_anything_lent(s)) return;
     if (s->table.is_dirty && !s->table.is_closed && s->closed != NULL) {
-        slots_store_save(&s->store, &s->table);
+        ship_slots_save(s);
         s->table.is_closed = true; /* one try: what is on disk is never ahead of the truth */
         return;
     }
@@ -341,6 +347,7 @@ void shipper_suspend(struct shipper *s, void (*done)(void *arg), void *arg)
     for (struct ship_link *link = s->links; link != NULL; link = link->next) {
         ship_link_close(link);
     }
+    slots_settle(&s->table, shipper_now(s), durable_bytes(s));
     s->db->env->v->timer_stop(s->db->env, &s->timer);
     close_further(s);
 }
@@ -394,6 +401,8 @@ void shipper_arm(struct shipper *s)
         uint64_t link_ns = ship_link_due_ns(link);
         if (link_ns < due_ns) due_ns = link_ns;
     }
+    uint64_t judge_ns = ship_slots_due_ns(s);
+    if (judge_ns < due_ns) due_ns = judge_ns;
     bool is_unsaved = s->table.is_dirty && !s->table.is_closed && !s->store.is_saving;
     if (is_unsaved) {
         uint64_t save_ns = s->table.is_save_urgent ? 0 : s->table.dirty_since_ns + SLOTS_SAVE_NS;
@@ -419,8 +428,9 @@ static void timer_fired(struct env_timer *timer)
         ship_link_tick(link, now_ns);
     }
     if (!s->store.is_saving && slots_is_save_due(&s->table, now_ns, durable_bytes(s))) {
-        slots_store_save(&s->store, &s->table);
+        ship_slots_save(s);
     }
+    if (now_ns >= ship_slots_due_ns(s)) ship_slots_judge(s, now_ns);
     shipper_arm(s);
 }
 
@@ -429,6 +439,7 @@ void shipper_on_durable(struct shipper *s)
     if (!s->is_serving || s->is_closing) return;
     lag_times_add(&s->times, shipper_durable(s), shipper_now(s));
     commit(s);
+    ship_slots_on_durable(s);
     shipper_on_shippable(s);
 }
 
@@ -620,6 +631,13 @@ static void fill_copy(const struct ship_link *link, uint64_t now_ns, struct tide
     out->eta_seconds = (double)left / out->bytes_per_second;
 }
 
+static uint64_t safe_bytes_of(const struct slot *slot)
+{
+    if (slot->budget_bytes == UINT64_MAX) return UINT64_MAX;
+    if (slot->record.state == SLOT_LOST || slot->held_bytes >= slot->budget_bytes) return 0;
+    return slot->budget_bytes - slot->held_bytes;
+}
+
 static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns,
                         struct tide_follower_status *out)
 {
@@ -651,6 +669,14 @@ static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns
         .divergences = record->divergences,
         .last_acks = slot->last_acks,
         .credit_bytes = link != NULL ? ship_room_bytes(&link->ship) : 0,
+        .held_bytes = slot->held_bytes,
+        .held_records = slot->held_records,
+        .budget_bytes = slot->budget_bytes,
+        .safe_bytes = safe_bytes_of(slot),
+        .seconds_until_lost = slot->seconds_until_lost,
+        .idle_ms = record->idle_ns / NS_PER_MS,
+        .reason = record->reason != SLOT_REASON_NONE ? slot_reason_name(record->reason) : "",
+        .invalidated_at_ms = record->invalidated_at_ms,
     };
     if (link != NULL && link->serve) fill_copy(link, now_ns, &out->copy);
 }

@@ -75,6 +75,13 @@ struct shipper_resync {
 #define SHIPPER_RESYNCS_MAX 64u
 /* Those that happened; returns how many. */
 uint32_t shipper_resyncs(const struct shipper *s, struct shipper_resync out[SHIPPER_RESYNCS_MAX]);
+/* The disk is short: the slot that holds back most is at risk, whatever its budget (false: none
+ * is). Only one that holds back at least min_bytes. */
+void shipper_press(struct shipper *s, bool is_pressed, uint64_t min_bytes);
+/* How long each group of writes waits so that voters keep up; see slots_slow_ns. */
+uint64_t shipper_slow_ns(const struct shipper *s);
+/* Give that slot up. False: there is none. */
+bool shipper_lose_farthest(struct shipper *s, uint64_t min_bytes);
 uint32_t shipper_follower_count(const struct shipper *s);
 /* The followers as core/topology sees them; room for MEMBERS_MAX. */
 uint32_t shipper_fill_topology(const struct shipper *s, struct topology_member *out);

@@ -3,6 +3,7 @@
 #ifndef TIDEMARK_ENGINE_SHIPPER_INTERNAL_H
 #define TIDEMARK_ENGINE_SHIPPER_INTERNAL_H
 
+#include "core/growth.h"
 #include "core/lag.h"
 #include "core/resume.h"
 #include "core/ship.h"
@@ -97,8 +98,14 @@ struct shipper {
     struct lease *leases_made;
     struct ship_refusal refusal;
     struct resync_counts resyncs;
-    bool is_closing; /* or suspended: no links, no timer */
-    bool is_serving; /* this node leads and its epoch has begun */
+    /* ship_slots.c */
+    struct growth growth_bytes;
+    struct growth growth_records;
+    uint64_t judged_ns;        /* last judgement of budgets ... */
+    uint64_t judged_bytes;     /* ... and the durable log bytes at it */
+    struct slot_order *orders; /* of operators, not on disk yet; oldest first */
+    bool is_closing;           /* or suspended: no links, no timer */
+    bool is_serving;           /* this node leads and its epoch has begun */
     void (*closed)(void *arg);
     void *closed_arg;
 };

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
+#include "engine/disk.h"
 #include "engine/events.h"
 #include "engine/freshness.h"
 #include "engine/log_open.h"
@@ -240,6 +241,13 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
         .json = "",
     };
     (void)db->env->v->disk_free(db->env, &s->disk_free_bytes, NULL); /* 0: unknown */
+    struct disk_status disk;
+    disk_status(db->disk, &disk);
+    s->disk_rung = disk_rung_name(disk.rung);
+    s->disk_rung_number = disk.rung;
+    s->disk_seconds_until_full = disk.seconds_until_full;
+    s->write_slow_us = write_slow_ns(db) / 1000;
+    s->disk_reserve_bytes = disk.is_reserve_held ? disk.reserve_bytes : 0;
     fill_log(db, s);
     clock_show(db, &s->clock);
     if (db->receiver) {
@@ -373,6 +381,9 @@ static void json_positions(struct text *t, const struct tide_status *s)
     json_u64(t, "items", s->items);
     json_u64(t, "memory_bytes", s->memory_bytes);
     json_u64(t, "disk_free_bytes", s->disk_free_bytes);
+    text_add(t, ",");
+    json_string(t, "disk_rung", s->disk_rung);
+    json_u64(t, "disk_reserve_bytes", s->disk_reserve_bytes);
     json_u64(t, "checkpoint_seqno", s->checkpoint_seqno);
     json_u64(t, "digest_mark", s->digest_mark);
     json_u64(t, "digests_checked", s->digests_checked);

@@ -7,7 +7,9 @@
 #include "base/assert.h"
 #include "core/group.h"
 #include "engine/db_internal.h"
+#include "engine/disk.h"
 #include "engine/log_open.h"
+#include "engine/shipper.h"
 #include "engine/voters.h"
 #include "engine/write_internal.h"
 
@@ -517,10 +519,34 @@ static void start_delay(struct write *w, uint64_t delay_ns)
     env->v->timer_start(env, &w->delay_timer, delay_ns);
 }
 
+uint64_t write_slow_ns(const struct db *db)
+{
+    uint64_t disk_ns = disk_slow_ns(db->disk);
+    uint64_t voters_ns = db->shipper ? shipper_slow_ns(db->shipper) : 0;
+    return disk_ns > voters_ns ? disk_ns : voters_ns;
+}
+
+/* Writers are slowed by a wait between groups: what is left of it; 0: none. */
+static uint64_t throttle_ns(const struct write *w)
+{
+    const struct db *db = w->db;
+    uint64_t slow_ns = write_slow_ns(db);
+    if (slow_ns == 0 || db->condition != DB_SERVING) return 0;
+    uint64_t passed_ns = db->env->v->now_mono_ns(db->env) - w->closed_ns;
+    return passed_ns < slow_ns ? slow_ns - passed_ns : 0;
+}
+
 void write_flush(struct write *w)
 {
     struct db *db = w->db;
     if (w->group.record_count == 0) return;
+    if (!log_is_writing(db->log)) {
+        uint64_t left_ns = throttle_ns(w);
+        if (left_ns > 0) {
+            start_delay(w, left_ns);
+            return;
+        }
+    }
     struct group_facts facts = {
         .record_count = w->group.record_count,
         .is_log_busy = log_is_writing(db->log),
@@ -540,6 +566,7 @@ void write_flush(struct write *w)
         return;
     }
     w->is_anyone_waiting = false;
+    w->closed_ns = db->env->v->now_mono_ns(db->env);
     if (stages_is_sample(&db->stages)) {
         stages_begin(db, STAGE_APPEND, w->group.opened_ns, chunk->batches[0].end.seqno);
     }

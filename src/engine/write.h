@@ -28,6 +28,9 @@ MUST_CHECK enum code write_digest(struct write *w, const struct record_digest *d
 /* A tick: leader time moves, nothing else. */
 MUST_CHECK enum code write_tick(struct write *w);
 
+/* How long each group waits after the one before, because the disk fills or a voter falls behind.
+ */
+uint64_t write_slow_ns(const struct db *db);
 /* Close the open group and hand it to the log, if there is one and the log is idle. */
 void write_flush(struct write *w);
 /* Overlay entries of applied records leave. */

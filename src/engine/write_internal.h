@@ -49,6 +49,7 @@ struct write {
     uint8_t *members; /* records of a group: RECORD_SIZE_MAX bytes, from the first such group on */
     uint8_t *list;    /* fields of the put being judged */
     size_t list_capacity;
+    uint64_t closed_ns; /* when the last group was handed to the log */
     struct env_timer delay_timer;
     bool is_delay_running;
     bool is_anyone_waiting;

@@ -187,7 +187,17 @@ struct env_vtable {
 
 struct env {
     const struct env_vtable *v;
+    /* Called when pwrite, or open with ENV_CREATE, finds the disk full, on the thread of that call:
+     * true when it gave space back; then the call is made once more. Set by the owner while no job
+     * runs. NULL: none. */
+    bool (*room)(void *room_arg);
+    void *room_arg;
 };
+/* For implementations: this code is E_DISKFULL, and there is room now. */
+static inline bool env_has_room_now(const struct env *env, enum code code)
+{
+    return code == E_DISKFULL && env->room != NULL && env->room(env->room_arg);
+}
 
 /* Write a whole small file so that after a crash either the old or the new content is there: write
  * temp, sync, rename, sync directory. Blocks. dir is the part of path before the last '/'. */

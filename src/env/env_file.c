@@ -104,6 +104,7 @@ enum code file_open(struct env *env, const char *path, unsigned flags, struct en
     memcpy(file->path, path, path_size);
     file->fd = -1;
     enum code code = dir_openat(u, path, open_flags(flags), &file->fd, e);
+    if (env_has_room_now(env, code)) code = dir_openat(u, path, open_flags(flags), &file->fd, e);
     if (code == OK) code = check_is_file(u, file, e);
     if (code == OK && (flags & ENV_UNCACHED) != 0) code = start_uncached(u, file, e);
     if (code != OK) {
@@ -154,8 +155,8 @@ static enum code short_write(const struct env_uv *u, const struct env_file *file
                written, bytes.size, offset, u->dir, file->path, os.text);
 }
 
-enum code file_pwrite(struct env *env, struct env_file *file, uint64_t offset, struct slice bytes,
-                      struct err *e)
+static enum code write_whole(struct env *env, struct env_file *file, uint64_t offset,
+                             struct slice bytes, struct err *e)
 {
     const struct env_uv *u = env_uv_of(env);
     TRY(check_range(u, file, offset, bytes.size, e));
@@ -174,6 +175,14 @@ enum code file_pwrite(struct env *env, struct env_file *file, uint64_t offset, s
         offset += size;
     }
     return OK;
+}
+
+enum code file_pwrite(struct env *env, struct env_file *file, uint64_t offset, struct slice bytes,
+                      struct err *e)
+{
+    enum code code = write_whole(env, file, offset, bytes, e);
+    if (!env_has_room_now(env, code)) return code;
+    return write_whole(env, file, offset, bytes, e);
 }
 
 static ssize_t read_at(int fd, void *out, size_t size, uint64_t offset)

@@ -122,6 +122,10 @@ static const struct command table[] = {
      "Role, positions, link and followers of this node."},
     {"SLOT.LIST", NULL, 1, NODE, handle_slot_list, "Node", "",
      "The slot of every follower, as its leader sees it."},
+    {"SLOT.DROP", NULL, 2, NODE | ALONE, handle_slot_drop, "Node", "id",
+     "Keep no log for this follower any more; its link ends and it counts for no level."},
+    {"SLOT.RENAME", NULL, 3, NODE | ALONE, handle_slot_rename, "Node", "id new",
+     "Give the slot of a follower that is not connected another id."},
     {"PLAN", NULL, -2, NODE | ALONE, handle_plan, "Node", "what [argument]",
      "What would happen, from the code that decides it; nothing changes. PLAN prune: the log that "
      "would go now, and who holds the rest. PLAN resume id: what this leader would answer to that "

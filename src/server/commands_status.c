@@ -64,6 +64,17 @@ static void pair_position(struct out *o, const char *name, const struct tide_pos
     out_bulk(o, slice_of(token, tide_token_format(position, token)));
 }
 
+/* nil: there is no limit. */
+static void pair_limit(struct out *o, enum proto proto, const char *name, uint64_t value)
+{
+    out_bulk_text(o, name);
+    if (value != UINT64_MAX) {
+        out_count(o, value);
+    } else {
+        out_nil(o, proto);
+    }
+}
+
 static const char *role_name(enum tide_role role)
 {
     switch (role) {
@@ -92,7 +103,7 @@ static void pair_copy(struct out *o, enum proto proto, const struct tide_copy *c
 
 static void write_follower(struct out *o, enum proto proto, const struct tide_follower_status *f)
 {
-    out_map(o, proto, 19 + (f->copy.is_active ? COPY_PAIRS : 0));
+    out_map(o, proto, 26 + (f->copy.is_active ? COPY_PAIRS : 0));
     pair_text(o, "id", f->node_id);
     pair_text(o, "address", f->address);
     pair_text(o, "state", f->state);
@@ -123,6 +134,13 @@ static void write_follower(struct out *o, enum proto proto, const struct tide_fo
     pair_count(o, "last_seen_ms", f->last_seen_ms_ago);
     pair_count(o, "apply_errors", f->apply_errors);
     pair_count(o, "divergences", f->divergences);
+    pair_count(o, "held_bytes", f->held_bytes);
+    pair_count(o, "held_records", f->held_records);
+    pair_limit(o, proto, "budget_bytes", f->budget_bytes);
+    pair_limit(o, proto, "safe_bytes", f->safe_bytes);
+    pair_double(o, proto, "seconds_until_lost", f->seconds_until_lost);
+    pair_count(o, "idle_ms", f->idle_ms);
+    pair_text(o, "reason", f->reason != NULL ? f->reason : "");
     if (f->copy.is_active) pair_copy(o, proto, &f->copy);
 }
 

@@ -56,6 +56,10 @@ void handle_repl_status(struct call *call);
 void handle_slot_list(struct call *call);
 void handle_lastsave(struct call *call);
 
+/* commands_slots.c */
+void handle_slot_drop(struct call *call);
+void handle_slot_rename(struct call *call);
+
 /* commands_plan.c */
 void handle_plan(struct call *call);
 

@@ -234,6 +234,8 @@ class Node:
             words += [flag, str(port)]
         if self.follow:
             words += ["--follow", self.follow]
+        if "--disk-reserve" not in self.flags:
+            words += ["--disk-reserve", "0"]  # 64 MiB for each of many short lives
         return words + self.flags
 
     def launch(self, keeps_ports=True):

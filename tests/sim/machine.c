@@ -212,6 +212,8 @@ static enum code env_pwrite(struct env *env, struct env_file *file, uint64_t off
     TRY(count_call(m, e));
     if (m->is_dying)
         bytes.size = disk_cut_write(offset, bytes.size, &m->world->random[STREAM_FAULTS]);
+    enum code code = disk_write(&m->disk, file, offset, bytes, e);
+    if (!env_has_room_now(env, code)) return code;
     return disk_write(&m->disk, file, offset, bytes, e);
 }
 

@@ -17,6 +17,7 @@ struct tide_options node_options(const char *dir)
         .size = sizeof(struct tide_options),
         .dir = dir,
         .segment_size = 64 * KIB,
+        .disk_reserve = UINT64_MAX,
         .mark_interval_ms = UINT64_MAX,
         .memory_max = GIB,
     };

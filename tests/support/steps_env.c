@@ -31,6 +31,8 @@ struct steps {
     int64_t wall_ms;
     uint64_t random;
     struct steps_fault fault;
+    bool has_free; /* disk_free answers free_bytes */
+    uint64_t free_bytes;
     uint64_t calls;
     bool has_failed;
 };
@@ -239,8 +241,8 @@ static void file_close(struct env *env, struct env_file *file)
     real->v->close(real, file);
 }
 
-static enum code file_pwrite(struct env *env, struct env_file *file, uint64_t offset,
-                             struct slice bytes, struct err *e)
+static enum code try_pwrite(struct env *env, struct env_file *file, uint64_t offset,
+                            struct slice bytes, struct err *e)
 {
     bool had_failed = of(env)->has_failed;
     enum code code = judge(env, true, "pwrite", e);
@@ -251,6 +253,14 @@ static enum code file_pwrite(struct env *env, struct env_file *file, uint64_t of
     }
     TRY(code);
     return real->v->pwrite(real, file, offset, bytes, e);
+}
+
+static enum code file_pwrite(struct env *env, struct env_file *file, uint64_t offset,
+                             struct slice bytes, struct err *e)
+{
+    enum code code = try_pwrite(env, file, offset, bytes, e);
+    if (!env_has_room_now(env, code)) return code;
+    return try_pwrite(env, file, offset, bytes, e);
 }
 
 static enum code file_pread(struct env *env, struct env_file *file, uint64_t offset, void *out,
@@ -330,6 +340,10 @@ static enum code lock(struct env *env, struct err *e)
 static enum code disk_free(struct env *env, uint64_t *out_bytes, struct err *e)
 {
     struct env *real = of(env)->real;
+    if (of(env)->has_free) {
+        *out_bytes = of(env)->free_bytes;
+        return OK;
+    }
     return real->v->disk_free(real, out_bytes, e);
 }
 
@@ -393,4 +407,10 @@ void steps_close(struct env *env)
     struct steps *s = of(env);
     if (!s->is_real_borrowed) env_uv_close(s->real);
     free(s);
+}
+
+void steps_set_free(struct env *env, uint64_t bytes)
+{
+    of(env)->has_free = bytes != UINT64_MAX;
+    of(env)->free_bytes = bytes;
 }

@@ -491,6 +491,23 @@ int32_t tide_run_members(tide_run *run)
     return index_of(run);
 }
 
+int32_t tide_run_slot_drop(tide_run *run, struct tide_bytes node_id)
+{
+    struct fake_op *op = add(run, FAKE_SLOT);
+    op->type = node_id;
+    op->line = line_of("slot drop %.*s", (int)node_id.size, (const char *)node_id.data);
+    return index_of(run);
+}
+
+int32_t tide_run_slot_rename(tide_run *run, struct tide_bytes node_id, struct tide_bytes new_id)
+{
+    struct fake_op *op = add(run, FAKE_SLOT);
+    op->type = node_id;
+    op->line = line_of("slot rename %.*s %.*s", (int)node_id.size, (const char *)node_id.data,
+                       (int)new_id.size, (const char *)new_id.data);
+    return index_of(run);
+}
+
 int32_t tide_run_plan(tide_run *run, struct tide_bytes what, struct tide_bytes argument)
 {
     struct fake_op *op = add(run, FAKE_PLAN);

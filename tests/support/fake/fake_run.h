@@ -29,6 +29,7 @@ enum fake_kind {
     FAKE_CLOCK,
     FAKE_CONFIGURE,
     FAKE_PLAN,
+    FAKE_SLOT,    /* a drop or a rename */
     FAKE_MEMBERS, /* answered when it is added */
     FAKE_PUT,     /* also a deletion */
     FAKE_GET,

@@ -404,6 +404,15 @@ static void do_clock(struct fake_op *op)
     op->result.as.clock = status.clock;
 }
 
+static void do_slot(struct fake_op *op)
+{
+    if (op->type.size != 2 || memcmp(op->type.data, "f1", 2) != 0) {
+        fail(op, TIDE_NOTFOUND, "there is no such slot; SLOT.LIST shows all");
+        return;
+    }
+    op->result.kind = TIDE_RESULT_NONE;
+}
+
 static void do_plan(struct fake_op *op)
 {
     static const struct tide_plan_fact facts[] = {
@@ -476,6 +485,7 @@ static void do_other(struct fake_op *op)
         break;
     case FAKE_PLAN: do_plan(op); break;
     case FAKE_MEMBERS: break;
+    case FAKE_SLOT: do_slot(op); break;
     case FAKE_CONFIGURE: op->result.kind = TIDE_RESULT_NONE; break;
     case FAKE_SIGNAL:
     case FAKE_SIGNALS:

@@ -13,8 +13,9 @@ static struct retain_segment segments[SEGMENTS];
 static struct retain_facts facts(void)
 {
     for (uint32_t i = 0; i < SEGMENTS; i++) {
-        segments[i] =
-            (struct retain_segment){.first = seqno_of(i * 10 + 1), .last = seqno_of(i * 10 + 10)};
+        segments[i] = (struct retain_segment){.first = seqno_of(i * 10 + 1),
+                                              .last = seqno_of(i * 10 + 10),
+                                              .bytes_after = (SEGMENTS - i) * 1000};
     }
     return (struct retain_facts){
         .segments = segments,
@@ -51,6 +52,28 @@ static void a_slot_holds_the_segment_its_follower_may_ask_for(void **state)
     assert_plan(&f, 1, RETAIN_BY_SLOTS, 0);
     f.slots_floor = SEQNO_NONE;
     assert_plan(&f, 1, RETAIN_BY_SLOTS, 0);
+}
+
+/* A follower may become the leader of the others: it keeps what they may ask for, as far as its own
+ * budget goes. */
+static void a_follower_keeps_log_for_the_other_members_within_its_budget(void **state)
+{
+    (void)state;
+    struct retain_facts f = facts();
+    f.has_slots = false;
+    f.has_members = true;
+    f.members_floor = seqno_of(35);
+    f.members_budget = UINT64_MAX;
+    assert_plan(&f, 35, RETAIN_BY_MEMBERS, 3);
+    f.members_budget = 5000; /* what five segments hold: the floor is beyond it */
+    assert_plan(&f, 51, RETAIN_BY_MEMBERS, 5);
+    f.members_floor = seqno_of(75);
+    assert_plan(&f, 75, RETAIN_BY_MEMBERS, 7);
+    f.members_floor = SEQNO_NONE; /* its leader told nothing yet: all that the budget allows */
+    f.members_budget = UINT64_MAX;
+    assert_plan(&f, 1, RETAIN_BY_MEMBERS, 0);
+    f.members_budget = 2500;
+    assert_plan(&f, 81, RETAIN_BY_MEMBERS, 8);
 }
 
 static void a_node_without_followers_has_no_slots_to_keep_for(void **state)
@@ -152,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slot_holds_the_segment_its_follower_may_ask_for),
+        cmocka_unit_test(a_follower_keeps_log_for_the_other_members_within_its_budget),
         cmocka_unit_test(a_node_without_followers_has_no_slots_to_keep_for),
         cmocka_unit_test(the_log_after_the_older_manifest_is_kept),
         cmocka_unit_test(until_there_are_two_manifests_nothing_goes),

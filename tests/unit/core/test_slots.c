@@ -121,9 +121,148 @@ static void the_floor_is_the_oldest_record_any_follower_may_ask_for(void **state
     assert_int_equal(slots_safe(&table, seqno_of(500)).v, 200);
     slots_disconnect(&table, second, 20); /* inactive slots hold the log too */
     assert_int_equal(slots_floor(&table, seqno_of(500)).v, 200);
-    table.slots[second].record.state = SLOT_LOST;
+}
+
+/* What a lost slot held may go only once the catalogue that says so is on disk. */
+static void a_lost_slot_holds_the_log_until_that_is_saved(void **state)
+{
+    (void)state;
+    (void)join("f1", 300, 1);
+    uint32_t second = join("f2", 200, 1);
+    slots_save_begins(&table);
+    assert_false(slots_saved(&table));
+    slots_disconnect(&table, second, 20);
+    slots_lose(&table, second, SLOT_REASON_IDLE, 77);
+    assert_int_equal(table.slots[second].record.state, SLOT_LOST);
+    assert_int_equal(table.slots[second].record.invalidated_at_ms, 77);
+    assert_int_equal(slots_count_stored(&table, seqno_of(150)), 1); /* no copy from now on */
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 200);
+    assert_true(slots_is_save_due(&table, 20, 0)); /* at once */
+    slots_save_begins(&table);
+    slots_save_failed(&table, 20, 0);
+    assert_false(slots_saved(&table)); /* of a save that failed nothing is known */
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 200);
+    slots_save_begins(&table);
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 200);
+    assert_true(slots_saved(&table));
     assert_int_equal(slots_floor(&table, seqno_of(500)).v, 300);
     assert_int_equal(slots_safe(&table, seqno_of(500)).v, 300);
+    slots_lose(&table, second, SLOT_REASON_DIVERGED, 99); /* the first reason stays */
+    assert_int_equal(table.slots[second].record.reason, SLOT_REASON_IDLE);
+}
+
+/* One that was lost while another save ran is not in it. */
+static void a_save_that_began_before_the_loss_releases_nothing(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", 200, 1);
+    slots_save_begins(&table);
+    slots_lose(&table, i, SLOT_REASON_HORIZON_BYTES, 0);
+    assert_false(slots_saved(&table));
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 200);
+}
+
+static void a_dropped_slot_leaves_the_table_once_that_is_saved(void **state)
+{
+    (void)state;
+    uint32_t first = join("f1", 200, 1);
+    (void)join("f2", 300, 1);
+    slots_drop(&table, first, 5);
+    slots_disconnect(&table, first, 20);
+    struct slot_record copy[SLOTS_MAX];
+    assert_int_equal(slots_copy(&table, copy), 1);
+    assert_string_equal(copy[0].node_id, "f2");
+    assert_int_equal(slots_next_left(&table), SLOT_NONE);
+    slots_save_begins(&table);
+    assert_true(slots_saved(&table));
+    assert_int_equal(slots_next_left(&table), first);
+    slots_remove(&table, first);
+    assert_int_equal(table.count, 1);
+    assert_int_equal(slots_find(&table, slice_of_text("f1")), SLOT_NONE);
+    assert_int_equal(slots_find(&table, slice_of_text("f2")), 0);
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 300);
+    assert_int_equal(join("f1", 0, 30), 1); /* it may come back, as a new one */
+}
+
+static void a_renamed_slot_is_found_by_its_new_name(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", 200, 1);
+    slots_disconnect(&table, i, 20);
+    slots_save_begins(&table);
+    slots_rename(&table, i, slice_of_text("g1"));
+    assert_true(slots_is_save_due(&table, 20, 0));
+    assert_int_equal(slots_find(&table, slice_of_text("f1")), SLOT_NONE);
+    assert_int_equal(join("g1", 200, 30), i);
+}
+
+/* A lost slot comes back by a copy of the state: pinned at the mark, counting for nothing until the
+ * follower goes on from the log. */
+static void a_bootstrap_revives_a_lost_slot_and_pins_the_log(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", 200, 1);
+    slots_disconnect(&table, i, 20);
+    slots_lose(&table, i, SLOT_REASON_HORIZON_BYTES, 7);
+    slots_save_begins(&table);
+    assert_true(slots_saved(&table));
+    assert_int_equal(slots_floor(&table, seqno_of(900)).v, 901);
+    struct slot_join j = {.node_id = slice_of_text("f1"),
+                          .data_address = slice_of_text("10.0.0.1:7400"),
+                          .incarnation = 2,
+                          .is_rebootstrapping = true,
+                          .now_ns = 30};
+    assert_int_equal(slots_join(&table, &j), i);
+    assert_int_equal(slots_floor(&table, seqno_of(900)).v, 1); /* the mark is not known yet */
+    slots_pin(&table, i, seqno_of(850), 30, 0);
+    const struct slot *slot = &table.slots[i];
+    assert_int_equal(slot->record.state, SLOT_BOOTSTRAP);
+    assert_int_equal(slot->record.is_rebootstrapping, 1);
+    assert_int_equal(slot->record.reason, SLOT_REASON_HORIZON_BYTES); /* why it copies */
+    assert_int_equal(slots_floor(&table, seqno_of(900)).v, 850);
+    assert_int_equal(slots_count_stored(&table, seqno_of(150)), 0);
+    assert_true(slots_is_save_due(&table, 30, 0)); /* before the first block moves */
+    slots_pin(&table, i, seqno_of(880), 40, 0);    /* based anew on a newer mark */
+    assert_int_equal(slots_floor(&table, seqno_of(900)).v, 880);
+    /* the copy outlives its link and this process */
+    slots_disconnect(&table, i, 50);
+    assert_int_equal(slots_floor(&table, seqno_of(900)).v, 880);
+    struct slot_record saved[SLOTS_MAX];
+    uint32_t count = slots_copy(&table, saved);
+    slots_init(&table, 6, seqno_of(EPOCH_START));
+    slots_load(&table, saved, count, 60);
+    assert_int_equal(slots_floor(&table, seqno_of(900)).v, 880);
+    (void)join("f1", 880, 70);
+    assert_int_equal(table.slots[0].record.state, SLOT_CATCHING_UP);
+    assert_int_equal(table.slots[0].record.is_rebootstrapping, 0);
+    assert_int_equal(table.slots[0].record.reason, SLOT_REASON_NONE);
+    assert_int_equal(slots_count_stored(&table, seqno_of(150)), 1);
+}
+
+/* A node that becomes leader prunes nothing that a member may still ask for. */
+static void members_get_provisional_slots_from_the_floor_on(void **state)
+{
+    (void)state;
+    (void)join("f1", 300, 1);
+    const struct slot_member members[] = {
+        {.node_id = slice_of_text("f1"), .data_address = slice_of_text("")},
+        {.node_id = slice_of_text("f2"), .data_address = slice_of_text("10.0.0.2:7400")},
+        {.node_id = slice_of_text("f3"), .data_address = slice_of_text(""), .is_voter = true},
+    };
+    assert_int_equal(slots_provision(&table, members, 3, seqno_of(120), 5, 0), 2);
+    assert_int_equal(table.count, 3);
+    assert_int_equal(table.slots[1].record.state, SLOT_INACTIVE);
+    assert_int_equal(slots_floor(&table, seqno_of(500)).v, 120);
+    assert_int_equal(slots_count_stored(&table, seqno_of(110)), 1); /* they vouch for nothing */
+    assert_true(slots_is_save_due(&table, 5, 0));
+    assert_int_equal(slots_provision(&table, members, 3, seqno_of(120), 6, 0), 0);
+    char id[8];
+    for (unsigned i = table.count; i < SLOTS_MAX; i++) {
+        (void)snprintf(id, sizeof(id), "x%u", i);
+        (void)join(id, 130, 7);
+    }
+    const struct slot_member one_more = {.node_id = slice_of_text("f4")};
+    assert_int_equal(slots_provision(&table, &one_more, 1, seqno_of(120), 8, 0), 0);
 }
 
 static void an_unreadable_catalogue_keeps_everything_and_is_not_overwritten(void **state)
@@ -238,11 +377,23 @@ static void the_table_is_bounded(void **state)
 static void only_the_drawn_edges_are_allowed(void **state)
 {
     (void)state;
-    assert_true(slot_edge_is_allowed(SLOT_INACTIVE, SLOT_CATCHING_UP));
-    assert_false(slot_edge_is_allowed(SLOT_INACTIVE, SLOT_STREAMING));
-    assert_false(slot_edge_is_allowed(SLOT_BOOTSTRAP, SLOT_STREAMING));
-    for (uint8_t to = 0; to <= SLOT_LOST; to++)
-        assert_false(slot_edge_is_allowed(SLOT_LOST, to));
+    static const char *const rows[] = {
+        /* to: boot catch stream inactive risk lost */
+        ".......", /* no state */
+        "..+.+++", /* bootstrap */
+        ".+.++++", /* catching_up */
+        ".++.+++", /* streaming */
+        ".++..++", /* inactive */
+        ".++++.+", /* at_risk */
+        ".+.....", /* lost */
+    };
+    for (uint8_t from = 0; from <= SLOT_LOST; from++) {
+        for (uint8_t to = 0; to <= SLOT_LOST; to++) {
+            if (slot_edge_is_allowed(from, to) != (rows[from][to] == '+')) {
+                fail_msg("%s to %s", slot_state_name(from), slot_state_name(to));
+            }
+        }
+    }
 }
 
 int main(void)
@@ -254,6 +405,12 @@ int main(void)
                                fresh),
         cmocka_unit_test_setup(an_id_is_in_use_only_by_another_live_node, fresh),
         cmocka_unit_test_setup(the_floor_is_the_oldest_record_any_follower_may_ask_for, fresh),
+        cmocka_unit_test_setup(a_lost_slot_holds_the_log_until_that_is_saved, fresh),
+        cmocka_unit_test_setup(a_save_that_began_before_the_loss_releases_nothing, fresh),
+        cmocka_unit_test_setup(a_dropped_slot_leaves_the_table_once_that_is_saved, fresh),
+        cmocka_unit_test_setup(a_renamed_slot_is_found_by_its_new_name, fresh),
+        cmocka_unit_test_setup(a_bootstrap_revives_a_lost_slot_and_pins_the_log, fresh),
+        cmocka_unit_test_setup(members_get_provisional_slots_from_the_floor_on, fresh),
         cmocka_unit_test_setup(an_unreadable_catalogue_keeps_everything_and_is_not_overwritten,
                                fresh),
         cmocka_unit_test_setup(restored_slots_are_disconnected_and_vouch_for_nothing, fresh),

@@ -61,6 +61,7 @@ static enum tide_code node_open_as(struct node *n, const char *follow, const cha
         .data_address = follow == NULL ? "127.0.0.1:7400" : "127.0.0.1:7500",
         .tail_buffer = tail_buffer,
         .credit = credit,
+        .disk_reserve = UINT64_MAX,
         .mark_interval_ms = UINT64_MAX, /* records are counted here */
         .heartbeat_ms = 50,
         .suspect_ms = 500,

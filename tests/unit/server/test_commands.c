@@ -130,6 +130,10 @@ static void bad_words_are_named(void **state)
          "$5\r\nfacts\r\n*6\r\n$5\r\nfloor\r\n:7\r\n$6\r\nholder\r\n$5\r\nslots\r\n"
          "$18\r\nslot.f1.held_bytes\r\n:512\r\n",
          "run\nplan prune \n"},
+        {"SLOT.DROP f9\r\n", "-NOTFOUND there is no such slot; SLOT.LIST shows all\r\n",
+         "run\nslot drop f9\n"},
+        {"SLOT.DROP f1\r\n", "+OK\r\n", "run\nslot drop f1\n"},
+        {"SLOT.RENAME f1 g1\r\n", "+OK\r\n", "run\nslot rename f1 g1\n"},
         {"CLOCK FOO\r\n", "-ERR CLOCK takes nothing, or ACCEPT\r\n", ""},
         {"CLOCK ACCEPT\r\n", "-ERR no step of the clock is pending: leader time is following\r\n",
          "run\nclock accept\n"},
@@ -581,7 +585,7 @@ static void followers_are_listed(void **state)
                                  "slave1:ip=127.0.0.1,port=7500,state=offline,offset=5,lag=9\r\n"));
     assert_non_null(strstr(info, "master_repl_offset:0\r\n"));
     const char *slots = client_ask(&client, "HELLO 3\r\nSLOT.LIST\r\n");
-    assert_non_null(strstr(slots, "*2\r\n%19\r\n$2\r\nid\r\n$2\r\nf1\r\n"));
+    assert_non_null(strstr(slots, "*2\r\n%26\r\n$2\r\nid\r\n$2\r\nf1\r\n"));
     assert_non_null(strstr(slots, "$11\r\nlag_records\r\n:2\r\n"));
     assert_non_null(strstr(slots, "$11\r\nlag_records\r\n_\r\n"));
     assert_non_null(strstr(slots, "$11\r\nlag_seconds\r\n,inf\r\n"));
