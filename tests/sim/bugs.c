@@ -16,7 +16,7 @@ struct bug {
 
 static const struct bug bugs[] = {
     {"none", NULL, 0, ""},
-    {"acknowledge before the sync", NULL, 40, "lost,history,open"},
+    {"acknowledge before the sync", NULL, 40, "lost,history,open,marks"},
     {"retry a failed sync", NULL, 200, "lost,history,open"},
     {"cut at the first bad record", "rot", 150, "lost"},
     {"resume at max(requested, slot)", "wiped", 10, "hole,liveness,health"},
@@ -25,7 +25,7 @@ static const struct bug bugs[] = {
     {"no hash check of payloads", "rot", 400, "lost,once,digest,crash,history"},
     {"a gap is accepted", NULL, 300, "hole,history,digest,health,crash,open"},
     {"no epoch fencing", NULL, 2000, "history,hole,epoch,marks,crash,liveness"},
-    {"ack before the follower's sync", NULL, 300, "wait,lag,marks,hole,crash"},
+    {"ack before the follower's sync", NULL, 300, "wait,lag,marks,hole,crash,level"},
     {"ship before durable", NULL, 300, "hole,history,crash"},
     {"epoch not durable", NULL, 300, "epoch,history,open"},
     {"register = durable", NULL, 300, "wait,crash,pruned,lag"},
@@ -45,7 +45,7 @@ static const struct bug bugs[] = {
     {"what cannot be applied is passed over", NULL, 300, "digest,hole,crash,health,liveness"},
     {"who was silent is not called again", NULL, 300, "liveness"},
     {"both copies of identity in flight", NULL, 600, "open,epoch,history"},
-    {"blocks of a checkpoint are believed", "rot-state", 1000, "digest,once,lost,crash,order"},
+    {"blocks of a checkpoint are believed", "rot-state", 1000, "digest,once,lost,crash,order,refusal"},
     {"nobody looks when a wait is over", NULL, 300, "answered,liveness"},
     {"an answer proves that nothing is missing", NULL, 300, "lag"},
     {"this node's own copy satisfies every level", NULL, 300, "level,lost"},
