@@ -148,7 +148,8 @@ static void check_clock(struct cluster *c)
     struct cluster_node *n = &c->nodes[c->leader];
     const struct leader_time now = n->db->leader_time;
     const struct leader_time before = n->clock;
-    uint64_t life = c->world.nodes[c->leader].life;
+    /* Each leadership begins its time anew, after its newest record. */
+    uint64_t life = c->world.nodes[c->leader].life << 32 | n->db->epoch.number;
     bool is_same_life = n->clock_life == life;
     n->clock = now;
     n->clock_life = life;
