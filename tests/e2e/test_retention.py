@@ -115,7 +115,8 @@ def a_catalogue_of_slots_that_cannot_be_read_prunes_nothing_and_says_so(world):
         file.seek(40)
         file.write(bytes([byte[0] ^ 1]))
     leader.start()
-    contains(leader.log(), "the slot catalogue cannot be read, so no log is pruned", "restore the file slots")
+    until("the leader says so", lambda: "the slot catalogue cannot be read, so no log is pruned" in leader.log())
+    contains(leader.log(), "restore the file slots")
     with leader.connect() as c:
         for _ in range(40):
             c.pipe([["SIGNAL", "view", "item:%d" % i] for i in range(2000)])

@@ -62,12 +62,13 @@ static enum code decode_patched(size_t offset, uint8_t value, struct err *e)
     return slotfile_decode(slice_of(file, size), back, &count, e);
 }
 
-/* Offsets: 16 head, 4 count, 1 + 11 node id, 8 incarnation, 4 stream, 1 + 13 address, state, reason
+/* Offsets: 16 head, 4 count, 1 + 11 node id, 8 incarnation, 4 stream, 2 region, 1 + 13 address,
+ * state, reason
  */
 static void impossible_slots_are_refused_even_when_sealed(void **state)
 {
     (void)state;
-    enum { AT_NODE_ID = 21, AT_STATE = 58, SLOT_SIZE = 38 + 4 + 9 * 8 };
+    enum { AT_NODE_ID = 21, AT_STATE = 60, SLOT_SIZE = 40 + 4 + 9 * 8 };
     struct err e;
     assert_int_equal(decode_patched(AT_STATE, SLOT_LOST, NULL), OK);
     assert_int_equal(decode_patched(AT_STATE, 0, NULL), E_CORRUPT);
