@@ -24,6 +24,7 @@ struct inquiry {
     struct db *db;
     struct env_timer timer;
     uint64_t session;
+    uint64_t claim;
     uint32_t count;
     uint32_t open_links;
     bool is_released;
@@ -161,6 +162,7 @@ static void on_opened(struct env_link *link, void *arg)
                 .cluster = id->cluster,
                 .node_id = slice_of_text(id->node_id),
                 .highest_epoch = highest,
+                .claim = a->inquiry->claim,
                 .role = id->role,
                 .replication_address = slice_of_text(db->config.replication_address),
             },
@@ -214,13 +216,14 @@ static void ask(struct asked *a, const char *address)
 }
 
 struct inquiry *inquiry_start(struct db *db, const char *const *addresses, uint32_t count,
-                              uint64_t timeout_ns, inquire_done done, void *arg)
+                              const struct inquire_options *options, inquire_done done, void *arg)
 {
     if (count > MEMBERS_MAX) count = MEMBERS_MAX;
     struct inquiry *q = calloc(1, sizeof(*q) + count * sizeof(q->replies[0]));
     if (q == NULL) return NULL;
     q->db = db;
     q->count = count;
+    q->claim = options->claim;
     q->done = done;
     q->arg = arg;
     q->timer = (struct env_timer){.fire = timer_fired, .env = db->env};
@@ -229,7 +232,7 @@ struct inquiry *inquiry_start(struct db *db, const char *const *addresses, uint3
     }
     q->next = db->inquiries;
     db->inquiries = q;
-    db->env->v->timer_start(db->env, &q->timer, count > 0 ? timeout_ns : 0);
+    db->env->v->timer_start(db->env, &q->timer, count > 0 ? options->timeout_ns : 0);
     for (uint32_t i = 0; i < count; i++) {
         q->asked[i].inquiry = q;
         (void)snprintf(q->replies[i].address, sizeof(q->replies[i].address), "%s", addresses[i]);

@@ -27,10 +27,15 @@ struct inquiry;
 /* replies: one for each address asked, in that order; borrowed until inquiry_free. */
 typedef void (*inquire_done)(void *arg, const struct inquire_reply *replies, uint32_t count);
 
+struct inquire_options {
+    uint64_t timeout_ns;
+    uint64_t claim; /* an epoch's number that the others are to promise; 0: they are only asked */
+};
+
 /* Ask; done is called once, later, on the loop. addresses are copied; more than MEMBERS_MAX are not
  * asked. NULL: no memory. */
 struct inquiry *inquiry_start(struct db *db, const char *const *addresses, uint32_t count,
-                              uint64_t timeout_ns, inquire_done done, void *arg);
+                              const struct inquire_options *options, inquire_done done, void *arg);
 /* Also before done, which is then never called. Links that are open are closed; the memory goes
  * with the last of them. NULL allowed. */
 void inquiry_free(struct inquiry *q);

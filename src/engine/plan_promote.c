@@ -76,7 +76,8 @@ enum code plan_promote(struct plan *p, struct err *e)
     struct asking *a = calloc(1, sizeof(*a));
     if (a == NULL) return ERR(e, E_NOMEMORY, "no memory to ask the members");
     a->plan = p;
-    a->inquiry = inquiry_start(db, addresses, count, db->config.suspect_ns, members_answered, a);
+    struct inquire_options options = {.timeout_ns = db->config.suspect_ns};
+    a->inquiry = inquiry_start(db, addresses, count, &options, members_answered, a);
     if (a->inquiry == NULL) {
         free(a);
         return ERR(e, E_NOMEMORY, "no memory to ask the members");

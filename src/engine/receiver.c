@@ -688,6 +688,15 @@ uint64_t receiver_epoch(const struct receiver *r)
     return r->follow.state == FOLLOW_STREAMING ? r->follow.plan_epoch : 0;
 }
 
+void receiver_fence(struct receiver *r, uint64_t epoch)
+{
+    char text[96];
+    if (r->link == NULL || r->follow.plan_epoch >= epoch) return;
+    (void)snprintf(text, sizeof(text), "epoch %llu is claimed by another node",
+                   (unsigned long long)epoch);
+    receiver_fail(r, FOLLOW_CAUSE_FENCED, 0, text);
+}
+
 void receiver_feed_log(struct receiver *r)
 {
     if (!r->is_closing) receiver_write_next(r);

@@ -39,6 +39,9 @@ bool receiver_is_copying(const struct receiver *r);
 bool receiver_copy_status(const struct receiver *r, struct bootstrap_join_status *out);
 /* The epoch that is being followed over a link that streams; 0: none. */
 uint64_t receiver_epoch(const struct receiver *r);
+/* This epoch's number was promised to a node that is to lead: the link to a leader of a lower one
+ * ends, and nothing of it is acknowledged any more. */
+void receiver_fence(struct receiver *r, uint64_t epoch);
 /* The oldest record that any follower of the leader may still ask for, as the leader told since
  * this node opened; 0: it told none. */
 seqno receiver_floor(const struct receiver *r);

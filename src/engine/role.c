@@ -41,9 +41,7 @@ void role_interrupt(struct db *db, const struct err *e)
 {
     struct role_machine *r = db->role;
     inquiry_free(r->inquiry);
-    inquiry_free(r->announcement);
     r->inquiry = NULL;
-    r->announcement = NULL;
     role_watch_stop(r);
     role_end(r, e);
 }
@@ -85,7 +83,8 @@ bool role_holds_writes(const struct db *db)
     case ROLE_PASSING: return true;
     case ROLE_AWAITING: return r->run != NULL; /* it is bounded */
     case ROLE_ASKING:
-    case ROLE_DRAINING: return r->is_starting || r->is_taking_back;
+    case ROLE_DRAINING:
+    case ROLE_CLAIMING: return r->is_starting || r->is_taking_back;
     case ROLE_QUIET:
     case ROLE_TURNING:
     case ROLE_LOOKING:
@@ -129,6 +128,7 @@ static void timer_fired(struct env_timer *timer)
     switch (r->step) {
     case ROLE_QUIET:
     case ROLE_ASKING:
+    case ROLE_CLAIMING:
     case ROLE_TURNING:
     case ROLE_LOOKING: return; /* the inquiry goes on by itself */
     case ROLE_TAKING:
@@ -195,8 +195,15 @@ void role_save(struct role_machine *r)
 bool role_ask(struct role_machine *r, const char *const *addresses, uint32_t count,
               inquire_done done)
 {
+    return role_claim(r, addresses, count, 0, done);
+}
+
+bool role_claim(struct role_machine *r, const char *const *addresses, uint32_t count,
+                uint64_t claim, inquire_done done)
+{
     ASSERT(r->inquiry == NULL);
-    r->inquiry = inquiry_start(r->db, addresses, count, r->db->config.suspect_ns, done, r);
+    struct inquire_options options = {.timeout_ns = r->db->config.suspect_ns, .claim = claim};
+    r->inquiry = inquiry_start(r->db, addresses, count, &options, done, r);
     return r->inquiry != NULL;
 }
 

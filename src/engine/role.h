@@ -3,6 +3,10 @@
  *
  *   ASKING     the members are asked what they hold; core/promote decides
  *   DRAINING   the link to the old leader ends; what was received is stored and applied
+ *   CLAIMING   the members promise the next epoch's number: each notes it durably, takes nothing of
+ *              a lower one any more, and says again what it holds; core/promote decides anew. What
+ *              the old leader could still have acknowledged meanwhile is in these answers, and of
+ *              two nodes that claim one number at most one is promised it by any third.
  *   SAVING     identity says leader, with the next epoch's number taken for ever: synced
  *   BEGINNING  the epoch's first record is written, synced and applied
  *   then       slots are loaded, writes are taken, followers are served
@@ -10,6 +14,8 @@
  * and gives the leadership up in one: nothing more is acknowledged from the moment a later epoch is
  * seen; writers that wait are told UNKNOWN; identity says follower, and when that is synced the
  * leader of that epoch is followed, which tells this node what of its tail to give up.
+ *
+ * A successor of a handover claims nothing: the old leader stopped, durably, before it passed on.
  *
  * Laws: a number is durable before its first record is written; nothing is acknowledged in an epoch
  * before that record is durable; a node that has seen a later epoch acknowledges nothing in its

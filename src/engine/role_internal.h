@@ -14,6 +14,7 @@ enum role_step {
     ROLE_QUIET,
     ROLE_ASKING,    /* promotion: the members */
     ROLE_DRAINING,  /* promotion: the link to the old leader ends */
+    ROLE_CLAIMING,  /* promotion: the others promise the next epoch to this node */
     ROLE_SAVING,    /* promotion: identity */
     ROLE_BEGINNING, /* promotion: the first record */
     ROLE_TURNING,   /* a leader that was told to follow asks the one named */
@@ -37,7 +38,6 @@ struct role_machine {
     struct inquiry *inquiry;
     struct inquire_reply *replies; /* of the last inquiry: copies */
     uint32_t reply_count;
-    struct inquiry *announcement; /* the new epoch is told to those who may not know it */
     bool is_receiver_closing;
     bool is_receiver_closed;
     bool is_saving; /* identity */
@@ -78,6 +78,9 @@ void role_save(struct role_machine *r);
 /* Ask these addresses, for the suspect time; false: no memory. */
 MUST_CHECK bool role_ask(struct role_machine *r, const char *const *addresses, uint32_t count,
                          inquire_done done);
+/* The same, and they are to promise this epoch's number. */
+MUST_CHECK bool role_claim(struct role_machine *r, const char *const *addresses, uint32_t count,
+                           uint64_t claim, inquire_done done);
 /* Keep what was answered and let go of the inquiry. */
 void role_keep_replies(struct role_machine *r, const struct inquire_reply *replies, uint32_t count);
 
@@ -96,7 +99,9 @@ uint64_t role_now(const struct role_machine *r);
 /* role_yield.c */
 MUST_CHECK enum code role_turn(struct role_machine *r, struct err *e); /* OP_FOLLOW on a leader */
 void role_depose(struct role_machine *r);                              /* seen_epoch was seen */
-void role_yield_step(struct role_machine *r);                          /* YIELDING: look again */
+/* Whoever leads now is looked for, and followed; nobody found: whom seen_address names. */
+void role_look(struct role_machine *r);
+void role_yield_step(struct role_machine *r); /* YIELDING: look again */
 /* Nothing is acknowledged from here on. A handover keeps its links, and nobody waits for it. */
 void role_stop_leading(struct role_machine *r, const char *why, bool is_handover);
 /* Identity: follower of this address; the caller saves it. */

@@ -33,8 +33,8 @@ static bool is_of_ours(const struct db *db, const struct inquire_reply *reply)
            strcmp(reply->node_id, db->identity.node_id) != 0;
 }
 
-struct promote_facts role_facts(const struct db *db, const struct inquire_reply *replies,
-                                uint32_t count, struct promote_node *nodes)
+static struct promote_facts facts_from(const struct db *db, const struct inquire_reply *replies,
+                                       uint32_t count, bool is_claimed, struct promote_node *nodes)
 {
     struct record_members voters;
     voters_list(db, &voters);
@@ -67,7 +67,8 @@ struct promote_facts role_facts(const struct db *db, const struct inquire_reply 
         nodes[f.node_count++] = (struct promote_node){
             .node_id = slice_of_text(name),
             .address = slice_of_text(reply->address),
-            .has_answered = is_of_ours(db, reply),
+            .has_answered =
+                is_of_ours(db, reply) && (!is_claimed || reply->standing.is_claim_noted),
             .was_leader = was_leader,
             .is_voter = members_is_voter(&voters, slice_of_text(name)),
             .is_leading = reply->standing.role != ROLE_FOLLOWER,
@@ -79,12 +80,19 @@ struct promote_facts role_facts(const struct db *db, const struct inquire_reply 
     return f;
 }
 
-/* The same for the operation under way. */
-static struct promote_facts facts_of(const struct role_machine *r, struct promote_node *nodes)
+struct promote_facts role_facts(const struct db *db, const struct inquire_reply *replies,
+                                uint32_t count, struct promote_node *nodes)
+{
+    return facts_from(db, replies, count, false, nodes);
+}
+
+/* The same for the operation under way. Once the epoch is claimed only those count that promised
+ * it. */
+static struct promote_facts facts_of(const struct role_machine *r, bool is_claimed,
+                                     struct promote_node *nodes)
 {
     const struct op *op = r->op;
-    struct promote_facts f = role_facts(r->db, r->replies, r->reply_count, nodes);
-    f.is_forced = r->is_taking_back;
+    struct promote_facts f = facts_from(r->db, r->replies, r->reply_count, is_claimed, nodes);
     if (op == NULL || op->kind != OP_PROMOTE) return f;
     f.is_forced = op->is_explain;
     f.has_expect = op->number != 0;
@@ -105,9 +113,20 @@ static void stay_unable(struct role_machine *r, const char *sentence)
     role_release_writes(r); /* to be refused with the reason */
 }
 
+/* The successor of a handover that was not taken must have promised that it never will be. */
+static bool is_successor_bound(const struct role_machine *r)
+{
+    for (uint32_t i = 0; i < r->reply_count; i++) {
+        const struct inquire_reply *reply = &r->replies[i];
+        bool is_it = is_of_ours(r->db, reply) && strcmp(reply->node_id, r->successor.node_id) == 0;
+        if (is_it) return reply->standing.is_claim_noted;
+    }
+    return false;
+}
+
 /* A node that led before leads on unless somebody else does, or knows more. */
 static bool may_start(struct role_machine *r, const struct promote_facts *facts,
-                      const struct promote_plan *plan)
+                      const struct promote_plan *plan, bool is_claimed)
 {
     const struct inquire_reply *leader =
         role_find_leader(r, r->replies, r->reply_count, r->db->epoch.number + 1);
@@ -123,11 +142,17 @@ static bool may_start(struct role_machine *r, const struct promote_facts *facts,
     }
     bool is_in_the_way = plan->unforced != PROMOTE_LEAD && plan->unforced != PROMOTE_TOO_FEW;
     bool is_number_unknown = plan->next_epoch > facts->highest_epoch + 1 && !is_everybody_heard;
-    if (!is_in_the_way && !is_number_unknown) return true;
+    bool is_unbound = is_claimed && r->is_taking_back && !is_successor_bound(r);
+    if (!is_in_the_way && !is_number_unknown && !is_unbound) return true;
     char sentence[ERR_TEXT_SIZE];
     struct text t = text_of(sentence, sizeof(sentence));
     if (is_in_the_way) {
         promote_explain(facts, plan, &t);
+    } else if (is_unbound) {
+        text_add(&t,
+                 "%s, to which the leadership was handed, does not answer; PROMOTE FORCE here "
+                 "if it is gone",
+                 r->successor.node_id);
     } else {
         text_add(&t,
                  "epoch %llu was begun somewhere and its leader is not found; PROMOTE FORCE "
@@ -138,15 +163,45 @@ static bool may_start(struct role_machine *r, const struct promote_facts *facts,
     return false;
 }
 
+/* Somebody else was promised the number, or a higher one. */
+static bool is_contested(const struct role_machine *r)
+{
+    bool is_contested = r->db->identity.highest_epoch != r->next_epoch;
+    for (uint32_t i = 0; i < r->reply_count; i++) {
+        const struct wire_standing *s = &r->replies[i].standing;
+        is_contested |= is_of_ours(r->db, &r->replies[i]) && !s->is_claim_noted &&
+                        s->highest_epoch >= r->next_epoch;
+    }
+    return is_contested;
+}
+
 /* Refused: the operation ends with the reason. */
-static bool is_allowed(struct role_machine *r, bool is_drained)
+static bool refuse_contested(struct role_machine *r)
+{
+    struct err e = {.code = OK};
+    (void)ERR(&e, E_BUSY, "another node claims epoch %llu or a later one; try again",
+              (unsigned long long)r->next_epoch);
+    if (r->is_starting || r->is_taking_back) {
+        stay_unable(r, e.text);
+    } else {
+        role_end(r, &e);
+    }
+    return false;
+}
+
+/* Asked when the members were asked, and again when they promised. Refused: the operation ends with
+ * the reason. */
+static bool is_allowed(struct role_machine *r, bool is_claimed)
 {
     struct promote_node nodes[MEMBERS_MAX];
-    struct promote_facts facts = facts_of(r, nodes);
-    if (is_drained) facts.applied = db_applied(r->db).seqno;
+    struct promote_facts facts = facts_of(r, is_claimed, nodes);
+    if (is_claimed && is_contested(r)) return refuse_contested(r);
+    if (is_claimed) facts.applied = db_applied(r->db).seqno;
     struct promote_plan plan = promote_decide(&facts);
+    if (is_claimed) plan.next_epoch = r->next_epoch;
     r->next_epoch = plan.next_epoch;
-    if (r->is_starting) return may_start(r, &facts, &plan);
+    bool is_leading_on = r->is_starting || r->is_taking_back;
+    if (is_leading_on) return may_start(r, &facts, &plan, is_claimed);
     char sentence[ERR_TEXT_SIZE];
     struct text t = text_of(sentence, sizeof(sentence));
     promote_explain(&facts, &plan, &t);
@@ -161,7 +216,7 @@ static bool is_allowed(struct role_machine *r, bool is_drained)
         }
         return false;
     }
-    if (!is_drained) return true;
+    if (!is_claimed) return true;
     char risk[ERR_TEXT_SIZE];
     struct text more = text_of(risk, sizeof(risk));
     promote_explain_risk(&facts, &plan, &more);
@@ -210,6 +265,7 @@ enum code role_promote(struct role_machine *r, struct err *e)
     if (r->inquiry != NULL) return ERR(e, E_BUSY, "the others are being asked; try again");
     enum role_step before = r->step;
     r->is_starting = false;
+    r->is_taking_back = false;
     if (ask_members(r)) return OK;
     role_enter(r, before);
     return ERR(e, E_NOMEMORY, "no memory to ask the members");
@@ -256,6 +312,47 @@ static bool may_succeed(struct role_machine *r)
     return false;
 }
 
+/* --- CLAIMING --- */
+
+/* The number is this node's for ever. */
+static void take(struct role_machine *r)
+{
+    struct db *db = r->db;
+    struct identity *id = &db->identity;
+    if (PLANTED(35)) r->next_epoch = db->epoch.number; /* the old epoch goes on */
+    id->role = db->shipper != NULL ? ROLE_LEADER : ROLE_SINGLE;
+    id->leader_address[0] = '\0';
+    id->leader_data_address[0] = '\0';
+    db_take_epoch_number(db, r->next_epoch);
+    role_enter(r, ROLE_SAVING);
+    if (!PLANTED(34)) role_save(r); /* planted: the epoch's number is not made durable */
+}
+
+static void members_promised(void *arg, const struct inquire_reply *replies, uint32_t count)
+{
+    struct role_machine *r = arg;
+    role_keep_replies(r, replies, count);
+    if (is_allowed(r, true)) {
+        take(r);
+    } else {
+        follow_again(r);
+    }
+}
+
+/* This node promises the number to itself first: nobody else gets it here. */
+static void claim(struct role_machine *r)
+{
+    struct db *db = r->db;
+    const char *addresses[MEMBERS_MAX];
+    uint32_t count = members_addresses(db, addresses);
+    bool is_free = r->next_epoch > db->identity.highest_epoch;
+    if (is_free) db->identity.highest_epoch = r->next_epoch;
+    role_enter(r, ROLE_CLAIMING);
+    if (is_free && role_claim(r, addresses, count, r->next_epoch, members_promised)) return;
+    (void)refuse_contested(r);
+    follow_again(r);
+}
+
 static void drain(struct role_machine *r)
 {
     struct db *db = r->db;
@@ -267,18 +364,13 @@ static void drain(struct role_machine *r)
     receiver_free(db->receiver);
     db->receiver = NULL;
     r->is_receiver_closing = false;
-    if (r->is_succeeding ? !may_succeed(r) : !is_allowed(r, true)) {
+    if (!r->is_succeeding) {
+        claim(r);
+    } else if (may_succeed(r)) {
+        take(r);
+    } else {
         follow_again(r);
-        return;
     }
-    struct identity *id = &db->identity;
-    if (PLANTED(35)) r->next_epoch = db->epoch.number; /* the old epoch goes on */
-    id->role = db->shipper != NULL ? ROLE_LEADER : ROLE_SINGLE;
-    id->leader_address[0] = '\0';
-    id->leader_data_address[0] = '\0';
-    db_take_epoch_number(db, r->next_epoch);
-    role_enter(r, ROLE_SAVING);
-    if (!PLANTED(34)) role_save(r); /* planted: the epoch's number is not made durable */
 }
 
 /* --- SAVING, BEGINNING --- */
@@ -313,25 +405,19 @@ static void fail(struct role_machine *r, const struct err *e)
     role_end(r, e);
 }
 
-static void was_announced(void *arg, const struct inquire_reply *replies, uint32_t count)
+/* A later epoch was promised to another node before this one's began: it never does. */
+static void give_way(struct role_machine *r)
 {
-    struct role_machine *r = arg;
-    (void)replies;
-    (void)count;
-    inquiry_free(r->announcement);
-    r->announcement = NULL;
-}
-
-/* Those who were asked before are asked again: who leads still sees the later epoch. */
-static void announce(struct role_machine *r)
-{
-    const char *addresses[MEMBERS_MAX];
-    if (r->reply_count == 0 || r->announcement != NULL) return;
-    for (uint32_t i = 0; i < r->reply_count; i++) {
-        addresses[i] = r->replies[i].address;
-    }
-    r->announcement =
-        inquiry_start(r->db, addresses, r->reply_count, r->db->config.suspect_ns, was_announced, r);
+    struct err e = {.code = OK};
+    (void)ERR(&e, E_BUSY, "another node claims epoch %llu or a later one; try again",
+              (unsigned long long)r->next_epoch);
+    role_answer(r, &(struct position){0}, &e);
+    db_event(r->db, DB_EVENT_ROLE, "epoch %llu was not begun: a later one is claimed",
+             (unsigned long long)r->next_epoch);
+    r->db->identity.role = ROLE_FOLLOWER;
+    r->seen_epoch = r->db->identity.highest_epoch;
+    r->seen_address[0] = '\0';
+    role_look(r);
 }
 
 static void serve(struct role_machine *r)
@@ -348,7 +434,6 @@ static void serve(struct role_machine *r)
              (unsigned long long)db->epoch.number, (unsigned long long)r->epoch_start.v);
     if (db->shipper != NULL) shipper_lead(db->shipper);
     members_wake(db);
-    announce(r);
     r->unable[0] = '\0';
     if (!r->is_taking_back) {
         role_end(r, NULL);
@@ -381,6 +466,10 @@ void role_promote_step(struct role_machine *r)
         if (r->save_code != OK && !PLANTED(34)) {
             (void)ERR(&e, E_POISONED, "identity could not be saved; restart this node");
             role_end(r, &e);
+            return;
+        }
+        if (db->identity.highest_epoch > r->next_epoch) {
+            give_way(r);
             return;
         }
         role_enter(r, ROLE_BEGINNING);

@@ -86,7 +86,8 @@ static void timer_fired(struct env_timer *timer)
     if (r->is_stopped || r->db->reopening != NULL) return;
     uint32_t count = r->watching == NULL ? choose(r, addresses) : 0;
     if (count > 0) {
-        r->watching = inquiry_start(r->db, addresses, count, r->db->config.suspect_ns, answered, r);
+        struct inquire_options options = {.timeout_ns = r->db->config.suspect_ns};
+        r->watching = inquiry_start(r->db, addresses, count, &options, answered, r);
     }
     arm(r);
 }

@@ -145,7 +145,6 @@ static void others_answered(void *arg, const struct inquire_reply *replies, uint
 
 void role_depose(struct role_machine *r)
 {
-    const char *addresses[MEMBERS_MAX];
     char why[ERR_TEXT_SIZE];
     if (r->step != ROLE_QUIET) { /* the leadership ends, and with it what was to be done with it */
         struct err e = {.code = OK};
@@ -158,6 +157,12 @@ void role_depose(struct role_machine *r)
                    "this node led in epoch %llu and leads no longer: epoch %llu has begun",
                    (unsigned long long)r->db->epoch.number, (unsigned long long)r->seen_epoch);
     role_stop_leading(r, why, false);
+    role_look(r);
+}
+
+void role_look(struct role_machine *r)
+{
+    const char *addresses[MEMBERS_MAX];
     uint32_t count = members_addresses(r->db, addresses);
     if (r->seen_address[0] != '\0' && count < MEMBERS_MAX) addresses[count++] = r->seen_address;
     role_enter(r, ROLE_LOOKING);

@@ -17,6 +17,7 @@
 #include "engine/freshness.h"
 #include "engine/inquire.h"
 #include "engine/members.h"
+#include "engine/receiver.h"
 #include "engine/role.h"
 #include "engine/roller.h"
 #include "engine/shipper_internal.h"
@@ -128,7 +129,7 @@ void ship_link_close(struct ship_link *link)
 
 static void forget_if_idle(struct ship_link *link)
 {
-    if (link->env_link != NULL || link->is_proving || link->is_reading) return;
+    if (link->env_link != NULL || link->is_proving || link->is_reading || link->is_noting) return;
     if (!bootstrap_serve_is_quiet(link->serve)) return;
     shipper_forget(link->shipper, link);
 }
@@ -533,19 +534,58 @@ static enum code take_hello(struct ship_link *link, const struct wire_message *m
 
 /* --- frames in --- */
 
+static void answer_inquire(struct ship_link *link, uint64_t session, bool is_claim_noted)
+{
+    struct wire_message answer = {.kind = WIRE_STANDING, .session = session};
+    inquire_standing(link->shipper->db, &answer.as.standing);
+    answer.as.standing.is_claim_noted = is_claim_noted;
+    frames_send(&link->frames, &answer);
+}
+
+static void claim_was_noted(struct db *db, void *arg, enum code code)
+{
+    struct ship_link *link = arg;
+    (void)db;
+    link->is_noting = false;
+    if (link->ended_ns != 0) {
+        forget_if_idle(link);
+        return;
+    }
+    answer_inquire(link, link->noting_session, code == OK);
+}
+
+/* A number higher than any that was seen: from here on nothing of a lower epoch is stored or
+ * acknowledged, and what the answer says of this node stays true for whoever led before. */
+static void note_claim(struct ship_link *link, uint64_t session, uint64_t claim)
+{
+    struct db *db = link->shipper->db;
+    if (PLANTED(36)) { /* the promise is given and not kept */
+        answer_inquire(link, session, true);
+        return;
+    }
+    link->is_noting = true;
+    link->noting_session = session;
+    if (db->receiver != NULL) receiver_fence(db->receiver, claim);
+    db_note_epoch(db, claim, claim_was_noted, link);
+}
+
 /* Whoever asks is answered, before a hello, too; who has seen a later epoch is believed. */
 static void take_inquire(struct ship_link *link, const struct wire_message *m)
 {
     struct db *db = link->shipper->db;
     const struct wire_inquire *inquire = &m->as.inquire;
-    struct wire_message answer = {.kind = WIRE_STANDING, .session = m->session};
-    if (id128_equal(&inquire->cluster, &db->identity.cluster) && db->log != NULL) {
+    bool is_ours = id128_equal(&inquire->cluster, &db->identity.cluster) && db->log != NULL;
+    if (is_ours) {
         char address[ADDRESS_SIZE_MAX + 1];
         copy_text(address, sizeof(address), inquire->replication_address);
         role_saw_epoch(db, inquire->highest_epoch, address);
     }
-    inquire_standing(db, &answer.as.standing);
-    frames_send(&link->frames, &answer);
+    bool is_claim = is_ours && inquire->claim > db->identity.highest_epoch;
+    if (is_claim && !link->is_noting && db->reopening == NULL && db->condition != DB_CLOSING) {
+        note_claim(link, m->session, inquire->claim);
+    } else {
+        answer_inquire(link, m->session, false);
+    }
 }
 
 static void take_ack(struct ship_link *link, const struct wire_message *m)

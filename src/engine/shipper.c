@@ -377,7 +377,7 @@ void shipper_resume(struct shipper *s)
 void shipper_forget(struct shipper *s, struct ship_link *link)
 {
     ASSERT(link->env_link == NULL);
-    ASSERT(!link->is_proving && !link->is_reading);
+    ASSERT(!link->is_proving && !link->is_reading && !link->is_noting);
     struct ship_link **at = &s->links;
     while (*at != link) {
         at = &(*at)->next;

@@ -39,8 +39,10 @@ struct ship_link {
     bool is_closing;   /* the link was told to close */
     uint64_t ended_ns; /* when it ended; it lingers for SHIP_LINGER_NS. 0: it has not */
     bool is_proving;   /* prove belongs to the log */
-    uint32_t proof;    /* which of facts.proofs it is for */
-    bool is_reading;   /* read belongs to the log */
+    bool is_noting;    /* a claim is being made durable; its answer is for noting_session */
+    uint64_t noting_session;
+    uint32_t proof;  /* which of facts.proofs it is for */
+    bool is_reading; /* read belongs to the log */
     struct log_prove prove;
     struct log_read read;
     size_t cold_size;  /* of the next cold read */

@@ -219,6 +219,7 @@ struct wire_inquire {
     struct id128 cluster; /* zero = unknown yet */
     struct slice node_id; /* who asks */
     uint64_t highest_epoch;
+    uint64_t claim;                   /* promise to take nothing of a lower epoch; 0: only asked */
     uint8_t role;                     /* enum role */
     struct slice replication_address; /* of who asks; empty: takes no links */
 };
@@ -237,7 +238,8 @@ struct wire_standing {
     uint8_t is_damaged;
     uint8_t is_bootstrapping;
     uint8_t is_voter;
-    uint8_t is_serving; /* a leader whose epoch began; a follower with a state */
+    uint8_t is_serving;     /* a leader whose epoch began; a follower with a state */
+    uint8_t is_claim_noted; /* the claim asked for was promised, durably, to this asker alone */
     uint8_t role;
     uint32_t epoch_count;
     struct epoch_entry epochs[WIRE_EPOCHS_MAX];

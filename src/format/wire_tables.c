@@ -153,6 +153,7 @@ static const struct field inquire_list[] = {
     {FIELD(FIELD_RAW, struct wire_inquire, cluster)},
     {FIELD(FIELD_SLICE8, struct wire_inquire, node_id), .min = 1, .max = NODE_ID_SIZE_MAX},
     {FIELD(FIELD_FIXED, struct wire_inquire, highest_epoch), .max = EPOCH_NUMBER_MAX},
+    {FIELD(FIELD_FIXED, struct wire_inquire, claim), .max = EPOCH_NUMBER_MAX},
     {FIELD(FIELD_FIXED, struct wire_inquire, role), .min = 1, .max = ROLE_FOLLOWER},
     {FIELD(FIELD_SLICE8, struct wire_inquire, replication_address)},
 };
@@ -175,6 +176,7 @@ static const struct field standing_list[] = {
     {FIELD(FIELD_FIXED, struct wire_standing, is_bootstrapping), .max = 1},
     {FIELD(FIELD_FIXED, struct wire_standing, is_voter), .max = 1},
     {FIELD(FIELD_FIXED, struct wire_standing, is_serving), .max = 1},
+    {FIELD(FIELD_FIXED, struct wire_standing, is_claim_noted), .max = 1},
     {FIELD(FIELD_FIXED, struct wire_standing, role), .min = 1, .max = ROLE_FOLLOWER},
     {FIELD(FIELD_ARRAY, struct wire_standing, epochs), .max = WIRE_EPOCHS_MAX,
      FIELD_COUNTED(struct wire_standing, epoch_count), .elements = &epoch_entry_fields},
