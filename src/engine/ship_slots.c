@@ -89,8 +89,9 @@ static struct slots_limits limits_of(const struct shipper *s)
     };
 }
 
-void ship_slots_judge(struct shipper *s, uint64_t now_ns)
+void ship_slots_judge(struct shipper *s)
 {
+    uint64_t now_ns = shipper_now(s); /* not before any link ended */
     struct slots *t = &s->table;
     const struct log *log = s->db->log;
     if (log == NULL || s->is_closing || !s->is_serving) return;
@@ -180,7 +181,7 @@ void ship_slots_on_durable(struct shipper *s)
     if (part < step) step = part;
     if (s->table.count == 0) return;
     if (log_durable_bytes(s->db->log) - s->judged_bytes < step) return;
-    ship_slots_judge(s, shipper_now(s));
+    ship_slots_judge(s);
 }
 
 /* --- saving --- */

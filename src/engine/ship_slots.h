@@ -22,7 +22,7 @@ MUST_CHECK enum code ship_slots_op(struct db *db, struct tide_run *run, struct o
 void ship_slots_provision(struct shipper *s);
 
 /* Judge now, when it is due by time or by the growth of the log, and carry out what follows. */
-void ship_slots_judge(struct shipper *s, uint64_t now_ns);
+void ship_slots_judge(struct shipper *s);
 void ship_slots_on_durable(struct shipper *s);
 uint64_t ship_slots_due_ns(const struct shipper *s); /* UINT64_MAX: never */
 /* A save of the table begins, or ended. */

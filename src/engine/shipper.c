@@ -430,7 +430,7 @@ static void timer_fired(struct env_timer *timer)
     if (!s->store.is_saving && slots_is_save_due(&s->table, now_ns, durable_bytes(s))) {
         ship_slots_save(s);
     }
-    if (now_ns >= ship_slots_due_ns(s)) ship_slots_judge(s, now_ns);
+    if (now_ns >= ship_slots_due_ns(s)) ship_slots_judge(s);
     shipper_arm(s);
 }
 
