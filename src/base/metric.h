@@ -12,7 +12,7 @@
 enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
 
 /* One line a metric: X(constant, name, type, unit, labels, panel, help).
- * unit: "" or the last word of the name before _total. labels: as they stand in the text, without
+ * unit: "" or the word of the name that says it. labels: as they stand in the text, without
  * le. panel: where the dashboard shows it, "row/title". help: one sentence. */
 #define FOLLOWER_LABELS "follower,region,shard"
 
@@ -93,6 +93,8 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       "Log/Writers slowed",                                                                        \
       "Wait of each group of writes, because the disk fills or a voter uses up its budget; 0 "     \
       "when nobody is slowed.")                                                                    \
+    X(METRIC_DISK_RESERVE, "tidemark_disk_reserve_bytes", GAUGE, "bytes", "", "Disk/Free",         \
+      "Space held in reserve for what must be written when the disk is full.")                     \
     X(METRIC_CLOCK_OFFSET, "tidemark_clock_offset_seconds", GAUGE, "seconds", "", "Clock/Offset",  \
       "Wall time minus leader time; absent on a follower.")                                        \
     X(METRIC_CLOCK_PENDING, "tidemark_clock_step_pending", GAUGE, "", "", "Clock/Step pending",    \
@@ -154,6 +156,16 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       FOLLOWER_LABELS, "Replication/Errors", "Records the follower could not apply.")              \
     X(METRIC_FOLLOWER_DIVERGENCES, "tidemark_replication_divergence_total", COUNTER, "",           \
       FOLLOWER_LABELS, "Replication/Errors", "Marks at which the follower's state differed.")      \
+    X(METRIC_SLOT_RETAINED, "tidemark_slot_retained_bytes", GAUGE, "bytes", FOLLOWER_LABELS,       \
+      "Slots/Log kept", "Log that is kept for the follower.")                                      \
+    X(METRIC_SLOT_SAFE, "tidemark_slot_safe_bytes", GAUGE, "bytes", FOLLOWER_LABELS,               \
+      "Slots/Budget left", "What is left of the follower's budget; absent without one.")           \
+    X(METRIC_SLOT_UNTIL_LOST, "tidemark_slot_seconds_until_lost", GAUGE, "seconds",                \
+      FOLLOWER_LABELS, "Slots/Until lost",                                                         \
+      "Time until the slot is lost at the present growth of the log; +Inf: not in sight; 0: it "   \
+      "is lost.")                                                                                  \
+    X(METRIC_SLOT_STATE, "tidemark_slot_state", GAUGE, "", FOLLOWER_LABELS ",state",               \
+      "Slots/State", "1 for the state the follower's slot is in.")                                 \
     X(METRIC_LAST_ACKS, "tidemark_replication_last_ack_total", COUNTER, "", FOLLOWER_LABELS,       \
       "Durability/Whose ack was the last",                                                         \
       "Writes whose level this follower's acknowledgement completed: the one they had waited "     \

@@ -140,12 +140,25 @@ static void print_copy(const char *indent, const struct resp_value *map)
     printf(", about %s s left\n", field(map, "bootstrap_eta_seconds", texts[0]));
 }
 
+/* How long until the follower's slot is lost; "-": that is not in sight. */
+static const char *lost_in(const struct resp_value *row, char out[FIELD_SIZE])
+{
+    struct text t = text_of(out, FIELD_SIZE);
+    double seconds = 0;
+    char duration[CLI_COUNT_SIZE];
+    const struct resp_value *value = resp_field(row, "seconds_until_lost");
+    bool is_known = value != NULL && value->kind == RESP_TEXT && parse_f64(value->text, &seconds);
+    text_add(&t, "%s", is_known ? cli_duration((uint64_t)(seconds * 1000), duration) : "-");
+    return out;
+}
+
 /* Elements of an array of maps, one table row each. */
 static void print_followers(const struct resp_value *followers)
 {
     static const char *const names[] = {"id",          "state",   "lag_records", "lag_bytes",
-                                        "lag_seconds", "applied", "address"};
-    static const int widths[] = {-14, -12, 12, 12, 12, 12, -1};
+                                        "lag_seconds", "applied", "lost in",     "address"};
+    enum { LOST_IN = 6 };
+    static const int widths[] = {-14, -12, 12, 12, 12, 12, 9, -1};
     if (followers == NULL || followers->kind != RESP_ARRAY || followers->count == 0) {
         printf("  followers   none\n");
         return;
@@ -160,7 +173,8 @@ static void print_followers(const struct resp_value *followers)
         char text[FIELD_SIZE];
         printf("    ");
         for (size_t i = 0; i < COUNT_OF(names); i++) {
-            printf("%s%*s", i > 0 ? "  " : "", widths[i], field(row, names[i], text));
+            const char *shown = i == LOST_IN ? lost_in(row, text) : field(row, names[i], text);
+            printf("%s%*s", i > 0 ? "  " : "", widths[i], shown);
         }
         printf("\n");
         print_copy("      ", row);

@@ -195,13 +195,16 @@ static const char *follower_field(const struct top_follower *f, size_t i, char o
     struct text t = text_of(out, TOP_TEXT_SIZE);
     uint64_t count = 0;
     double seconds = 0;
+    bool is_seconds = i == TOP_FOLLOWER_LAG_SECONDS || i == TOP_FOLLOWER_UNTIL_LOST;
     bool is_count =
         i == TOP_FOLLOWER_LAG_RECORDS || i == TOP_FOLLOWER_LAG_BYTES || i == TOP_FOLLOWER_APPLIED;
     if (text[0] == '\0') {
         text_add(&t, "-");
     } else if (is_count && parse_u64(slice_of_text(text), &count)) {
         text_add(&t, "%s", count_of(count).text);
-    } else if (i == TOP_FOLLOWER_LAG_SECONDS && parse_f64(slice_of_text(text), &seconds)) {
+    } else if (i == TOP_FOLLOWER_UNTIL_LOST && strcmp(text, "inf") == 0) {
+        text_add(&t, "-"); /* not in sight */
+    } else if (is_seconds && parse_f64(slice_of_text(text), &seconds)) {
         text_add(&t, "%.3f", seconds);
     } else {
         text_add(&t, "%s", text);
@@ -211,7 +214,7 @@ static const char *follower_field(const struct top_follower *f, size_t i, char o
 
 static void print_followers(const struct top_sample *s, FILE *to)
 {
-    static const int widths[TOP_FOLLOWER_TEXT_COUNT] = {-14, -12, 12, 12, 12, 12, -1};
+    static const int widths[TOP_FOLLOWER_TEXT_COUNT] = {-14, -12, 12, 12, 12, 12, 18, -1};
     uint32_t count = s->follower_count < TOP_FOLLOWERS_MAX ? s->follower_count : TOP_FOLLOWERS_MAX;
     if (count == 0) {
         fprintf(to, "followers  none\n");
@@ -322,7 +325,7 @@ static void json_followers(const struct top_sample *s, FILE *to)
         fprintf(to, "%s{", k > 0 ? "," : "");
         for (size_t i = 0; i < TOP_FOLLOWER_TEXT_COUNT; i++) {
             if (i > 0) fprintf(to, ",");
-            bool is_number = i >= TOP_FOLLOWER_LAG_RECORDS && i <= TOP_FOLLOWER_APPLIED;
+            bool is_number = i >= TOP_FOLLOWER_LAG_RECORDS && i <= TOP_FOLLOWER_UNTIL_LOST;
             (is_number ? json_number : json_text)(follower_names[i], f->texts[i], to);
         }
         fprintf(to, "}");

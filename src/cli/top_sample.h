@@ -58,13 +58,14 @@ enum top_text {
 };
 
 /* X(constant, field of a follower) */
-#define TOP_FOLLOWER_TEXTS(X)     \
-    X(ID, "id")                   \
-    X(STATE, "state")             \
-    X(LAG_RECORDS, "lag_records") \
-    X(LAG_BYTES, "lag_bytes")     \
-    X(LAG_SECONDS, "lag_seconds") \
-    X(APPLIED, "applied")         \
+#define TOP_FOLLOWER_TEXTS(X)           \
+    X(ID, "id")                         \
+    X(STATE, "state")                   \
+    X(LAG_RECORDS, "lag_records")       \
+    X(LAG_BYTES, "lag_bytes")           \
+    X(LAG_SECONDS, "lag_seconds")       \
+    X(APPLIED, "applied")               \
+    X(UNTIL_LOST, "seconds_until_lost") \
     X(ADDRESS, "address")
 
 enum top_follower_text {

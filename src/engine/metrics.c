@@ -129,6 +129,7 @@ static void write_checkpoint(struct metric_writer *w, const struct db *db,
     metric_one_u64(w, METRIC_DIGEST_DIFFERENCES, s->divergences);
     metric_one_u64(w, METRIC_DIGEST_UNCHECKED, c.unchecked);
     metric_one_u64(w, METRIC_DISK_FREE, s->disk_free_bytes);
+    metric_one_u64(w, METRIC_DISK_RESERVE, s->disk_reserve_bytes);
     metric_one_u64(w, METRIC_DISK_RUNG, s->disk_rung_number);
     metric_one_f64(w, METRIC_DISK_SECONDS, s->disk_seconds_until_full);
     metric_one_f64(w, METRIC_WRITE_SLOW, (double)s->write_slow_us * 1e-6);
@@ -221,6 +222,10 @@ static bool view_u64(const struct view *view, enum metric metric, uint64_t *out)
     case METRIC_APPLY_ERRORS: *out = f->apply_errors; return true;
     case METRIC_FOLLOWER_DIVERGENCES: *out = f->divergences; return true;
     case METRIC_LAST_ACKS: *out = f->last_acks; return !view->is_own;
+    case METRIC_SLOT_RETAINED: *out = f->held_bytes; return !view->is_own;
+    case METRIC_SLOT_SAFE:
+        *out = f->safe_bytes;
+        return !view->is_own && f->safe_bytes != UINT64_MAX;
     case METRIC_CREDIT: *out = f->credit_bytes; return !view->is_own;
     default: return false;
     }
@@ -232,6 +237,16 @@ static void follower_labels(const struct tide_follower_status *f, char out[LABEL
     text_add(&t, "follower=\"%s\",region=\"%u\",shard=\"%u\"", f->node_id, f->region, f->shard);
 }
 
+static void write_slot_state(struct metric_writer *w, const char *labels, const char *now)
+{
+    for (uint8_t state = SLOT_BOOTSTRAP; state <= SLOT_LOST; state++) {
+        char all[LABELS_SIZE];
+        struct text t = text_of(all, sizeof(all));
+        text_add(&t, "%s,state=\"%s\"", labels, slot_state_name(state));
+        metric_u64(w, all, strcmp(slot_state_name(state), now) == 0);
+    }
+}
+
 static void write_view(struct metric_writer *w, enum metric metric, const struct view *view)
 {
     char labels[LABELS_SIZE];
@@ -241,7 +256,11 @@ static void write_view(struct metric_writer *w, enum metric metric, const struct
         struct text t = text_of(labels, sizeof(labels));
         text_add(&t, "follower=\"%s\"", view->f->node_id);
     }
-    if (metric == METRIC_LAG_SECONDS) {
+    if (metric == METRIC_SLOT_STATE) {
+        if (!view->is_own) write_slot_state(w, labels, view->f->state);
+    } else if (metric == METRIC_SLOT_UNTIL_LOST) {
+        if (!view->is_own) metric_f64(w, labels, view->f->seconds_until_lost);
+    } else if (metric == METRIC_LAG_SECONDS) {
         metric_f64(w, labels, view->f->lag_seconds);
     } else if (view_u64(view, metric, &v)) {
         metric_u64(w, labels, v);

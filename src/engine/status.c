@@ -25,7 +25,7 @@
 #define JSON_SIZE_PER_FOLLOWER    (2 * KIB + ESCAPED_MAX(ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX))
 #define JSON_SIZE_PER_EVENT       (160 + ESCAPED_MAX(DB_EVENT_TEXT_SIZE))
 #define METRICS_SIZE              (40 * KIB)
-#define METRICS_SIZE_PER_FOLLOWER (12 * KIB) /* two histograms and a line each */
+#define METRICS_SIZE_PER_FOLLOWER (16 * KIB) /* two histograms and a line each */
 
 static enum code no_memory(struct err *e)
 {
@@ -331,6 +331,16 @@ static void json_copy(struct text *t, const struct tide_copy *c)
     text_add(t, "}");
 }
 
+/* UINT64_MAX: there is no limit. */
+static void json_limit(struct text *t, const char *name, uint64_t v)
+{
+    if (v == UINT64_MAX) {
+        text_add(t, ",\"%s\":null", name);
+    } else {
+        json_u64(t, name, v);
+    }
+}
+
 static void json_follower(struct text *t, const struct tide_follower_status *f)
 {
     text_add(t, "{");
@@ -357,6 +367,15 @@ static void json_follower(struct text *t, const struct tide_follower_status *f)
     }
     json_seconds(t, "lag_seconds", f->lag_seconds);
     json_u64(t, "last_seen_ms_ago", f->last_seen_ms_ago);
+    json_u64(t, "last_acks", f->last_acks);
+    json_u64(t, "held_bytes", f->held_bytes);
+    json_u64(t, "held_records", f->held_records);
+    json_limit(t, "budget_bytes", f->budget_bytes);
+    json_limit(t, "safe_bytes", f->safe_bytes);
+    json_seconds(t, "seconds_until_lost", f->seconds_until_lost);
+    json_u64(t, "idle_ms", f->idle_ms);
+    text_add(t, ",");
+    json_string(t, "slot_reason", f->reason ? f->reason : "");
     json_u64(t, "apply_errors", f->apply_errors);
     json_u64(t, "divergences", f->divergences);
     text_add(t, "}");

@@ -108,8 +108,10 @@ const char *const http_page_lines[] = {
     "  [\"lag, at most\", f => endless(f.lag_seconds), \"\", lagClass],",
     "  [\"stored\", f => count(f.stored), \"\"],",
     "  [\"applied\", f => count(f.applied), \"\"],",
-    "  [\"log kept for it\", f => size(f.retained_bytes), \"\", null, f => \"retained_bytes\" in f],",
-    "  [\"lost in\", f => f.seconds_until_lost === null ? UNKNOWN : time(f.seconds_until_lost), \"\", null, f => \"seconds_until_lost\" in f],",
+    "  [\"log kept for it\", f => size(f.held_bytes), \"\", null, f => f.held_bytes > 0],",
+    "  [\"budget left\", f => size(f.safe_bytes), \"\", null, f => f.held_bytes > 0],",
+    "  [\"lost in\", f => f.seconds_until_lost === null ? UNKNOWN : time(f.seconds_until_lost), \"\", f => f.seconds_until_lost === null ? \"\" : \"bad\",",
+    "    f => f.seconds_until_lost !== null],",
     "  [\"copying\", f => !f.rebootstrapping ? UNKNOWN : f.bootstrap && f.bootstrap.total_bytes",
     "    ? size(f.bootstrap.done_bytes) + \" of \" + size(f.bootstrap.total_bytes) : \"yes\", \"\", null, f => f.rebootstrapping],",
     "  [\"heard\", f => f.last_seen_ms_ago === undefined ? UNKNOWN : time(f.last_seen_ms_ago / 1000) + \" ago\", \"\"],",
@@ -176,7 +178,7 @@ const char *const http_page_lines[] = {
     "  if (s.role === \"follower\") {",
     "    cards.unshift([\"behind its leader, at most\", endless(s.lag_seconds)], [\"records behind\", count(s.lag_records)]);",
     "  }",
-    "  if (s.disk_rung !== undefined) cards.push([\"disk ladder\", s.disk_rung]);",
+    "  if (s.disk_rung && s.disk_rung !== \"plenty\") cards.push([\"disk ladder\", s.disk_rung]);",
     "  by(\"cards\").replaceChildren(...cards.map(([title, value]) => {",
     "    const card = make(\"div\", undefined, \"card\");",
     "    card.append(make(\"b\", value), make(\"span\", title));",
@@ -250,4 +252,4 @@ const char *const http_page_lines[] = {
     "</body>",
     "</html>",
 };
-const size_t http_page_line_count = 246;
+const size_t http_page_line_count = 248;

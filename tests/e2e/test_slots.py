@@ -60,6 +60,7 @@ def a_follower_that_stays_away_is_told_of_then_lost_and_the_log_goes(world):
     load(leader, lambda: leader.metrics().of("tidemark_log_oldest_seqno") > restart)
     leader.kill()  # what was told is on disk
     leader.start()
+    until("away has its slot again", lambda: slot(leader, "away"))
     equal(slot(leader, "away")["state"], "lost")
     until("here goes on", lambda: slot(leader, "here")["state"] == "streaming")
     tm.wait_equal(leader, here)
@@ -74,6 +75,7 @@ def idle_time_counts_over_restarts_and_config_set_changes_the_limit(world):
     until("it is idle", lambda: slot(leader, "f")["idle_ms"] > 1500)
     leader.stop()
     leader.start()
+    until("f has its slot again", lambda: slot(leader, "f"))
     check(slot(leader, "f")["idle_ms"] >= 1500, "%r", slot(leader, "f"))
     equal(leader.call("CONFIG", "SET", "slot_idle_timeout", "3s"), "OK")
     until("it is lost", lambda: slot(leader, "f")["state"] == "lost")

@@ -17,8 +17,8 @@ static void names_say_unit_and_kind(void **state)
     (void)state;
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct metric_info *m = metric_info((enum metric)i);
-        char ending[64];
         assert_int_equal(m->type == METRIC_COUNTER, ends_with(m->name, "_total"));
+        char ending[64];
         (void)snprintf(ending, sizeof(ending), "_%s%s", m->unit,
                        m->type == METRIC_COUNTER ? "_total" : "");
         /* A forecast says of what: "disk_seconds_until_full". */

@@ -112,8 +112,10 @@ static void json_has_numbers_and_null_for_what_is_not_known(void **state)
     assert_contains(text, "\"commands\":1000,");
     assert_contains(text,
                     "\"per_second\":{\"durable_seqno\":0,\"applied_seqno\":0,\"commands\":500,");
-    assert_contains(text, "{\"id\":\"f2\",\"state\":null,\"lag_records\":null,\"lag_bytes\":null,"
-                          "\"lag_seconds\":null,\"applied\":0,\"address\":null}]}\n");
+    assert_contains(
+        text,
+        "{\"id\":\"f2\",\"state\":null,\"lag_records\":null,\"lag_bytes\":null,"
+        "\"lag_seconds\":null,\"applied\":0,\"seconds_until_lost\":null,\"address\":null}]}\n");
     free(text);
     text = printed(true, NULL);
     assert_contains(text, "\"per_second\":null");
