@@ -267,7 +267,8 @@ struct tide_open_report {
 /* Would tide_open refuse these options? TIDE_INVALID names the option, its value and the limit.
  * Looks at nothing but the options: no file, no address. Any thread. */
 enum tide_code tide_options_check(const struct tide_options *options, struct tide_err *e);
-/* Open. Blocks until recovered (and, as leader, until the new epoch is durable). *report may be
+/* Open. Blocks until recovered (and, as a leader without members, until the new epoch is durable;
+ * one that knows members asks them first, and writes wait for the answer). *report may be
  * NULL. Errors: TIDE_INUSE, TIDE_ROTTEN, TIDE_FORMAT, TIDE_WRONG_CLUSTER, TIDE_IO ... each says
  * what to do. */
 enum tide_code tide_open(const struct tide_options *options, tide_db **out,

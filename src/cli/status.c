@@ -140,7 +140,7 @@ static void print_copy(const char *indent, const struct resp_value *map)
     printf(", about %s s left\n", field(map, "bootstrap_eta_seconds", texts[0]));
 }
 
-/* How long until the follower's slot is lost; "-": that is not in sight. */
+/* How long until the follower's slot is lost; "-": that is not in sight, or months away. */
 static const char *lost_in(const struct resp_value *row, char out[FIELD_SIZE])
 {
     struct text t = text_of(out, FIELD_SIZE);
@@ -148,7 +148,8 @@ static const char *lost_in(const struct resp_value *row, char out[FIELD_SIZE])
     char duration[CLI_COUNT_SIZE];
     const struct resp_value *value = resp_field(row, "seconds_until_lost");
     bool is_known = value != NULL && value->kind == RESP_TEXT && parse_f64(value->text, &seconds);
-    text_add(&t, "%s", is_known ? cli_duration((uint64_t)(seconds * 1000), duration) : "-");
+    bool is_near = is_known && seconds < 30.0 * 86400;
+    text_add(&t, "%s", is_near ? cli_duration((uint64_t)(seconds * 1000), duration) : "-");
     return out;
 }
 

@@ -195,16 +195,16 @@ static const char *follower_field(const struct top_follower *f, size_t i, char o
     struct text t = text_of(out, TOP_TEXT_SIZE);
     uint64_t count = 0;
     double seconds = 0;
-    bool is_seconds = i == TOP_FOLLOWER_LAG_SECONDS || i == TOP_FOLLOWER_UNTIL_LOST;
     bool is_count =
         i == TOP_FOLLOWER_LAG_RECORDS || i == TOP_FOLLOWER_LAG_BYTES || i == TOP_FOLLOWER_APPLIED;
     if (text[0] == '\0') {
         text_add(&t, "-");
     } else if (is_count && parse_u64(slice_of_text(text), &count)) {
         text_add(&t, "%s", count_of(count).text);
-    } else if (i == TOP_FOLLOWER_UNTIL_LOST && strcmp(text, "inf") == 0) {
-        text_add(&t, "-"); /* not in sight */
-    } else if (is_seconds && parse_f64(slice_of_text(text), &seconds)) {
+    } else if (i == TOP_FOLLOWER_UNTIL_LOST) { /* far away, and infinity: not in sight */
+        bool is_near = parse_f64(slice_of_text(text), &seconds) && seconds < 30.0 * 86400;
+        text_add(&t, "%s", is_near ? duration_of((uint64_t)seconds).text : "-");
+    } else if (i == TOP_FOLLOWER_LAG_SECONDS && parse_f64(slice_of_text(text), &seconds)) {
         text_add(&t, "%.3f", seconds);
     } else {
         text_add(&t, "%s", text);

@@ -404,7 +404,7 @@ void db_fill_report(struct db *db, uint64_t started_ns)
     struct position at = db_applied(db);
     uint64_t took_ns = db->env->v->now_mono_ns(db->env) - started_ns;
     enum tide_role leading = db->shipper ? TIDE_ROLE_LEADER : TIDE_ROLE_SINGLE;
-    db->report.role = db_is_leader(db) ? leading : TIDE_ROLE_FOLLOWER;
+    db->report.role = db->identity.role != ROLE_FOLLOWER ? leading : TIDE_ROLE_FOLLOWER;
     db->report.position = (struct tide_position){.epoch = at.epoch, .seqno = at.seqno.v};
     memcpy(db->report.position.chain4, at.chain.bytes, sizeof(db->report.position.chain4));
     db->report.seconds_micro = took_ns / 1000;

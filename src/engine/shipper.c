@@ -174,10 +174,11 @@ static void load_table(struct shipper *s)
     s->is_serving = true;
 }
 
+/* Of followers; who only asks still gets its answer. */
 static void end_links(struct shipper *s, uint8_t reason, const char *text)
 {
     for (struct ship_link *link = s->links; link != NULL; link = link->next) {
-        ship_link_end(link, reason, text);
+        if (link->ship.session != 0) ship_link_end(link, reason, text);
     }
 }
 

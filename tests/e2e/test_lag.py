@@ -207,6 +207,8 @@ def a_dead_leader_lets_its_follower_grow_old_and_still_serve(world):
     equal(f.get("/readyz"), (200, "ready\n"), "no bound of staleness is set: it still serves")
     equal(f.get("/healthz")[0], 200)
     leader.start()
+    until("f's slot is known again",
+          lambda: leader.metrics().of("tidemark_replication_applied_seqno", follower="f") is not None)
     m = leader.metrics().judge()
     wanted = m.of("tidemark_log_durable_seqno") - m.of("tidemark_replication_applied_seqno", follower="f")
     if m.of("tidemark_replication_connected", follower="f") == 0:
@@ -228,6 +230,7 @@ def a_follower_that_is_gone_keeps_counting_on_its_leader(world):
         equal((m.of(LAG + "records", follower="f"), m.of("replication_lag_seqno", follower="f")), (n, n))
     leader.stop()
     leader.start()
+    until("f's slot is known again", lambda: lag(leader, "records") is not None)
     m = leader.metrics().judge()
     equal(m.of(LAG + "records", follower="f"), 21, "lag_records after a restart, with the new epoch's record")
     equal(m.of(LAG + "seconds", follower="f"), math.inf)

@@ -22,6 +22,7 @@ SHAPES = (
     (r"(?<![\d.])\d+\.\d+\.\d+\b(?!\.\d)", "VERSION"),
     (r"\b\d+(\.\d+)? [KMGT]iB\b", "SIZE"),
     (r"(?<![\d.])\d+\.\d+\b(?!\.\d)", "NUMBER"),
+    (r"(?<![\d.])\d+ ms ago", "NUMBER s ago"),
     (r"directory .*", "directory"),
     (r" +", " "),
 )
