@@ -375,8 +375,7 @@ static enum code take_blocks(struct bootstrap_join *j, const struct wire_blocks 
     if (blocks->is_request) return ERR(e, E_PROTOCOL, "a joiner is asked for blocks");
     while (j->machine.state == BOOTSTRAP_FETCHING && wire_block_next(blocks, &at, &block)) {
         uint32_t index;
-        if (!bootstrap_files_find(&j->files, &block.hash, &index))
-            continue; /* of an older target */
+        if (!bootstrap_files_find(&j->files, &block.hash, &index)) continue; /* an older target's */
         if (block.bytes.size == 0) {
             tell(j, (struct bootstrap_event){.kind = BOOTSTRAP_EV_ABSENT, .index = index});
             continue;

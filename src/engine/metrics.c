@@ -239,11 +239,12 @@ static void follower_labels(const struct tide_follower_status *f, char out[LABEL
 
 static void write_slot_state(struct metric_writer *w, const char *labels, const char *now)
 {
-    for (uint8_t state = SLOT_BOOTSTRAP; state <= SLOT_LOST; state++) {
+    for (int state = SLOT_BOOTSTRAP; state <= SLOT_LOST; state++) {
         char all[LABELS_SIZE];
         struct text t = text_of(all, sizeof(all));
-        text_add(&t, "%s,state=\"%s\"", labels, slot_state_name(state));
-        metric_u64(w, all, strcmp(slot_state_name(state), now) == 0);
+        const char *name = slot_state_name((uint8_t)state);
+        text_add(&t, "%s,state=\"%s\"", labels, name);
+        metric_u64(w, all, strcmp(name, now) == 0);
     }
 }
 

@@ -594,8 +594,9 @@ uint32_t shipper_resyncs(const struct shipper *s, struct shipper_resync out[SHIP
     _Static_assert(2 + 3 * RESYNC_REASONS_MAX <= SHIPPER_RESYNCS_MAX, "all of them fit");
     const struct resync_counts *counts = &s->resyncs;
     uint32_t count = 0;
-    if (counts->empty > 0)
+    if (counts->empty > 0) {
         out[count++] = (struct shipper_resync){"partial", "empty", counts->empty};
+    }
     if (counts->behind > 0) {
         out[count++] = (struct shipper_resync){"partial", "behind", counts->behind};
     }

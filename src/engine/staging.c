@@ -11,20 +11,24 @@
 /* Left to the page cache at most: what a crash costs, and what the last sync has to write. */
 #define SYNC_BYTES (16 * MIB)
 
-static enum code read_block(struct staging *s, uint64_t offset, uint32_t size, uint8_t **buffer,
-                            size_t *capacity, bool *out_is_whole, const struct hash256 *wanted,
-                            struct err *e)
+/* Room that grows to the largest block. */
+struct room {
+    uint8_t *bytes;
+    size_t capacity;
+};
+
+static enum code read_block(struct staging *s, uint64_t offset, uint32_t size, struct room *room,
+                            const struct hash256 *wanted, bool *out_is_whole, struct err *e)
 {
     struct env *env = s->files->env;
     size_t got = 0;
-    if (size > *capacity) {
-        uint8_t *larger = realloc(*buffer, size);
+    if (size > room->capacity) {
+        uint8_t *larger = realloc(room->bytes, size);
         if (!larger) return ERR(e, E_NOMEMORY, "no memory for a block of %u bytes", size);
-        *buffer = larger;
-        *capacity = size;
+        *room = (struct room){larger, size};
     }
-    TRY(env->v->pread(env, s->file, offset, *buffer, size, &got, e));
-    struct hash256 hash = hash256_of(slice_of(*buffer, got));
+    TRY(env->v->pread(env, s->file, offset, room->bytes, size, &got, e));
+    struct hash256 hash = hash256_of(slice_of(room->bytes, got));
     *out_is_whole = got == size && hash256_equal(&hash, wanted);
     return OK;
 }
@@ -36,8 +40,7 @@ static enum code scan(struct staging *s, uint64_t size,
                       void *context, struct err *e)
 {
     struct env *env = s->files->env;
-    uint8_t *buffer = NULL;
-    size_t capacity = 0;
+    struct room room = {0};
     enum code code = OK;
     s->end = PACK_HEADER_SIZE;
     for (;;) {
@@ -50,12 +53,12 @@ static enum code scan(struct staging *s, uint64_t size,
         if (code != OK || !block_head_decode(head, &hash, &block_size)) break;
         uint64_t offset = s->end + BLOCK_HEAD_SIZE;
         if (offset + block_size > size) break; /* before memory is taken for it */
-        code = read_block(s, offset, block_size, &buffer, &capacity, &is_whole, &hash, e);
+        code = read_block(s, offset, block_size, &room, &hash, &is_whole, e);
         if (code != OK || !is_whole) break;
         found(context, &hash, block_size, offset);
         s->end = align_up(offset + block_size, PACK_ALIGN);
     }
-    free(buffer);
+    free(room.bytes);
     return code;
 }
 

@@ -34,8 +34,7 @@ static uint64_t count_client_records(const struct reader_batch *batch)
     uint64_t count = 0;
     for (uint32_t i = 0; i < batch->header.record_count; i++) {
         struct record record;
-        if (record_decode(&payload, base_ms, &record, NULL) != OK)
-            break; /* the reader checked it */
+        if (record_decode(&payload, base_ms, &record, NULL) != OK) break; /* it was checked */
         count += is_of_clients(record.kind);
     }
     return count;
@@ -100,8 +99,9 @@ static enum code look_at_segment(struct cut *c, const struct log_segment *segmen
         if (batch.position.seqno.v == c->fork.seqno.v) {
             is_fork_found = hash256_equal(&batch.position.chain, &c->fork.chain);
         }
-        if (batch.header.first.v > c->fork.seqno.v)
+        if (batch.header.first.v > c->fork.seqno.v) {
             c->client_records += count_client_records(&batch);
+        }
     }
     if (code == OK && result == READER_IO) code = E_IO;
     if (code == OK && result == READER_STOP) c->client_records++;
