@@ -11,26 +11,29 @@
 /* Left to the page cache at most: what a crash costs, and what the last sync has to write. */
 #define SYNC_BYTES (16 * MIB)
 
-/* Room that grows to the largest block. */
+/* A block in memory that grows to the largest one. */
 struct room {
     uint8_t *bytes;
     size_t capacity;
+    size_t size; /* of the block that it holds; less than was asked for: the file ended */
 };
 
 static enum code read_block(struct staging *s, uint64_t offset, uint32_t size, struct room *room,
-                            const struct hash256 *wanted, bool *out_is_whole, struct err *e)
+                            struct err *e)
 {
     struct env *env = s->files->env;
-    size_t got = 0;
     if (size > room->capacity) {
         uint8_t *larger = realloc(room->bytes, size);
         if (!larger) return ERR(e, E_NOMEMORY, "no memory for a block of %u bytes", size);
-        *room = (struct room){larger, size};
+        *room = (struct room){.bytes = larger, .capacity = size};
     }
-    TRY(env->v->pread(env, s->file, offset, room->bytes, size, &got, e));
-    struct hash256 hash = hash256_of(slice_of(room->bytes, got));
-    *out_is_whole = got == size && hash256_equal(&hash, wanted);
-    return OK;
+    return env->v->pread(env, s->file, offset, room->bytes, size, &room->size, e);
+}
+
+static bool is_whole(const struct room *room, uint32_t size, const struct hash256 *wanted)
+{
+    struct hash256 hash = hash256_of(slice_of(room->bytes, room->size));
+    return room->size == size && hash256_equal(&hash, wanted);
 }
 
 /* Walk over the blocks; s->end stays behind the last whole one. */
@@ -48,13 +51,12 @@ static enum code scan(struct staging *s, uint64_t size,
         struct hash256 hash;
         uint32_t block_size;
         size_t got = 0;
-        bool is_whole = false;
         code = env->v->pread(env, s->file, s->end, head, sizeof(head), &got, e);
         if (code != OK || !block_head_decode(head, &hash, &block_size)) break;
         uint64_t offset = s->end + BLOCK_HEAD_SIZE;
         if (offset + block_size > size) break; /* before memory is taken for it */
-        code = read_block(s, offset, block_size, &room, &hash, &is_whole, e);
-        if (code != OK || !is_whole) break;
+        code = read_block(s, offset, block_size, &room, e);
+        if (code != OK || !is_whole(&room, block_size, &hash)) break;
         found(context, &hash, block_size, offset);
         s->end = align_up(offset + block_size, PACK_ALIGN);
     }
