@@ -131,8 +131,12 @@ void thread_pair_open_over_pair(struct thread_pair *p)
 
 bool thread_pair_is_level(const struct thread_pair *p)
 {
-    uint64_t applied = thread_node_applied(p->leader);
-    return applied > 0 && thread_node_applied(p->follower) == applied;
+    struct tide_position a = {0};
+    struct tide_position b = {0};
+    if (tide_position_now(p->leader, &a, NULL) != TIDE_OK) return false;
+    if (tide_position_now(p->follower, &b, NULL) != TIDE_OK) return false;
+    /* A deposed leader may hold as many records of another history. */
+    return a.seqno > 0 && a.seqno == b.seqno && memcmp(a.chain4, b.chain4, sizeof(a.chain4)) == 0;
 }
 
 void thread_pair_check_digests(const struct thread_pair *p)
