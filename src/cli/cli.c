@@ -401,6 +401,13 @@ const char *cli_duration(uint64_t ms, char out[CLI_COUNT_SIZE])
     return out;
 }
 
+const char *cli_until_lost(struct slice seconds, char out[CLI_COUNT_SIZE])
+{
+    double number = 0;
+    if (!parse_f64(seconds, &number) || !(number < 30.0 * 86400)) return "-";
+    return cli_duration((uint64_t)(number * 1000), out);
+}
+
 /* --- memory --- */
 
 static struct alloc memory; /* zero: no limit; counts what is out */

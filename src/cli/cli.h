@@ -91,6 +91,8 @@ const char *cli_count(uint64_t v, char out[CLI_COUNT_SIZE]);
 const char *cli_size(uint64_t bytes, char out[CLI_COUNT_SIZE]);
 /* "850 ms", "12.3 s", "5 min", "7 h", "3 d". */
 const char *cli_duration(uint64_t ms, char out[CLI_COUNT_SIZE]);
+/* When a slot is lost, in seconds as a node writes them; "-": not in sight, or months away. */
+const char *cli_until_lost(struct slice seconds, char out[CLI_COUNT_SIZE]);
 
 /* Memory of the command line; ends the program with a sentence when there is none. Sizes are given
  * back at cli_put, so nothing else frees it. */

@@ -119,6 +119,12 @@ const struct resp_value *resp_field(const struct resp_value *values, const char 
     return NULL;
 }
 
+struct slice resp_text(const struct resp_value *values, const char *name)
+{
+    const struct resp_value *value = resp_field(values, name);
+    return value != NULL && value->kind == RESP_TEXT ? value->text : (struct slice){0};
+}
+
 static void write_length(struct bytes_writer *w, uint8_t mark, size_t v)
 {
     char digits[24];

@@ -35,6 +35,8 @@ enum resp_result resp_parse(struct slice bytes, struct resp_value *values, uint3
 
 /* The value behind `name` in a flat array of pairs that starts at values[0]; NULL when absent. */
 const struct resp_value *resp_field(const struct resp_value *values, const char *name);
+/* Its text; empty when it is absent or no text. */
+struct slice resp_text(const struct resp_value *values, const char *name);
 
 /* Start a command of `count` words, then add each. The writer fails when it has no room. */
 void resp_write_start(struct bytes_writer *w, size_t count);

@@ -69,17 +69,6 @@ static const char *size_field(const struct resp_value *slot, const char *name,
     return cli_size((uint64_t)v->integer, out);
 }
 
-/* Seconds, "-" when they are endless. */
-static const char *time_field(const struct resp_value *slot, const char *name, char out[FIELD_SIZE])
-{
-    struct text t = text_of(out, FIELD_SIZE);
-    double seconds = 0;
-    const struct resp_value *v = resp_field(slot, name);
-    if (v == NULL || !parse_f64(v->text, &seconds)) return "-";
-    text_add(&t, "%.0f s", seconds);
-    return out;
-}
-
 static void print_slots(const struct resp_value *slots)
 {
     printf("%-16s  %-12s  %14s  %10s  %10s  %12s  %s\n", "id", "state", "restart", "held", "budget",
@@ -87,12 +76,12 @@ static void print_slots(const struct resp_value *slots)
     const struct resp_value *slot = slots + 1;
     for (uint32_t i = 0; i < slots->count; i++, slot += slot->span) {
         char texts[4][FIELD_SIZE];
-        char sizes[2][CLI_COUNT_SIZE];
+        char sizes[3][CLI_COUNT_SIZE];
         printf("%-16s  %-12s  %14s  %10s  %10s  %12s  %s\n", text_field(slot, "id", texts[0]),
                text_field(slot, "state", texts[1]), text_field(slot, "restart", texts[2]),
                size_field(slot, "held_bytes", sizes[0]), size_field(slot, "budget_bytes", sizes[1]),
-               time_field(slot, "seconds_until_lost", texts[3]),
-               text_field(slot, "reason", texts[0]));
+               cli_until_lost(resp_text(slot, "seconds_until_lost"), sizes[2]),
+               text_field(slot, "reason", texts[3]));
     }
 }
 

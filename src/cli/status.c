@@ -140,19 +140,6 @@ static void print_copy(const char *indent, const struct resp_value *map)
     printf(", about %s s left\n", field(map, "bootstrap_eta_seconds", texts[0]));
 }
 
-/* How long until the follower's slot is lost; "-": that is not in sight, or months away. */
-static const char *lost_in(const struct resp_value *row, char out[FIELD_SIZE])
-{
-    struct text t = text_of(out, FIELD_SIZE);
-    double seconds = 0;
-    char duration[CLI_COUNT_SIZE];
-    const struct resp_value *value = resp_field(row, "seconds_until_lost");
-    bool is_known = value != NULL && value->kind == RESP_TEXT && parse_f64(value->text, &seconds);
-    bool is_near = is_known && seconds < 30.0 * 86400;
-    text_add(&t, "%s", is_near ? cli_duration((uint64_t)(seconds * 1000), duration) : "-");
-    return out;
-}
-
 /* Elements of an array of maps, one table row each. */
 static void print_followers(const struct resp_value *followers)
 {
@@ -174,7 +161,9 @@ static void print_followers(const struct resp_value *followers)
         char text[FIELD_SIZE];
         printf("    ");
         for (size_t i = 0; i < COUNT_OF(names); i++) {
-            const char *shown = i == LOST_IN ? lost_in(row, text) : field(row, names[i], text);
+            const char *shown = i == LOST_IN
+                                    ? cli_until_lost(resp_text(row, "seconds_until_lost"), text)
+                                    : field(row, names[i], text);
             printf("%s%*s", i > 0 ? "  " : "", widths[i], shown);
         }
         printf("\n");

@@ -724,7 +724,9 @@ uint64_t receiver_staleness_ns(const struct receiver *r)
 
 seqno receiver_committed(const struct receiver *r)
 {
-    return seqno_min(r->leader_committed, db_applied(r->db).seqno);
+    const struct log *log = r->db->log; /* it knows what earlier leaders told */
+    seqno committed = log ? seqno_max(r->leader_committed, log_committed(log)) : r->leader_committed;
+    return seqno_min(committed, db_applied(r->db).seqno);
 }
 
 void receiver_status(const struct receiver *r, struct receiver_status *out)

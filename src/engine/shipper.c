@@ -519,7 +519,9 @@ seqno shipper_floor(const struct shipper *s)
 
 seqno shipper_committed(const struct shipper *s)
 {
-    return s->table.committed;
+    /* What an earlier epoch committed stays so, before anybody has stored this one's start. */
+    struct log *log = s->db->log;
+    return log ? seqno_max(s->table.committed, log_committed(log)) : s->table.committed;
 }
 
 const struct link_stages *shipper_stages(const struct shipper *s, const char *node_id)

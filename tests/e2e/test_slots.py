@@ -92,7 +92,10 @@ def slots_are_listed_dropped_and_renamed(world):
         c.pipe([["SIGNAL", "view", "a"]] * 100)
     rows = json.loads(world.run("slot", "list", "--to", leader.data, "--json", code=0).stdout)
     equal(sorted(row["id"] for row in rows), ["f", "g"])
-    contains(world.run("slot", "list", "--to", leader.data, code=0).stdout, "id", "f", "g", "streaming")
+    listed = world.run("slot", "list", "--to", leader.data, code=0).stdout
+    contains(listed, "id", "f", "g", "streaming")
+    for line in listed.splitlines()[1:]:
+        check(line.split()[-2:] == ["-", "-"], "a slot that is well has a reason or an end: %s", line)
     contains(leader.error("SLOT.RENAME", "g", "h"), "g is connected under this id")
     contains(world.run("slot", "drop", "x", "--to", leader.data, code=1).stderr, "there is no slot 'x'")
     # a dropped one leaves, and one that runs comes back as a new follower
