@@ -725,7 +725,8 @@ uint64_t receiver_staleness_ns(const struct receiver *r)
 seqno receiver_committed(const struct receiver *r)
 {
     const struct log *log = r->db->log; /* it knows what earlier leaders told */
-    seqno committed = log ? seqno_max(r->leader_committed, log_committed(log)) : r->leader_committed;
+    seqno committed =
+        log ? seqno_max(r->leader_committed, log_committed(log)) : r->leader_committed;
     return seqno_min(committed, db_applied(r->db).seqno);
 }
 
