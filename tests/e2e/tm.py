@@ -31,7 +31,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.abspath(
     os.environ.get("TIDEMARK") or os.path.join(HERE, "..", "..", "build-dev", "tidemark"))
 PATIENCE_S = 20 * float(os.environ.get("TM_SLOWNESS", "1"))  # of until() and of every socket
-SCRIPT_S = 100 * float(os.environ.get("TM_SLOWNESS", "1"))  # then stacks are shown, and it ends
+SCRIPT_S = float(os.environ.get("TM_SCRIPT_S") or 100 * float(os.environ.get("TM_SLOWNESS", "1")))  # then stacks are shown, and it ends
 SHOWN_LOG_SIZE = 3000
 
 
