@@ -1,16 +1,18 @@
 #!/usr/bin/python3
 """How fast does a new follower copy the state, beside what the disk and the loopback can do?
 
-    bench/bootstrap.py build/tidemark [items]
+    bench/bootstrap.py build/tidemark [items [bytes]]
 
-Starts a leader and fills it with items (default 1,000,000, three signal types each), prunes its log, then
-starts a follower with bootstrap_rate 100% and watches both. Floors, in the same run: the leader's packs read
+Starts a leader and fills it with items (default 200,000, three signal types and a text of 1,000 bytes each:
+a state that is large beside what a copy costs whatever its size), prunes its log, then starts a follower with bootstrap_rate 100% and watches both. Floors, in the same run: the leader's packs read
 once past the page cache and once from it, and one connection over loopback. The copy reads from the page
 cache what the leader has just written, so the smaller one of loopback and cached read is its bound; both
 sides also hash every byte. Then 200,000 more signals are written while the follower is away.
 """
 import glob
+import json
 import os
+import random
 import socket
 import sys
 import threading
@@ -20,7 +22,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 os.environ["TIDEMARK"] = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/tidemark")
 import tm  # noqa: E402
 
-ITEMS = int(sys.argv[2]) if len(sys.argv) > 2 else 1000000
+ITEMS = int(sys.argv[2]) if len(sys.argv) > 2 else 200000
+TEXT_BYTES = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
 MIB = 1 << 20
 
 
@@ -74,11 +77,22 @@ def fill(node, items, types, start=0):
                     c.read_any()
 
 
+def fill_texts(node, items):
+    with node.connect() as c:
+        for first in range(0, items, 2000):
+            some = range(first, min(first + 2000, items))
+            c.send_all([["ITEM.PUT", "item:%d" % i, "text", random.randbytes(TEXT_BYTES)] for i in some])
+            for _ in some:
+                c.read_any()
+
+
 def main():
     world = tm.World("bench-bootstrap")
     try:
         leader = world.start("leader", "--segment-size", "4MiB", "--retain-segments", "2", "--bootstrap-rate", "100%")
         fill(leader, ITEMS, ["view", "click", "share"])
+        if TEXT_BYTES:
+            fill_texts(leader, ITEMS)
         leader.call("CHECKPOINT")
         fill(leader, 1000, ["view"])
         leader.call("CHECKPOINT")
@@ -89,9 +103,15 @@ def main():
         direct, cached, loopback = read_rate(packs, True), read_rate(packs, False), loopback_rate()
         begin = time.monotonic()
         f = world.start("f", follow=leader.replication)
+        if os.environ.get("PERF"):
+            import subprocess
+            perf=[subprocess.Popen(["perf","record","-q","-g","-o","/tmp/soakx/perf."+n.name,"-p",str(n.process.pid)]) for n in (leader,f)]
         started, size, first, last = time.monotonic(), 0, None, None
         while True:
-            status = f.status_json()
+            code, text = f.get("/status.json")
+            if code != 200:  # it switches to the copy
+                continue
+            status = json.loads(text)
             copy = status.get("bootstrap")
             now = time.monotonic()
             if copy and copy["total_bytes"]:
@@ -111,6 +131,9 @@ def main():
         print("floor: packs, O_DIRECT   %8.0f MiB/s" % direct)
         print("floor: packs, cached     %8.0f MiB/s" % cached)
         print("floor: loopback          %8.0f MiB/s" % loopback)
+        print("copy, blocks             %8.0f MiB/s   from %.2f s on, for %.2f s; the rest took %.2f s" % (
+            (last[1] - first[1]) / MIB / (last[0] - first[0]), first[0] - begin, last[0] - first[0],
+            seconds - (last[0] - first[0])))
         print("copy, link to durable    %8.0f MiB/s   %.0f %% of min(disk, loopback)" % (
             rate, 100 * rate / min(direct, loopback)))
         print("start to first answer    %8.2f s" % (whole - begin))

@@ -170,8 +170,8 @@ static void load_table(struct shipper *s)
         db_add_note(db, e.text);
     }
     mark_voters(s);
-    commit(s);
     s->is_serving = true;
+    commit(s);
 }
 
 /* Of followers; who only asks still gets its answer. */
@@ -470,7 +470,8 @@ uint32_t shipper_count_stored(const struct shipper *s, seqno at_least)
 void shipper_fill_quorum(const struct shipper *s, struct quorum *out)
 {
     uint64_t now_ns = shipper_now(s);
-    out->is_catalogue_lost = s->table.is_closed;
+    /* Before it serves, an empty table does not say that nobody follows. */
+    out->is_catalogue_lost = s->table.is_closed || !s->is_serving;
     out->count = s->table.count;
     for (uint32_t i = 0; i < s->table.count; i++) {
         const struct slot *slot = &s->table.slots[i];

@@ -63,14 +63,15 @@ class Proxy:
             try:
                 host, port = self.target.rsplit(":", 1)
                 leader = socket.create_connection((host, int(port)), 5)
+                leader.settimeout(None)
+                for s in (follower, leader):
+                    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 reset(follower)
                 continue
-            leader.settimeout(None)
             with self.lock:
                 self.links.append((follower, leader))
             for source, sink, direction in ((follower, leader, TO_LEADER), (leader, follower, TO_FOLLOWER)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self.relay, args=(source, sink, direction), daemon=True).start()
 
     def relay(self, source, sink, direction):
