@@ -111,7 +111,7 @@ class Soak:
         if self.raw or not self.find_leader():
             return
         n = self.rng.choice(self.followers())
-        if n.status()["role"] != "follower":
+        if n.name in self.stop_ends or n.status()["role"] != "follower":
             return
         self.kill(n)
         copy = self.copies.get(n.name)
@@ -257,15 +257,20 @@ class Soak:
             self.memory = max(self.memory, memory)
             check(memory < MEMORY_MAX + 2048 * items, "%s has %d MiB of memory, with %d items", n.name, memory >> 20, items)
             check(files < FILES_MAX, "%s has %d open files", n.name, files)
-        if self.raw:
+        if self.raw and not self.stop_ends:  # else a question may wait long
             n, goal = self.raw
             with contextlib.suppress(OSError, EOFError, tm.Refused, KeyError):
                 if goal is None:
                     self.raw = (n, self.leader.seqno())
-                elif self.leader.status()["followers"][n.name]["stored"] >= goal and n.name not in self.stop_ends:
+                elif self.leader.status()["followers"][n.name]["stored"] >= goal and self.all_know_all():
                     self.raw = None
-                    self.note("%s has what was written before", n.name)
+                    self.note("%s has what was written before, and all know of it", n.name)
         soak_clients.raise_trouble(self.clients)
+
+    def all_know_all(self):
+        """A node that has not heard of a follower does not ask it before it leads."""
+        lists = [tm.pairs(n.call("TOPOLOGY")) for n in self.nodes]
+        return all(t["version"] == lists[0]["version"] and len(t["members"]) == NODES for t in lists)
 
     def quiet(self):
         self.note("quiet point")
