@@ -9,7 +9,11 @@
 
 #define OWN_MANIFESTS_MAX 2u /* the newest ones, looked through for blocks */
 #define LOOK_POLL_NS      (10 * NS_PER_MS)
-#define ARRIVING_MAX      ((size_t)BOOTSTRAP_WINDOW_BYTES + FRAME_SIZE_MAX)
+#define ARRIVING_MAX      ((size_t)2 * BOOTSTRAP_WINDOW_BYTES + FRAME_SIZE_MAX)
+/* Written between two syncs: what a crash costs, and what the last one has to do. Beyond the second
+ * figure writing waits for the sync. */
+#define SYNC_BYTES     (16 * MIB)
+#define UNSYNCED_BYTES (64 * MIB)
 
 struct hash_index {
     struct hash256 hash;
@@ -80,7 +84,7 @@ void bootstrap_files_stop(struct bootstrap_files *f)
 
 bool bootstrap_files_are_quiet(const struct bootstrap_files *f)
 {
-    return !f->is_running;
+    return !f->is_running && !f->is_syncing;
 }
 
 static bool is_stopping(struct bootstrap_files *f)
@@ -283,7 +287,8 @@ static enum code look(struct bootstrap_files *f, struct err *e)
 bool bootstrap_files_add_block(struct bootstrap_files *f, uint32_t index, struct slice bytes)
 {
     struct bootstrap_arrivals *in = &f->incoming;
-    size_t wanted = in->size + bytes.size;
+    size_t offset = in->size + BLOCK_HEAD_SIZE;
+    size_t wanted = align_up(offset + bytes.size, PACK_ALIGN);
     if (in->count == COUNT_OF(in->items) || wanted > ARRIVING_MAX) return false;
     if (wanted > in->capacity) {
         size_t capacity = in->capacity ? in->capacity * 2 : MIB;
@@ -295,28 +300,53 @@ bool bootstrap_files_add_block(struct bootstrap_files *f, uint32_t index, struct
         in->bytes = larger;
         in->capacity = capacity;
     }
-    memcpy(in->bytes + in->size, bytes.data, bytes.size);
+    memcpy(in->bytes + offset, bytes.data, bytes.size);
+    memset(in->bytes + offset + bytes.size, 0, wanted - offset - bytes.size);
     in->items[in->count++] =
-        (struct bootstrap_arrival){.index = index, .offset = in->size, .size = bytes.size};
-    in->size += bytes.size;
+        (struct bootstrap_arrival){.index = index, .offset = offset, .size = bytes.size};
+    in->size = wanted;
     return true;
+}
+
+/* Is it what was asked for? Then it gets its head. */
+static bool verify(struct bootstrap_files *f, struct bootstrap_arrival *arrival)
+{
+    const struct bootstrap_want *want = &f->wants[arrival->index];
+    uint8_t *bytes = f->writing.bytes + arrival->offset;
+    struct hash256 hash = hash256_of(slice_of(bytes, arrival->size));
+    if (arrival->size != want->size || !hash256_equal(&hash, &want->hash)) return false;
+    block_head_encode(&hash, want->size, bytes - BLOCK_HEAD_SIZE);
+    return true;
+}
+
+/* Arrivals [first, end), all good, in one call. */
+static enum code write_run(struct bootstrap_files *f, uint32_t first, uint32_t end, struct err *e)
+{
+    struct bootstrap_arrival *items = f->writing.items;
+    if (first == end) return OK;
+    size_t begin = items[first].offset - BLOCK_HEAD_SIZE;
+    size_t size = align_up(items[end - 1].offset + items[end - 1].size, PACK_ALIGN) - begin;
+    uint64_t at = 0;
+    TRY(staging_add(&f->staging, slice_of(f->writing.bytes + begin, size), &at, e));
+    for (uint32_t i = first; i < end; i++) {
+        const struct bootstrap_want *want = &f->wants[items[i].index];
+        uint64_t offset = at + items[i].offset - begin;
+        note_staged(f, &want->hash, want->size, offset);
+        f->places[items[i].index] = (struct block_place){.pack = STAGED_PACK, .offset = offset};
+        items[i].is_good = true;
+    }
+    return OK;
 }
 
 static enum code write_arrivals(struct bootstrap_files *f, struct err *e)
 {
+    uint32_t first = 0;
     for (uint32_t i = 0; i < f->writing.count; i++) {
-        struct bootstrap_arrival *arrival = &f->writing.items[i];
-        const struct bootstrap_want *want = &f->wants[arrival->index];
-        struct slice bytes = slice_of(f->writing.bytes + arrival->offset, arrival->size);
-        struct hash256 hash = hash256_of(bytes);
-        uint64_t offset = 0;
-        if (bytes.size != want->size || !hash256_equal(&hash, &want->hash)) continue;
-        TRY(staging_add(&f->staging, &hash, bytes, &offset, e));
-        note_staged(f, &hash, want->size, offset);
-        f->places[arrival->index] = (struct block_place){.pack = STAGED_PACK, .offset = offset};
-        arrival->is_good = true;
+        if (verify(f, &f->writing.items[i])) continue;
+        TRY(write_run(f, first, i, e));
+        first = i + 1;
     }
-    return OK;
+    return write_run(f, first, f->writing.count, e);
 }
 
 /* --- the end --- */
@@ -349,6 +379,29 @@ static void job_run(struct env_job *job)
     }
 }
 
+static void start_sync(struct bootstrap_files *f);
+
+/* The job ended, and no sync is in the way of what comes now. */
+static void go_on(struct bootstrap_files *f)
+{
+    if (f->code != OK) close_staging(f);
+    if (f->is_look_wanted && !is_stopping(f)) {
+        bootstrap_files_look(f); /* what ended was for a target that was given up */
+        return;
+    }
+    f->done(f->owner, f->work, f->code, &f->err);
+}
+
+/* Of a sync that ended. */
+static void take_sync_code(struct bootstrap_files *f)
+{
+    if (f->code == OK && f->sync_code != OK) {
+        f->code = f->sync_code;
+        f->err = f->sync_err;
+    }
+    f->sync_code = OK;
+}
+
 static void job_done(struct env_job *job)
 {
     struct bootstrap_files *f = CONTAINER_OF(job, struct bootstrap_files, job);
@@ -357,12 +410,47 @@ static void job_done(struct env_job *job)
         f->written = f->writing.items;
         f->written_count = f->writing.count;
     }
-    if (f->code != OK) close_staging(f);
-    if (f->is_look_wanted && !is_stopping(f)) {
-        bootstrap_files_look(f); /* what ended was for a target that was given up */
+    if (f->code != OK && f->is_syncing) {
+        f->is_failure_to_tell = true;
         return;
     }
-    f->done(f->owner, f->work, f->code, &f->err);
+    if (!f->is_syncing) take_sync_code(f);
+    if (f->code == OK) start_sync(f);
+    go_on(f);
+}
+
+static void sync_run(struct env_job *job)
+{
+    struct bootstrap_files *f = CONTAINER_OF(job, struct bootstrap_files, sync_job);
+    f->sync_code = staging_sync(&f->staging, &f->sync_err);
+}
+
+static void sync_done(struct env_job *job)
+{
+    struct bootstrap_files *f = CONTAINER_OF(job, struct bootstrap_files, sync_job);
+    f->is_syncing = false;
+    if (f->is_running) return; /* its end looks at sync_code */
+    if (f->is_failure_to_tell || f->sync_code != OK || is_stopping(f)) {
+        f->is_failure_to_tell = f->is_finish_wanted = false;
+        f->work = BOOTSTRAP_WORK_WRITE;
+        take_sync_code(f);
+        go_on(f);
+        return;
+    }
+    if (f->is_finish_wanted) {
+        bootstrap_files_finish(f);
+    } else {
+        bootstrap_files_write(f);
+    }
+}
+
+static void start_sync(struct bootstrap_files *f)
+{
+    if (f->is_syncing || !f->is_staging_open || f->staging.unsynced < SYNC_BYTES) return;
+    f->staging.unsynced = 0;
+    f->is_syncing = true;
+    f->sync_job = (struct env_job){.run = sync_run, .done = sync_done};
+    f->db->env->v->submit(f->db->env, LANE_BACKGROUND, &f->sync_job);
 }
 
 static void start(struct bootstrap_files *f, enum bootstrap_work work)
@@ -406,6 +494,7 @@ void bootstrap_files_look(struct bootstrap_files *f)
 void bootstrap_files_write(struct bootstrap_files *f)
 {
     if (f->is_running || f->is_look_wanted || is_stopping(f) || f->incoming.count == 0) return;
+    if (f->is_failure_to_tell || (f->is_syncing && f->staging.unsynced > UNSYNCED_BYTES)) return;
     struct bootstrap_arrivals *in = &f->incoming;
     struct bootstrap_arrivals *out = &f->writing;
     uint8_t *bytes = out->bytes;
@@ -425,6 +514,8 @@ void bootstrap_files_write(struct bootstrap_files *f)
 void bootstrap_files_finish(struct bootstrap_files *f)
 {
     struct db *db = f->db;
+    f->is_finish_wanted = f->is_syncing; /* it closes the file */
+    if (f->is_syncing) return;
     f->pack = db->checkpointer ? checkpointer_take_pack(db->checkpointer) : 1;
     start(f, BOOTSTRAP_WORK_FINISH);
 }

@@ -1,7 +1,8 @@
 /* bootstrap_files: what a joiner does to its disk: look which blocks of the target are there
- * already, verify and write those that arrive, finish the copy. One background job at a time; what
- * arrives meanwhile is gathered in memory, no more than the joiner's window. Owner: the loop thread
- * (engine/bootstrap_join); fields marked so belong to the job while one runs. */
+ * already, verify and write those that arrive, finish the copy. One background job at a time, and
+ * beside it a sync of what was written before, so that the link never waits for the disk's slowest
+ * call; what arrives meanwhile is gathered in memory, no more than the joiner's window. Owner: the
+ * loop thread (engine/bootstrap_join); fields marked so belong to the job while one runs. */
 #ifndef TIDEMARK_ENGINE_BOOTSTRAP_FILES_H
 #define TIDEMARK_ENGINE_BOOTSTRAP_FILES_H
 
@@ -13,7 +14,8 @@
 
 enum bootstrap_work { BOOTSTRAP_WORK_LOOK, BOOTSTRAP_WORK_WRITE, BOOTSTRAP_WORK_FINISH };
 
-/* A block that arrived for want `index`; its bytes lie at `offset` of a buffer. */
+/* A block that arrived for want `index`; its bytes lie at `offset` of a buffer, with room for a
+ * head in front, as they are written. */
 struct bootstrap_arrival {
     uint32_t index;
     size_t offset;
@@ -73,6 +75,13 @@ struct bootstrap_files {
     _Atomic bool is_stopping;
     enum code code;
     struct err err;
+    /* the sync beside it */
+    struct env_job sync_job;
+    bool is_syncing;
+    bool is_finish_wanted;   /* it waits for the sync */
+    bool is_failure_to_tell; /* it waits for the sync, too */
+    enum code sync_code;
+    struct err sync_err;
 };
 
 void bootstrap_files_init(struct bootstrap_files *f, struct db *db,

@@ -436,15 +436,40 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
 
 /* --- the machine --- */
 
+static void carry_out(struct bootstrap_join *j, const struct bootstrap_actions *actions);
+
 static void tell(struct bootstrap_join *j, struct bootstrap_event event)
 {
     struct bootstrap_actions actions;
     bootstrap_step(&j->machine, &event, &actions);
-    if (actions.is_asking_due) ask_for_manifest(j);
-    if (actions.is_look_due) bootstrap_files_look(&j->files);
-    if (actions.may_ask) ask_for_blocks(j);
-    if (actions.is_finish_due) bootstrap_files_finish(&j->files);
-    if (actions.is_switch_due) {
+    carry_out(j, &actions);
+}
+
+/* What became of the blocks of one write. Asked for is once, for all that have room now: a request
+ * for each would cost the server more than the blocks. */
+static void tell_written(struct bootstrap_join *j)
+{
+    struct bootstrap_actions all = {0};
+    for (uint32_t i = 0; i < j->files.written_count; i++) {
+        struct bootstrap_actions actions;
+        const struct bootstrap_arrival *arrival = &j->files.written[i];
+        struct bootstrap_event event = {.kind = arrival->is_good ? BOOTSTRAP_EV_STORED
+                                                                 : BOOTSTRAP_EV_WRONG,
+                                        .index = arrival->index};
+        bootstrap_step(&j->machine, &event, &actions);
+        all.may_ask = all.may_ask || actions.may_ask;
+        all.is_finish_due = all.is_finish_due || actions.is_finish_due;
+    }
+    carry_out(j, &all);
+}
+
+static void carry_out(struct bootstrap_join *j, const struct bootstrap_actions *actions)
+{
+    if (actions->is_asking_due) ask_for_manifest(j);
+    if (actions->is_look_due) bootstrap_files_look(&j->files);
+    if (actions->may_ask) ask_for_blocks(j);
+    if (actions->is_finish_due) bootstrap_files_finish(&j->files);
+    if (actions->is_switch_due) {
         char why[160];
         (void)snprintf(why, sizeof(why), "a copy of the state at record %llu is whole",
                        (unsigned long long)j->machine.mark.v);
@@ -480,12 +505,7 @@ static void work_was_done(void *owner, enum bootstrap_work work, enum code code,
         j->attempts = 0;
         break;
     case BOOTSTRAP_WORK_WRITE:
-        for (uint32_t i = 0; i < j->files.written_count; i++) {
-            const struct bootstrap_arrival *arrival = &j->files.written[i];
-            tell(j, (struct bootstrap_event){.kind = arrival->is_good ? BOOTSTRAP_EV_STORED
-                                                                      : BOOTSTRAP_EV_WRONG,
-                                             .index = arrival->index});
-        }
+        tell_written(j);
         bootstrap_files_write(&j->files);
         break;
     case BOOTSTRAP_WORK_FINISH:

@@ -52,6 +52,7 @@ struct bootstrap_serve {
 };
 
 static void go_on(struct bootstrap_serve *s);
+static void serve_blocks(struct bootstrap_serve *s);
 
 static uint64_t now_of(const struct bootstrap_serve *s)
 {
@@ -270,6 +271,7 @@ static void read_done(struct env_job *job)
     s->db->copied_bytes += j->data_size;
     s->db->copied_ns += now_ns - j->started_ns;
     struct slice piece = slice_of(frame, j->frame_size);
+    if (!s->is_manifest_wanted) serve_blocks(s); /* the next are read while these are sent */
     env->v->link_send(env, s->link->env_link, &piece, 1, free, frame);
     go_on(s);
 }

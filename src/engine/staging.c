@@ -3,13 +3,12 @@
 
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "format/batch.h"
 
 #define STAGING_DIR  "staging"
 #define STAGING_PATH "staging/blocks"
-/* Left to the page cache at most: what a crash costs, and what the last sync has to write. */
-#define SYNC_BYTES (16 * MIB)
 
 /* A block in memory that grows to the largest one. */
 struct room {
@@ -83,20 +82,19 @@ enum code staging_open(struct staging *s, const struct state_files *files,
     return code;
 }
 
-enum code staging_add(struct staging *s, const struct hash256 *hash, struct slice bytes,
-                      uint64_t *out_offset, struct err *e)
+enum code staging_add(struct staging *s, struct slice blocks, uint64_t *out_offset, struct err *e)
 {
-    struct env *env = s->files->env;
-    uint8_t head[BLOCK_HEAD_SIZE];
-    block_head_encode(hash, (uint32_t)bytes.size, head);
-    TRY(env->v->pwrite(env, s->file, s->end, slice_of(head, sizeof(head)), e));
-    *out_offset = s->end + BLOCK_HEAD_SIZE;
-    TRY(env->v->pwrite(env, s->file, *out_offset, bytes, e));
-    s->end = align_up(*out_offset + bytes.size, PACK_ALIGN);
-    s->unsynced += BLOCK_HEAD_SIZE + bytes.size;
-    if (s->unsynced < SYNC_BYTES) return OK;
-    s->unsynced = 0;
-    return env->v->sync(env, s->file, e);
+    ASSERT(blocks.size % PACK_ALIGN == 0);
+    TRY(s->files->env->v->pwrite(s->files->env, s->file, s->end, blocks, e));
+    *out_offset = s->end;
+    s->end += blocks.size;
+    s->unsynced += blocks.size;
+    return OK;
+}
+
+enum code staging_sync(const struct staging *s, struct err *e)
+{
+    return s->files->env->v->sync(s->files->env, s->file, e);
 }
 
 static enum code make_pack(struct staging *s, const struct state_files *files, uint64_t pack,

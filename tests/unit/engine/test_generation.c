@@ -121,11 +121,14 @@ static bool copy_blocks(struct copying *c, uint32_t count)
     bool is_ok = true;
     for (uint32_t i = c->found; is_ok && i < c->m.manifest.block_count && i < count; i++) {
         const struct block_entry *entry = &c->m.manifest.blocks[i];
-        uint8_t *bytes = malloc(entry->size + 1);
+        size_t size = align_up(BLOCK_HEAD_SIZE + entry->size, PACK_ALIGN);
+        uint8_t *bytes = calloc(1, size);
         uint64_t offset = 0;
-        assert_int_equal(pack_read_block(&packs, entry, &c->m.manifest.places[i], bytes, NULL), OK);
-        is_ok = staging_add(&c->staging, &entry->hash, slice_of(bytes, entry->size), &offset,
-                            NULL) == OK;
+        block_head_encode(&entry->hash, entry->size, bytes);
+        assert_int_equal(
+            pack_read_block(&packs, entry, &c->m.manifest.places[i], bytes + BLOCK_HEAD_SIZE, NULL),
+            OK);
+        is_ok = staging_add(&c->staging, slice_of(bytes, size), &offset, NULL) == OK;
         free(bytes);
     }
     pack_reader_fini(&packs);
