@@ -262,13 +262,23 @@ static void clients_are_told_loading_while_the_database_opens(void **state)
     assert_int_equal(node_stop(&node), SERVER_DONE);
 }
 
+/* Its loop runs, and takes signals, too: a port may listen before that. */
+static void wait_answering(uint16_t port)
+{
+    node_wait_listening(port);
+    int fd = wire_open(port);
+    wire_say(fd, "PING\r\n");
+    wire_expect(fd, "+PONG\r\n");
+    wire_close(fd);
+}
+
 /* Told to stop while opening: it opens, then closes, and never says ready. */
 static void a_node_can_be_stopped_while_it_opens(void **state)
 {
     (void)state;
     data_port = node_free_port();
     node_launch(&node, prepare_slow_opening);
-    node_wait_listening(data_port);
+    wait_answering(data_port);
     node_signal(&node, SIGTERM);
     assert_false(node_wait_ready(&node));
     assert_int_equal(node_end(&node), SERVER_DONE);
@@ -279,7 +289,7 @@ static void a_second_signal_ends_at_once(void **state)
     (void)state;
     data_port = node_free_port();
     node_launch(&node, prepare_slow_opening);
-    node_wait_listening(data_port);
+    wait_answering(data_port);
     node_signal(&node, SIGTERM);
     while (strstr(node_log(&node), "a second signal") == NULL) {
         (void)poll(NULL, 0, 10);
@@ -333,7 +343,7 @@ static void a_closed_stdout_stops_nothing(void **state)
     node_launch(&node, prepare_slow_opening);
     close(node.output);
     node.output = -1;
-    node_wait_listening(data_port);
+    wait_answering(data_port);
     while (strstr(node_log(&node), "msg=\"ready\"") == NULL) {
         (void)poll(NULL, 0, 10);
     }
