@@ -188,6 +188,9 @@ enum code recover_list(struct recovery *r, struct err *e)
     enum code code = OK;
     r->found = calloc(count ? count : 1, sizeof(*r->found));
     r->headless = calloc(count ? count : 1, sizeof(*r->headless));
+    /* New files never take the numbers of an older generation's, also when all of those are gone:
+     * they would be removed with them. */
+    if (r->identity->log_first_file > 0) r->file_id_max = r->identity->log_first_file - 1;
     if (!r->found || !r->headless) code = ERR(e, E_NOMEMORY, "no memory to list %zu files", count);
     for (size_t i = 0; code == OK && i < count; i++) {
         uint64_t file_id;

@@ -334,6 +334,12 @@ static void any_call_may_be_the_last_one(void **state)
             opened_old++;
         }
         bool is_new = n.db->identity.generation == 2;
+        if (is_new) { /* what is written then is of this generation, too */
+            write_signals(&n, 3);
+            steps_node_abandon(&n);
+            open_at(&n, dir);
+            assert_int_equal(steps_node_count(&n, "a"), NEW_COUNT + 3);
+        }
         steps_node_close(&n);
         if (!is_new) {
             assert_true(copy_all(steps_open(dir)));
