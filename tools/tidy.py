@@ -208,6 +208,7 @@ def check_promises(root):
                 yield "%s:1: metric %s is not in docs/METRICS.md (tools/metrics.py makes it)" % (path, name)
 
 
+LESSON_ROW = re.compile(r"\| ([A-Z]\d+)\W? \|.*\|([^|]*)\|")
 LESSON = re.compile(r"`((?:unit|e2e|golden|sim)\.[\w.]+)(?:: (\w+))?`")
 
 
@@ -232,6 +233,9 @@ def check_lessons(root):
         for case, function in LESSON.findall(line):
             if not case_exists(root, case, function or None):
                 yield "docs/LESSONS.md:%d: there is no test %s%s" % (number, case, ": " + function if function else "")
+        row = LESSON_ROW.fullmatch(line)
+        if row and not LESSON.search(line) and not row.group(2).strip():
+            yield "docs/LESSONS.md:%d: %s names no test, and not what is missing" % (number, row.group(1))
 
 
 def check(root):

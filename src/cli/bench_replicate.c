@@ -253,8 +253,10 @@ static enum code measure(struct replicate *r, const struct wishes *wishes, int *
     *out_status = floor_judge(&r->floor, r->verb);
     if (*out_status != CLI_DONE) return OK;
     char text[CLI_COUNT_SIZE];
-    printf("in %s; raw floor p50 %s\n", r->nodes.dir,
-           bench_time(samples_percentile(&r->floor.samples, 50), text));
+    char tail[CLI_COUNT_SIZE];
+    printf("in %s; raw floor p50 %s  p99 %s\n", r->nodes.dir,
+           bench_time(samples_percentile(&r->floor.samples, 50), text),
+           bench_time(samples_percentile(&r->floor.samples, 99), tail));
     TRY(nodes_add(&r->nodes, "leader", &r->leader, e));
     TRY(nodes_add(&r->nodes, "f1", &r->follower, e));
     struct nodes_equality equality = {0};

@@ -111,6 +111,10 @@ class Tidy(Planted):
         for name in ("unit.base.m: a_rul", "unit.base.n: a_rule", "unit.base.m", "e2e.lag: truth", "golden.x",
                      "sim.bug2", "sim.story.ro"):
             self.assert_named({**files, "docs/LESSONS.md": "\n`%s`\n" % name}, "docs/LESSONS.md:2:", name)
+        for row in ("| G1\u2020 | fault | | |", "| L22 | fault | care | |"):
+            self.assert_named({**files, "docs/LESSONS.md": row}, "docs/LESSONS.md:1:", row[2:4])
+        for row in ("| # | fault | closed by | missing |", "| C6 | fault | | leases |", "| G1 | fault | `e2e.lag: a_truth` | |"):
+            self.assertEqual(self.findings({**files, "docs/LESSONS.md": row}), [], row)
 
 
 if __name__ == "__main__":
