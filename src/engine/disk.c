@@ -173,7 +173,10 @@ static void look(struct disk *d)
         return;
     }
     d->looked_log_bytes = db->log ? log_durable_bytes(db->log) : 0;
-    if (env->v->disk_free(env, &free_bytes, NULL) != OK) return; /* as it was known */
+    if (env->v->disk_free(env, &free_bytes, NULL) != OK) { /* as it was known, until it is again */
+        arm(d, LOOK_NS);
+        return;
+    }
     growth_note(&d->used, now_ns, UINT64_MAX - free_bytes);
     d->free_bytes = free_bytes;
     enum disk_rung before = d->plan.rung;

@@ -340,6 +340,9 @@ static enum code lock(struct env *env, struct err *e)
 static enum code disk_free(struct env *env, uint64_t *out_bytes, struct err *e)
 {
     struct env *real = of(env)->real;
+    if (of(env)->has_free && of(env)->free_bytes == STEPS_FREE_FAILS) {
+        return ERR(e, E_IO, "statvfs: made to fail");
+    }
     if (of(env)->has_free) {
         *out_bytes = of(env)->free_bytes;
         return OK;

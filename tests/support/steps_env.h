@@ -42,7 +42,8 @@ bool steps_has_failed(const struct env *env); /* since steps_fail */
 
 /* Random numbers from here on: so that two lives on one disk do not draw the same. */
 void steps_seed(struct env *env, uint64_t seed);
-/* What disk_free answers; UINT64_MAX: what is true. */
+/* What disk_free answers; UINT64_MAX: what is true; STEPS_FREE_FAILS: an error. */
+#define STEPS_FREE_FAILS (UINT64_MAX - 1)
 void steps_set_free(struct env *env, uint64_t bytes);
 /* Wall clock of the env in ms; it moves with steps_advance. */
 void steps_set_wall(struct env *env, int64_t ms);

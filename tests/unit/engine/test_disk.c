@@ -58,6 +58,18 @@ static void writes_are_refused_near_the_end_and_taken_again(void **state)
     assert_int_equal(f->n.db->events.by_kind[DB_EVENT_RUNG], 3);
 }
 
+/* The ladder goes on when the free space could not be told for a while. */
+static void a_look_that_fails_is_not_the_last_one(void **state)
+{
+    struct fixture *f = *state;
+    struct disk_status s;
+    set_free(f, 100 * MIB);
+    set_free(f, STEPS_FREE_FAILS);
+    set_free(f, MIB);
+    disk_status(f->n.db->disk, &s);
+    assert_int_equal(s.rung, DISK_REFUSE);
+}
+
 /* Any write that finds the disk full takes the reserve and is made again: the log is not poisoned,
  * what was being written is there, and nothing more is taken until the reserve is. */
 static void a_write_that_finds_no_space_takes_the_reserve(void **state)
@@ -113,6 +125,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(writes_are_refused_near_the_end_and_taken_again, setup,
+                                        fixture_end),
+        cmocka_unit_test_setup_teardown(a_look_that_fails_is_not_the_last_one, setup,
                                         fixture_end),
         cmocka_unit_test_setup_teardown(a_write_that_finds_no_space_takes_the_reserve, setup,
                                         fixture_end),
