@@ -126,8 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(writes_are_refused_near_the_end_and_taken_again, setup,
                                         fixture_end),
-        cmocka_unit_test_setup_teardown(a_look_that_fails_is_not_the_last_one, setup,
-                                        fixture_end),
+        cmocka_unit_test_setup_teardown(a_look_that_fails_is_not_the_last_one, setup, fixture_end),
         cmocka_unit_test_setup_teardown(a_write_that_finds_no_space_takes_the_reserve, setup,
                                         fixture_end),
         cmocka_unit_test_setup_teardown(the_next_life_knows_that_the_reserve_was_needed, setup,
