@@ -128,11 +128,11 @@ static void timer_fired(struct env_timer *timer)
     switch (r->step) {
     case ROLE_QUIET:
     case ROLE_ASKING:
-    case ROLE_CLAIMING:
     case ROLE_TURNING:
     case ROLE_LOOKING: return; /* the inquiry goes on by itself */
     case ROLE_TAKING:
     case ROLE_DRAINING:
+    case ROLE_CLAIMING:
     case ROLE_SAVING:
     case ROLE_UNABLE:
     case ROLE_BEGINNING: role_promote_step(r); break;

@@ -146,11 +146,20 @@ static void successor_answered(void *arg, const struct inquire_reply *replies, u
     const struct inquire_reply *reply = &r->replies[0];
     const struct wire_standing *s = &reply->standing;
     bool is_it = reply->has_answered && strcmp(reply->node_id, r->successor.node_id) == 0;
-    bool is_following = is_it && s->role == ROLE_FOLLOWER && s->highest_epoch < r->next_epoch;
-    if (is_following) {
+    bool is_following = is_it && s->role == ROLE_FOLLOWER;
+    bool has_led = is_following && s->last.epoch >= r->next_epoch;
+    /* Promised now, or before when the answer was lost: an offer that arrives later is refused. */
+    bool is_bound =
+        is_following && !has_led && (s->is_claim_noted || s->highest_epoch >= r->next_epoch);
+    if (is_bound) {
         db_event(db, DB_EVENT_HANDOVER, "%s did not take the leadership: this node leads again",
                  r->successor.node_id);
         role_take_back(r);
+        return;
+    }
+    if (has_led) { /* and was replaced since: who leads now is found as any follower finds it */
+        role_answer(r, &r->passed, NULL);
+        role_end(r, NULL);
         return;
     }
     bool is_late = role_now(r) >= r->deadline_ns + db->config.suspect_ns;
@@ -180,7 +189,9 @@ static void await(struct role_machine *r)
         return;
     }
     if (r->inquiry != NULL || role_now(r) < r->ask_ns) return;
-    if (!role_ask(r, addresses, 1, successor_answered)) r->ask_ns += NS_PER_S;
+    /* It is to promise not to take the number any more, if it did not take it: without that an
+     * offer that is still on its way would make it lead beside this node. */
+    if (!role_claim(r, addresses, 1, r->next_epoch, successor_answered)) r->ask_ns += NS_PER_S;
 }
 
 void role_handover_step(struct role_machine *r)

@@ -1,5 +1,5 @@
-/* role_internal: what role.c (the machine), role_promote.c (taking the lead) and role_yield.c
- * (giving it up) share. Nobody else includes it. */
+/* role_internal: what role.c (the machine), role_facts.c, role_promote.c (taking the lead) and
+ * role_yield.c (giving it up) share. Nobody else includes it. */
 #ifndef TIDEMARK_ENGINE_ROLE_INTERNAL_H
 #define TIDEMARK_ENGINE_ROLE_INTERNAL_H
 
@@ -84,10 +84,18 @@ MUST_CHECK bool role_claim(struct role_machine *r, const char *const *addresses,
 /* Keep what was answered and let go of the inquiry. */
 void role_keep_replies(struct role_machine *r, const struct inquire_reply *replies, uint32_t count);
 
-/* role_promote.c */
+/* role_facts.c */
+/* An answer of another cluster, or of this node itself, counts for nothing. */
+bool role_is_of_ours(const struct db *db, const struct inquire_reply *reply);
 /* What is known of this node and of those that were asked; nodes has room for MEMBERS_MAX. */
 struct promote_facts role_facts(const struct db *db, const struct inquire_reply *replies,
                                 uint32_t count, struct promote_node *nodes);
+/* The same for the operation under way. Once the epoch is claimed only those count that promised
+ * it. */
+struct promote_facts role_facts_now(const struct role_machine *r, bool is_claimed,
+                                    struct promote_node *nodes);
+
+/* role_promote.c */
 /* Not OK: nothing began. */
 MUST_CHECK enum code role_promote(struct role_machine *r, struct err *e);
 void role_start_leading(struct role_machine *r); /* identity said leader when the node opened */

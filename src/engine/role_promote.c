@@ -6,7 +6,6 @@
 #include "base/assert.h"
 #include "base/planted.h"
 #include "base/text.h"
-#include "core/members.h"
 #include "core/promote.h"
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
@@ -16,7 +15,6 @@
 #include "engine/role_internal.h"
 #include "engine/shipper.h"
 #include "engine/ticker.h"
-#include "engine/voters.h"
 #include "engine/write.h"
 
 uint64_t role_now(const struct role_machine *r)
@@ -25,81 +23,6 @@ uint64_t role_now(const struct role_machine *r)
 }
 
 /* --- the decision --- */
-
-/* An answer of another cluster, or of this node itself, counts for nothing. */
-static bool is_of_ours(const struct db *db, const struct inquire_reply *reply)
-{
-    return reply->has_answered && id128_equal(&reply->standing.cluster, &db->identity.cluster) &&
-           strcmp(reply->node_id, db->identity.node_id) != 0;
-}
-
-static struct promote_facts facts_from(const struct db *db, const struct inquire_reply *replies,
-                                       uint32_t count, bool is_claimed, struct promote_node *nodes)
-{
-    struct record_members voters;
-    voters_list(db, &voters);
-    struct promote_facts f = {
-        .is_leading = db_is_leader(db),
-        .is_voter = db->is_voter,
-        .voter_count = db->voter_count,
-        .is_damaged = db->condition != DB_SERVING,
-        .applied = db_applied(db).seqno,
-        .highest_epoch = db->identity.highest_epoch,
-        .nodes = nodes,
-        .copies_min = 1,
-    };
-    if (db->log != NULL) f.stored = log_durable(db->log);
-    f.applied = db->condition == DB_SERVING ? f.stored.seqno : f.applied; /* it is waited for */
-    if (db->receiver != NULL) {
-        struct receiver_status status;
-        receiver_status(db->receiver, &status);
-        f.leader_durable = seqno_of(status.leader_durable);
-        f.is_bootstrapping = receiver_is_copying(db->receiver);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const struct inquire_reply *reply = &replies[i];
-        const struct topology_member *known = members_at(db, reply->address);
-        const char *name = reply->node_id;
-        if (name[0] == '\0' && known != NULL) name = known->node_id;
-        /* Followed at one address and listed with another it is still the leader. */
-        bool was_leader = strcmp(reply->address, db->identity.leader_address) == 0 ||
-                          (known != NULL && known->role != ROLE_FOLLOWER);
-        nodes[f.node_count++] = (struct promote_node){
-            .node_id = slice_of_text(name),
-            .address = slice_of_text(reply->address),
-            .has_answered =
-                is_of_ours(db, reply) && (!is_claimed || reply->standing.is_claim_noted),
-            .was_leader = was_leader,
-            .is_voter = members_is_voter(&voters, slice_of_text(name)),
-            .is_leading = reply->standing.role != ROLE_FOLLOWER,
-            .is_damaged = reply->standing.is_damaged != 0,
-            .last = reply->standing.last,
-            .highest_epoch = reply->standing.highest_epoch,
-        };
-    }
-    return f;
-}
-
-struct promote_facts role_facts(const struct db *db, const struct inquire_reply *replies,
-                                uint32_t count, struct promote_node *nodes)
-{
-    return facts_from(db, replies, count, false, nodes);
-}
-
-/* The same for the operation under way. Once the epoch is claimed only those count that promised
- * it. */
-static struct promote_facts facts_of(const struct role_machine *r, bool is_claimed,
-                                     struct promote_node *nodes)
-{
-    const struct op *op = r->op;
-    struct promote_facts f = facts_from(r->db, r->replies, r->reply_count, is_claimed, nodes);
-    if (op == NULL || op->kind != OP_PROMOTE) return f;
-    f.is_forced = op->is_explain;
-    f.has_expect = op->number != 0;
-    f.expect = (struct position){.epoch = op->epoch, .seqno = seqno_of(op->number)};
-    memcpy(f.expect.chain.bytes, op->chain4, sizeof(op->chain4));
-    return f;
-}
 
 /* It is to lead and may not now: it asks again in a while, and says why meanwhile. */
 static void stay_unable(struct role_machine *r, const char *sentence)
@@ -113,20 +36,9 @@ static void stay_unable(struct role_machine *r, const char *sentence)
     role_release_writes(r); /* to be refused with the reason */
 }
 
-/* The successor of a handover that was not taken must have promised that it never will be. */
-static bool is_successor_bound(const struct role_machine *r)
-{
-    for (uint32_t i = 0; i < r->reply_count; i++) {
-        const struct inquire_reply *reply = &r->replies[i];
-        bool is_it = is_of_ours(r->db, reply) && strcmp(reply->node_id, r->successor.node_id) == 0;
-        if (is_it) return reply->standing.is_claim_noted;
-    }
-    return false;
-}
-
 /* A node that led before leads on unless somebody else does, or knows more. */
 static bool may_start(struct role_machine *r, const struct promote_facts *facts,
-                      const struct promote_plan *plan, bool is_claimed)
+                      const struct promote_plan *plan)
 {
     const struct inquire_reply *leader =
         role_find_leader(r, r->replies, r->reply_count, r->db->epoch.number + 1);
@@ -142,17 +54,11 @@ static bool may_start(struct role_machine *r, const struct promote_facts *facts,
     }
     bool is_in_the_way = plan->unforced != PROMOTE_LEAD && plan->unforced != PROMOTE_TOO_FEW;
     bool is_number_unknown = plan->next_epoch > facts->highest_epoch + 1 && !is_everybody_heard;
-    bool is_unbound = is_claimed && r->is_taking_back && !is_successor_bound(r);
-    if (!is_in_the_way && !is_number_unknown && !is_unbound) return true;
+    if (!is_in_the_way && !is_number_unknown) return true;
     char sentence[ERR_TEXT_SIZE];
     struct text t = text_of(sentence, sizeof(sentence));
     if (is_in_the_way) {
         promote_explain(facts, plan, &t);
-    } else if (is_unbound) {
-        text_add(&t,
-                 "%s, to which the leadership was handed, does not answer; PROMOTE FORCE here "
-                 "if it is gone",
-                 r->successor.node_id);
     } else {
         text_add(&t,
                  "epoch %llu was begun somewhere and its leader is not found; PROMOTE FORCE "
@@ -169,7 +75,7 @@ static bool is_contested(const struct role_machine *r)
     bool is_contested = r->db->identity.highest_epoch != r->next_epoch;
     for (uint32_t i = 0; i < r->reply_count; i++) {
         const struct wire_standing *s = &r->replies[i].standing;
-        is_contested |= is_of_ours(r->db, &r->replies[i]) && !s->is_claim_noted &&
+        is_contested |= role_is_of_ours(r->db, &r->replies[i]) && !s->is_claim_noted &&
                         s->highest_epoch >= r->next_epoch;
     }
     return is_contested;
@@ -194,14 +100,14 @@ static bool refuse_contested(struct role_machine *r)
 static bool is_allowed(struct role_machine *r, bool is_claimed)
 {
     struct promote_node nodes[MEMBERS_MAX];
-    struct promote_facts facts = facts_of(r, is_claimed, nodes);
+    struct promote_facts facts = role_facts_now(r, is_claimed, nodes);
     if (is_claimed && is_contested(r)) return refuse_contested(r);
     if (is_claimed) facts.applied = db_applied(r->db).seqno;
     struct promote_plan plan = promote_decide(&facts);
     if (is_claimed) plan.next_epoch = r->next_epoch;
     r->next_epoch = plan.next_epoch;
     bool is_leading_on = r->is_starting || r->is_taking_back;
-    if (is_leading_on) return may_start(r, &facts, &plan, is_claimed);
+    if (is_leading_on) return may_start(r, &facts, &plan);
     char sentence[ERR_TEXT_SIZE];
     struct text t = text_of(sentence, sizeof(sentence));
     promote_explain(&facts, &plan, &t);
@@ -325,7 +231,7 @@ static void take(struct role_machine *r)
     id->leader_data_address[0] = '\0';
     db_take_epoch_number(db, r->next_epoch);
     role_enter(r, ROLE_SAVING);
-    if (!PLANTED(34)) role_save(r); /* planted: the epoch's number is not made durable */
+    if (!PLANTED(34)) role_save(r);
 }
 
 static void members_promised(void *arg, const struct inquire_reply *replies, uint32_t count)
@@ -339,18 +245,30 @@ static void members_promised(void *arg, const struct inquire_reply *replies, uin
     }
 }
 
-/* This node promises the number to itself first: nobody else gets it here. */
-static void claim(struct role_machine *r)
+/* Its own promise is durable: the others are asked for theirs. */
+static void ask_for_promises(struct role_machine *r)
 {
-    struct db *db = r->db;
     const char *addresses[MEMBERS_MAX];
-    uint32_t count = members_addresses(db, addresses);
-    bool is_free = r->next_epoch > db->identity.highest_epoch;
-    if (is_free) db->identity.highest_epoch = r->next_epoch;
-    role_enter(r, ROLE_CLAIMING);
+    uint32_t count = members_addresses(r->db, addresses);
+    bool is_free = r->db->identity.highest_epoch == r->next_epoch && r->save_code == OK;
     if (is_free && role_claim(r, addresses, count, r->next_epoch, members_promised)) return;
     (void)refuse_contested(r);
     follow_again(r);
+}
+
+/* This node promises the number to itself first, durably: nobody else gets it here, and when this
+ * process ends before its epoch begins, the next one knows whose number the others hold. */
+static void claim(struct role_machine *r)
+{
+    struct db *db = r->db;
+    role_enter(r, ROLE_CLAIMING);
+    r->save_code = OK;
+    if (r->next_epoch <= db->identity.highest_epoch) { /* promised to another meanwhile */
+        ask_for_promises(r);
+        return;
+    }
+    db->identity.highest_epoch = r->next_epoch;
+    if (!PLANTED(34)) role_save(r); /* planted: the number is not made durable */
 }
 
 static void drain(struct role_machine *r)
@@ -454,6 +372,10 @@ void role_promote_step(struct role_machine *r)
     }
     if (r->step == ROLE_DRAINING) {
         drain(r);
+        return;
+    }
+    if (r->step == ROLE_CLAIMING) {
+        if (!r->is_saving && r->inquiry == NULL) ask_for_promises(r);
         return;
     }
     if (r->step == ROLE_UNABLE) {

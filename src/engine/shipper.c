@@ -228,7 +228,10 @@ void shipper_hand_over(struct shipper *s, uint32_t slot, const struct wire_hando
 
 void shipper_yield(struct shipper *s)
 {
-    end_links(s, WIRE_END_FENCED, "this node leads no longer");
+    for (struct ship_link *link = s->links; link != NULL; link = link->next) {
+        bool is_asking = link->ship.session == 0; /* no hello: it gets its answer */
+        if (!is_asking) ship_link_end(link, WIRE_END_FENCED, "this node leads no longer");
+    }
     s->is_serving = false;
     memset(&s->table, 0, sizeof(s->table));
     memset(s->peers, 0, sizeof(s->peers));
