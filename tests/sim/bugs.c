@@ -24,7 +24,7 @@ static const struct bug bugs[] = {
     {"pruned files go too early", "pruned", 120, "open"},
     {"no hash check of payloads", "rot", 400, "lost,once,digest,crash,history"},
     {"a gap is accepted", NULL, 300, "hole,history,digest,health,crash,open"},
-    {"no epoch fencing", NULL, 2000, "history,hole,epoch,marks,crash,liveness"},
+    {"no epoch fencing", NULL, 0, "history,hole,epoch,marks,crash,liveness"},
     {"ack before the follower's sync", NULL, 300, "wait,lag,marks,hole,crash,level"},
     {"ship before durable", NULL, 300, "hole,history,crash"},
     {"epoch not durable", NULL, 300, "epoch,history,open"},
@@ -35,8 +35,8 @@ static const struct bug bugs[] = {
     {"who is away is not behind", NULL, 300, "lag"},
     {"a checkpoint's names are not durable", NULL, 600, "open,lost"},
     {"a segment's name is not durable", NULL, 300, "open,lost,history"},
-    {"slots hold nothing", NULL, 600, "pruned,hole,liveness"},
-    {"who is away holds nothing", NULL, 600, "pruned,hole,liveness"},
+    {"slots hold nothing", "away", 0, "pruned,hole,liveness"},
+    {"who is away holds nothing", "away", 0, "pruned,hole,liveness"},
     {"mark before sync", NULL, 300, "open"},
     {"memory is never given back", NULL, 100, "memory"},
     {"go on after a failed write", NULL, 300, "crash,lost,history,open,honesty"},
@@ -50,9 +50,11 @@ static const struct bug bugs[] = {
     {"nobody looks when a wait is over", NULL, 300, "answered,liveness"},
     {"an answer proves that nothing is missing", NULL, 300, "lag"},
     {"this node's own copy satisfies every level", NULL, 300, "level,lost"},
-    {"a promotion's epoch is not durable", NULL, 600, "epoch,history,liveness,hole,crash,open"},
+    {"a promotion's epoch is not durable", NULL, 600,
+     "epoch,history,liveness,hole,crash,open,clock"},
     {"a promotion goes on in the old epoch", NULL, 300,
      "epoch,history,liveness,hole,crash,lost,health"},
+    {"a promise given and not kept", NULL, 2000, "lost,history,hole,marks"},
 };
 
 #if TIDEMARK_PLANTED_BUG < 0

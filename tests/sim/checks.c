@@ -115,6 +115,18 @@ bool check_is_out_of_memory(const struct cluster *c, uint32_t node)
     return n->db->condition == DB_HALTED && strstr(n->db->reason.text, "no memory") != NULL;
 }
 
+/* Opened anew (a tail was cut off, a copy was taken) it met a fault of its disk: it halts, as a
+ * start that meets one fails, and an operator starts it again. */
+static bool is_closed_by_fault(const struct cluster *c, uint32_t node)
+{
+    const struct cluster_node *n = &c->nodes[node];
+    bool can_fail = plan_has(&c->plan, FAULT_SYNC) || plan_has(&c->plan, FAULT_WRITE) ||
+                    plan_has(&c->plan, FAULT_READ) || plan_has(&c->plan, FAULT_FULL) ||
+                    plan_has(&c->plan, FAULT_MEMORY);
+    return can_fail && n->db->condition == DB_HALTED && n->db->log == NULL &&
+           strstr(n->db->reason.text, "the directory does not open") != NULL;
+}
+
 static void check_condition(struct cluster *c, uint32_t node)
 {
     struct cluster_node *n = &c->nodes[node];
@@ -124,7 +136,8 @@ static void check_condition(struct cluster *c, uint32_t node)
         return;
     }
     if (c->is_scripted) return;
-    bool wants_restart = n->db->condition == DB_POISONED || check_is_out_of_memory(c, node);
+    bool wants_restart = n->db->condition == DB_POISONED || check_is_out_of_memory(c, node) ||
+                         is_closed_by_fault(c, node);
     if (!wants_restart && n->db->condition != DB_SERVING && n->db->condition != DB_CLOSING) {
         world_fail(&c->world, "health", "node %u is %s: %s (%s)", node,
                    n->db->condition == DB_HALTED ? "halted" : "diverged", n->db->reason.text,
@@ -172,22 +185,23 @@ static void check_clock(struct cluster *c)
 
 /* --- pruning --- */
 
-static bool has_slot(const struct cluster *c, uint32_t node)
+/* NULL: the leader has no slot for it. */
+static const struct tide_follower_status *find_slot(const struct cluster *c, uint32_t node)
 {
+    static struct tide_follower_status slots[WORLD_NODES_MAX];
     const struct db *leader = c->nodes[c->leader].db;
-    struct tide_follower_status slots[WORLD_NODES_MAX];
     uint32_t count = shipper_status(leader->shipper, slots, WORLD_NODES_MAX);
     for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(slots[i].node_id, c->nodes[node].node_id) == 0) return true;
+        if (strcmp(slots[i].node_id, c->nodes[node].node_id) == 0) return &slots[i];
     }
-    return false;
+    return NULL;
 }
 
 bool check_is_left_behind(const struct cluster *c, uint32_t node)
 {
     const struct db *leader = c->nodes[c->leader].db;
     if (node == c->leader || leader == NULL || leader->log == NULL) return false;
-    if (leader->shipper == NULL || has_slot(c, node)) return false;
+    if (leader->shipper == NULL || find_slot(c, node) != NULL) return false;
     return log_oldest(leader->log).v > c->nodes[node].durable_peak + 1;
 }
 
@@ -205,6 +219,16 @@ static void count_recycled(struct cluster *c)
     }
 }
 
+/* A new node copies the state and comes back for the mark of the copy; whoever stored something
+ * comes back for what follows it, unless its slot was given up. */
+static bool is_owed_log(const struct tide_follower_status *slot, uint64_t oldest, bool is_new)
+{
+    bool is_given_up = strcmp(slot->state, "lost") == 0 && strcmp(slot->reason, "log_missing") != 0;
+    if (is_given_up) return false;
+    bool is_copying = is_new && slot->is_rebootstrapping;
+    return !is_copying || (slot->restart != 0 && oldest > slot->restart + 1);
+}
+
 static void check_pruning(struct cluster *c)
 {
     struct cluster_node *leader = &c->nodes[c->leader];
@@ -215,8 +239,9 @@ static void check_pruning(struct cluster *c)
     count_recycled(c);
     for (uint32_t i = 0; i < c->node_count && leader->db->shipper != NULL; i++) {
         const struct cluster_node *n = &c->nodes[i];
-        if (i == c->leader || n->is_reset || oldest <= n->durable_peak + 1 || !has_slot(c, i))
-            continue;
+        if (i == c->leader || n->is_reset || oldest <= n->durable_peak + 1) continue;
+        const struct tide_follower_status *slot = find_slot(c, i);
+        if (slot == NULL || !is_owed_log(slot, oldest, n->durable_peak == 0)) continue;
         world_fail(&c->world, "pruned", "the log begins at %" PRIu64 ", node %u holds %" PRIu64,
                    oldest, i, n->durable_peak);
     }

@@ -176,7 +176,8 @@ static void add_write(struct client_run *r)
     for (uint32_t i = 0; i < entries; i++) {
         model_entry_add(&c->model, draw_entry(c));
     }
-    bool is_leveled = c->model.writes[write].is_keyed && c->node_count > 1 && chance(c, 25);
+    bool is_leveled =
+        c->model.writes[write].is_keyed && c->node_count > 1 && !c->plan.is_local && chance(c, 25);
     if (is_leveled) c->model.writes[write].copies = c->node_count > 3 && chance(c, 30) ? 2 : 1;
     client_run_write(r, write);
     /* Impatient: the same again before the first was answered. */

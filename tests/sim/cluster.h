@@ -19,7 +19,12 @@
 #define CLUSTER_LEADER 0u /* of stories, and at the beginning of histories */
 
 /* What the operator has under way. */
-enum takeover { TAKEOVER_NONE, TAKEOVER_FAILOVER, TAKEOVER_HANDOVER };
+enum takeover {
+    TAKEOVER_NONE,
+    TAKEOVER_FAILOVER,
+    TAKEOVER_HANDOVER,
+    TAKEOVER_REPAIR, /* nobody leads, though nobody is lost */
+};
 
 struct client;
 struct operation;
@@ -78,6 +83,8 @@ struct cluster {
     enum takeover takeover;
     uint64_t takeover_since_ns;
     bool is_force_due;
+    uint32_t handed_to; /* whom the last handover named: it may lead later than anybody waits */
+    uint64_t leaderless_since_ns; /* 0: somebody leads, or is to */
     uint32_t cut_off; /* a leader without links, or one that was replaced; WORLD_NO_NODE: none */
     bool is_cut_off;  /* the old leader runs on, without links; else its machine is lost */
     struct operation *operation; /* in flight; NULL: none */

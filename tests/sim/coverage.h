@@ -44,6 +44,7 @@
     X(cut_leaders, "leaders cut off and replaced")       \
     X(accepted_losses, "losses accepted by an operator") \
     X(refused_promotions, "promotions refused")          \
+    X(leaderless, "times that nobody led")               \
     X(given_up, "local writes given up with a leader")   \
     X(leveled, "writes acknowledged by followers, too")  \
     X(drifts, "monotonic clocks that drift")             \

@@ -1,6 +1,7 @@
 /* faults: mishaps and their repair. */
 #include "sim/faults.h"
 
+#include "engine/role.h"
 #include "sim/operator.h"
 
 static uint64_t draw(struct cluster *c, uint64_t from, uint64_t to)
@@ -141,8 +142,9 @@ static void pause_node(struct cluster *c)
     world_trace(&c->world, node, "paused for %u ms", (unsigned)(duration / NS_PER_MS));
 }
 
-/* While a leader runs its log's time goes with none of these; cluster.c keeps a day's mistake from
- * a start, where leader time is the wall clock's. */
+/* While a leader runs its log's time goes with none of these; a day's mistake is kept from a start,
+ * where leader time is the wall clock's: by cluster.c, and here while a node asks before it leads.
+ */
 static void jump_clock(struct cluster *c)
 {
     static const int64_t offsets_ms[] = {-86400000, -60000, -9000, -1000,   0,
@@ -152,6 +154,9 @@ static void jump_clock(struct cluster *c)
     uint64_t chosen = world_draw_range(&c->world, STREAM_CLOCKS, 0, COUNT_OF(offsets_ms) - 1);
     c->world.coverage.clock_jumps++;
     uint64_t speed = world_draw_range(&c->world, STREAM_CLOCKS, 0, COUNT_OF(drifts_ppm) - 1);
+    const struct cluster_node *n = &c->nodes[node];
+    bool is_starting = n->state == NODE_UP && role_obstacle(n->db) != NULL;
+    if (is_starting && chosen == COUNT_OF(offsets_ms) - 1) return;
     machine_set_wall(&c->nodes[node].machine, offsets_ms[chosen], drifts_ppm[speed]);
     world_trace(&c->world, node, "wall clock at %lld ms, drifting %lld ppm",
                 (long long)offsets_ms[chosen], (long long)drifts_ppm[speed]);

@@ -9,6 +9,8 @@
 #include "engine/run.h"
 #include "sim/faults.h"
 
+#define LEADERLESS_MAX_NS (10 * NS_PER_S)
+
 struct operation {
     struct cluster *cluster;
     uint32_t node;
@@ -64,7 +66,8 @@ void operator_orphan(struct cluster *c, uint32_t node)
 
 /* --- who leads --- */
 
-/* First epoch of the node's own table that is later than any seen to lead, and where it begins. */
+/* First epoch of the node's own table that is later than any seen to lead, and where it begins: its
+ * first record is durable, so that it has begun, whatever happens to this node. */
 static bool find_new_epoch(const struct cluster *c, const struct db *db, uint64_t *out_epoch,
                            uint64_t *out_start)
 {
@@ -75,9 +78,11 @@ static bool find_new_epoch(const struct cluster *c, const struct db *db, uint64_
         *out_start = id->epochs[i].start.v;
         return true;
     }
-    if (db->epoch.number <= c->epoch_peak || db->log == NULL) return false;
-    *out_epoch = db->epoch.number;
-    *out_start = log_durable(db->log).seqno.v + 1; /* its first record is being written */
+    struct position end = {0};
+    if (db->log != NULL) end = log_durable(db->log);
+    if (end.epoch <= c->epoch_peak || end.epoch != db->epoch.number) return false;
+    *out_epoch = end.epoch;
+    *out_start = end.seqno.v; /* on disk and not applied yet: its first batch is one record */
     return true;
 }
 
@@ -124,6 +129,7 @@ static void take_over(struct cluster *c, uint32_t node, uint64_t epoch, uint64_t
     world_trace(&c->world, node, "LEADS epoch %" PRIu64 " from record %" PRIu64 " on", epoch,
                 start);
     c->leader = node;
+    c->handed_to = WORLD_NO_NODE;
     c->epoch_peak = epoch;
     c->takeover = TAKEOVER_NONE;
     c->nodes[node].epoch_peak = epoch - 1; /* seen by the check of its own */
@@ -133,7 +139,7 @@ static void take_over(struct cluster *c, uint32_t node, uint64_t epoch, uint64_t
     model_cut(&c->model, epoch, start, how == TAKEOVER_FAILOVER);
     point_at_leader(c);
     if (how == TAKEOVER_FAILOVER) end_failover(c, old);
-    if (how == TAKEOVER_HANDOVER) c->nodes[old].is_deposed = true;
+    if (how != TAKEOVER_FAILOVER) c->nodes[old].is_deposed = true;
 }
 
 /* A deposed leader that died before it learned of it would begin an epoch with the number of the
@@ -170,10 +176,13 @@ void operator_notice(struct cluster *c, uint32_t node)
     uint64_t start = 0;
     struct cluster_node *n = &c->nodes[node];
     if (!db_is_leader(n->db)) n->is_deposed = false;
-    if (node == c->leader && db_is_leader(n->db)) see_epoch(c, node);
+    if (node == c->leader && db_is_leader(n->db)) {
+        see_epoch(c, node);
+        if (c->takeover == TAKEOVER_REPAIR) c->takeover = TAKEOVER_NONE;
+    }
     if (node == c->leader || !db_is_leader(n->db) || n->is_deposed) return;
     if (!find_new_epoch(c, n->db, &epoch, &start)) return;
-    if (c->takeover == TAKEOVER_NONE) {
+    if (c->takeover == TAKEOVER_NONE && node != c->handed_to) {
         world_fail(&c->world, "epoch", "node %" PRIu32 " leads unasked", node);
         return;
     }
@@ -251,14 +260,14 @@ static bool is_settled(const struct db *db)
     return !has_queue && !log_is_writing(db->log);
 }
 
-/* The best of those that are left; false: not all of them are up. */
+/* The best of those that are left, all of them where nobody is lost; false: not all are up. */
 static bool find_best(const struct cluster *c, uint32_t *out)
 {
     struct position best = {0};
     *out = WORLD_NO_NODE;
     for (uint32_t i = 0; i < c->node_count; i++) {
         const struct cluster_node *n = &c->nodes[i];
-        if (i == c->leader) continue;
+        if (i == c->leader && c->takeover == TAKEOVER_FAILOVER) continue;
         if (!cluster_is_ready(c, i) || n->db->condition != DB_SERVING) return false;
         if (n->db->log == NULL) continue;
         struct position at = log_durable(n->db->log);
@@ -281,6 +290,30 @@ static void promote_best(struct cluster *c)
     db_submit(c->nodes[node].db, o->run);
 }
 
+/* A handover that died half way, or a claim that came to nothing, may leave followers only. */
+static void look_for_leader(struct cluster *c)
+{
+    bool is_led = c->node_count < 2 || c->takeover != TAKEOVER_NONE || c->operation != NULL;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        const struct cluster_node *n = &c->nodes[i];
+        is_led |= n->state == NODE_UP && db_is_leader(n->db);
+    }
+    const struct cluster_node *leader = &c->nodes[c->leader];
+    is_led |= leader->state != NODE_UP; /* it comes back, and says what it is */
+    if (is_led) {
+        c->leaderless_since_ns = 0;
+        return;
+    }
+    if (c->leaderless_since_ns == 0) c->leaderless_since_ns = c->world.now_ns;
+    if (c->world.now_ns - c->leaderless_since_ns < LEADERLESS_MAX_NS) return;
+    c->leaderless_since_ns = 0;
+    c->takeover = TAKEOVER_REPAIR;
+    c->takeover_since_ns = c->world.now_ns;
+    c->is_force_due = false;
+    c->world.coverage.leaderless++;
+    world_trace(&c->world, WORLD_NO_NODE, "nobody leads: an operator looks for the best");
+}
+
 /* --- handover --- */
 
 void operator_hand_over(struct cluster *c)
@@ -291,6 +324,7 @@ void operator_hand_over(struct cluster *c)
     uint32_t to = (uint32_t)world_draw_range(&c->world, STREAM_FAULTS, 0, c->node_count - 1);
     if (to == c->leader) return;
     c->takeover = TAKEOVER_HANDOVER;
+    c->handed_to = to;
     c->world.coverage.handovers++;
     world_trace(&c->world, c->leader, "an operator hands over to n%" PRIu32, to);
     struct operation *o = operation_new(c, c->leader, OP_HANDOVER);
@@ -344,17 +378,12 @@ static void point_one(struct cluster *c)
     }
 }
 
-/* The old leader may have its links back when nobody acknowledges its records any more: when all
- * others know of the new epoch. Before that a follower that was told nothing yet would store them,
- * and writes that asked for copies could be acknowledged and given up later. */
+/* The old leader has its links back as soon as somebody else leads, or a while later: whoever
+ * promised the new epoch takes nothing of it any more, and it has to cope. */
 static void mend_links(struct cluster *c)
 {
     if (c->cut_off == WORLD_NO_NODE || c->takeover == TAKEOVER_FAILOVER) return;
-    for (uint32_t i = 0; i < c->node_count; i++) {
-        const struct cluster_node *n = &c->nodes[i];
-        if (i == c->cut_off) continue;
-        if (n->state != NODE_UP || n->db->identity.highest_epoch < c->epoch_peak) return;
-    }
+    if (!c->is_quiet && !world_draw_chance(&c->world, STREAM_FAULTS, 300000)) return;
     world_trace(&c->world, c->cut_off, "has its links back");
     set_cut(c, c->cut_off, false);
     c->cut_off = WORLD_NO_NODE;
@@ -364,8 +393,9 @@ void operator_tick(struct cluster *c)
 {
     if (c->is_scripted) return;
     mend_links(c);
+    look_for_leader(c);
     if (c->operation != NULL) return;
-    if (c->takeover == TAKEOVER_FAILOVER) {
+    if (c->takeover == TAKEOVER_FAILOVER || c->takeover == TAKEOVER_REPAIR) {
         promote_best(c);
     } else if (c->model.cut_count > 0 && c->takeover == TAKEOVER_NONE) {
         point_one(c);

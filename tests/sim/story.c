@@ -195,6 +195,34 @@ static void tell_pruned(struct cluster *c)
     }
 }
 
+/* --- away: the log is kept for a follower that is away while much is written and pruned --- */
+
+static void tell_away(struct cluster *c)
+{
+    enum { LIVES = 4 };
+    const uint32_t follower = 1;
+    uint64_t prunes = 0;
+    c->plan.is_local = true;
+    c->plan.retain_segments = 1;
+    c->plan.mark_interval_ms = 20;
+    c->plan.seal_interval_ms = 10;
+    c->plan.checkpoint_log_bytes = 4 * KIB;
+    for (uint32_t life = 0; life < LIVES && c->world.failed_check == NULL; life++) {
+        work_for(c, draw(c, 100, 400) * NS_PER_MS);
+        play_settle(c);
+        prunes = c->world.coverage.prunes;
+        c->net.is_cut[CLUSTER_LEADER][follower] = c->net.is_cut[follower][CLUSTER_LEADER] = true;
+        if (draw(c, 0, 1) == 0) cluster_kill(c, follower, draw(c, 0, 1) == 0);
+        work_for(c, draw(c, 3, 6) * NS_PER_S);
+        c->net.is_cut[CLUSTER_LEADER][follower] = c->net.is_cut[follower][CLUSTER_LEADER] = false;
+        play_settle(c);
+    }
+    play_audit(c);
+    if (c->world.failed_check == NULL && prunes == 0) {
+        world_fail(&c->world, "pruned", "nothing was ever pruned");
+    }
+}
+
 /* --- clock: the leader's wall clock jumps by a day and runs wrong while it is written to --- */
 
 static void tell_clock(struct cluster *c)
@@ -314,8 +342,8 @@ static void tell_idle(struct cluster *c)
     c->plan.turn_mean_ns = 10 * NS_PER_MS;
     clients_begin(c);
     work_for(c, NS_PER_S);
+    play_settle(c); /* by segment a copy takes longer than a write waits for: it is asked again */
     c->plan.turn_mean_ns = 24 * 3600 * NS_PER_S;
-    play_settle(c);
     play_for(c, 60 * NS_PER_S); /* the mark, its digest, the checkpoint that the writes cause */
     if (c->world.failed_check != NULL) return;
     struct idle_figures sum = {0};
@@ -348,6 +376,7 @@ static const struct story stories[] = {
     {"wiped", tell_wiped, 2, 5},
     {"older", tell_older, 2, 5},
     {"pruned", tell_pruned, 1, 20},
+    {"away", tell_away, 2, 10},
     {"clock", tell_clock, 2, 10},
     {"idle", tell_idle, 3, 2}, /* odd seeds ship by segment */
 };
