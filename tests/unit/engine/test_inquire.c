@@ -71,8 +71,8 @@ static void read_all(int fd, uint8_t *out, size_t size)
 }
 
 /* Ask; the answer's slices borrow body. */
-static void ask(struct id128 cluster, uint64_t highest_epoch, uint8_t *body, size_t capacity,
-                struct wire_message *out)
+static void ask_to_promise(struct id128 cluster, uint64_t highest_epoch, uint64_t claim,
+                           uint8_t *body, size_t capacity, struct wire_message *out)
 {
     uint8_t bytes[1024];
     struct wire_header header;
@@ -82,6 +82,7 @@ static void ask(struct id128 cluster, uint64_t highest_epoch, uint8_t *body, siz
         .as.inquire = {.cluster = cluster,
                        .node_id = slice_of_text("stranger"),
                        .highest_epoch = highest_epoch,
+                       .claim = claim,
                        .role = ROLE_FOLLOWER,
                        .replication_address = slice_of_text("127.0.0.1:1")},
     };
@@ -96,6 +97,12 @@ static void ask(struct id128 cluster, uint64_t highest_epoch, uint8_t *body, siz
     assert_true(wire_body_verifies(&header, slice_of(body, header.body_size)));
     assert_int_equal(wire_decode(&header, slice_of(body, header.body_size), out, NULL), OK);
     (void)close(fd);
+}
+
+static void ask(struct id128 cluster, uint64_t highest_epoch, uint8_t *body, size_t capacity,
+                struct wire_message *out)
+{
+    ask_to_promise(cluster, highest_epoch, 0, body, capacity, out);
 }
 
 static void a_node_says_what_it_holds_before_any_hello(void **state)
@@ -148,12 +155,63 @@ static void only_a_member_deposes(void **state)
     assert_int_equal(m.as.standing.role, ROLE_FOLLOWER);
 }
 
+static void restart(void)
+{
+    assert_int_equal(tide_close(db, 5000, NULL), TIDE_OK);
+    struct tide_options options = {.size = sizeof(options),
+                                   .dir = dir,
+                                   .node_id = "north",
+                                   .replication_listen = "127.0.0.1:0",
+                                   .data_address = "127.0.0.1:7400",
+                                   .suspect_ms = 300,
+                                   .dead_ms = 1000};
+    assert_int_equal(tide_open(&options, &db, NULL, NULL), TIDE_OK);
+    const struct tide_result *result;
+    assert_int_equal(tide_status(db, &result, NULL), TIDE_OK);
+    (void)snprintf(address, sizeof(address), "%s", result->as.status->replication_address);
+    tide_result_free(result);
+}
+
+/* Goal: a number is promised once, to one asker, by a member of the cluster only; the leader of an
+ * older epoch is none any more; and the promise is still there after a restart. */
+static void a_number_is_promised_to_one_asker_and_for_ever(void **state)
+{
+    (void)state;
+    uint8_t body[16384];
+    struct wire_message m;
+    struct id128 other = {.bytes = {1}};
+    ask_to_promise(other, 0, 5, body, sizeof(body), &m);
+    assert_int_equal(m.as.standing.is_claim_noted, 0);
+    struct id128 cluster = m.as.standing.cluster;
+    assert_true(takes_writes());
+    ask_to_promise(cluster, 1, 1, body, sizeof(body), &m); /* no later one than its own */
+    assert_int_equal(m.as.standing.is_claim_noted, 0);
+    assert_true(takes_writes());
+    ask_to_promise(cluster, 5, 5, body, sizeof(body), &m); /* as a claimer does: its own first */
+    assert_int_equal(m.as.standing.is_claim_noted, 1);
+    assert_int_equal(m.as.standing.highest_epoch, 5);
+    ask_to_promise(cluster, 5, 5, body, sizeof(body), &m); /* somebody else, too late */
+    assert_int_equal(m.as.standing.is_claim_noted, 0);
+    for (int i = 0; i < 5000 && takes_writes(); i++) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    assert_false(takes_writes());
+    restart();
+    ask_to_promise(cluster, 5, 5, body, sizeof(body), &m);
+    assert_int_equal(m.as.standing.is_claim_noted, 0);
+    assert_int_equal(m.as.standing.highest_epoch, 5);
+    ask_to_promise(cluster, 6, 6, body, sizeof(body), &m);
+    assert_int_equal(m.as.standing.is_claim_noted, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_node_says_what_it_holds_before_any_hello, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(only_a_member_deposes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_number_is_promised_to_one_asker_and_for_ever, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

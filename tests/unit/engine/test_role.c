@@ -340,6 +340,23 @@ static void the_leadership_is_handed_over_and_back(void **state)
     WAIT_UNTIL(tide_handover(nodes[0].db, "n2", 0, &at, &e) == TIDE_REFUSED);
 }
 
+/* Goal: of a claim nothing is forgotten: a member that promised an epoch takes nothing of the old
+ * leader any more, although it was only asked for a moment and the candidate is gone. */
+static void whoever_promised_takes_nothing_of_the_old_leader(void **state)
+{
+    (void)state;
+    open_three();
+    struct tide_position at;
+    struct tide_err e = {0};
+    if (tide_promote(nodes[1].db, NULL, true, &at, &e) != TIDE_OK) fail_msg("%s", e.message);
+    close_member(1);
+    struct tide_position before = position_of(2);
+    WAIT_UNTIL(role_of(0) == TIDE_ROLE_FOLLOWER);
+    assert_int_equal(signal_to(0, &at, &e), TIDE_READONLY);
+    assert_int_equal(position_of(2).epoch, before.epoch);
+    assert_int_equal(count_on(2), 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +366,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_living_leader_is_not_replaced_without_force, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_deposed_leader_follows_by_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(whoever_promised_takes_nothing_of_the_old_leader, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_leadership_is_handed_over_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(all_nodes_know_the_members, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_follows_no_one_that_does_not_lead_later, setup,
