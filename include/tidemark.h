@@ -483,7 +483,8 @@ int32_t tide_run_digest(tide_run *run, uint64_t at_seqno);
 int32_t tide_run_checkpoint(tide_run *run); /* -> position of the cut */
 int32_t tide_run_log_seal(tide_run *run);   /* -> position sealed at */
 /* Wait until `followers` followers stored everything up to seqno `at_least` (0: everything
- * durable now), or the timeout (0: none). -> integer, how many did. */
+ * durable now), or the timeout (0: none). -> integer, how many did. TIDE_READONLY: fewer did, and
+ * this node follows, or begins to. */
 int32_t tide_run_wait(tide_run *run, uint64_t at_least, uint32_t followers, uint64_t timeout_ms);
 /* Wait until this node has applied the position, at most timeout_ms (0: only look). epoch 0: only
  * the number counts. -> position (applied). TIDE_STALE: not in time; TIDE_LOST: given up in a

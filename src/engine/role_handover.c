@@ -20,6 +20,7 @@
 #include "engine/receiver.h"
 #include "engine/role_internal.h"
 #include "engine/shipper.h"
+#include "engine/waits.h"
 #include "engine/write.h"
 
 #define HANDOVER_TIMEOUT_MS 5000u
@@ -133,6 +134,7 @@ static void pass(struct role_machine *r)
         role_end(r, &e);
         return;
     }
+    waits_on_following(db->waits);
     r->ask_ns = role_now(r) + db->config.suspect_ns;
     role_enter(r, ROLE_AWAITING);
 }

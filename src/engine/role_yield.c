@@ -13,6 +13,7 @@
 #include "engine/role_internal.h"
 #include "engine/shipper.h"
 #include "engine/ticker.h"
+#include "engine/waits.h"
 #include "engine/write.h"
 
 static bool is_of_ours(const struct db *db, const struct inquire_reply *reply)
@@ -65,6 +66,7 @@ void role_yield_step(struct role_machine *r)
         role_end(r, &e);
         return;
     }
+    waits_on_following(r->db->waits);
     role_end(r, NULL);
 }
 

@@ -126,24 +126,32 @@ static void answer_followers(struct waits *w, struct op *op)
                                       .as.integer = stored_by(w, seqno_of(op->number))};
 }
 
+static enum wait_verdict refuse(struct tide_run *run, struct op *op, const struct err *e)
+{
+    read_fail(run, op, e);
+    return WAIT_ANSWERED;
+}
+
 static enum wait_verdict judge_followers(struct waits *w, struct tide_run *run, struct op *op)
 {
     if (op->number == 0 && w->db->log) op->number = log_durable(w->db->log).seqno.v;
     uint64_t timeout_ms = op->entry.at_ms > 0 ? (uint64_t)op->entry.at_ms : UINT64_MAX;
-    bool is_over =
-        stored_by(w, seqno_of(op->number)) >= op->count || now(w) >= deadline_of(w, op, timeout_ms);
+    bool is_there = stored_by(w, seqno_of(op->number)) >= op->count;
+    if (!is_there && w->db->receiver) {
+        struct err e = {.code = OK};
+        (void)ERR(&e, E_READONLY,
+                  "this node follows and has nobody to wait for; ask the leader%s%s",
+                  w->db->identity.leader_data_address[0] ? " at " : "",
+                  w->db->identity.leader_data_address);
+        return refuse(run, op, &e);
+    }
+    bool is_over = is_there || now(w) >= deadline_of(w, op, timeout_ms);
     if (!is_over && park(w, run, WAITS_FOR_FOLLOWERS, op->number)) return WAIT_PARKED;
     answer_followers(w, op);
     return WAIT_ANSWERED;
 }
 
 /* --- positions, freshness, commitment --- */
-
-static enum wait_verdict refuse(struct tide_run *run, struct op *op, const struct err *e)
-{
-    read_fail(run, op, e);
-    return WAIT_ANSWERED;
-}
 
 static enum wait_verdict judge_position(struct waits *w, struct tide_run *run, struct op *op)
 {
@@ -257,6 +265,11 @@ void waits_on_ack(struct waits *w)
     if (waits_is_empty(w) || !w->db->log) return;
     wake(w, WAITS_FOR_FOLLOWERS, log_durable(w->db->log).seqno.v);
     wake(w, WAITS_FOR_COMMIT, 0);
+}
+
+void waits_on_following(struct waits *w)
+{
+    wake(w, WAITS_FOR_FOLLOWERS, UINT64_MAX);
 }
 
 void waits_on_fresh(struct waits *w)

@@ -31,6 +31,7 @@ MUST_CHECK enum wait_verdict waits_judge(struct waits *w, struct tide_run *run, 
 /* What happened; runs that it may satisfy are judged again. */
 void waits_on_applied(struct waits *w);   /* this node applied more */
 void waits_on_ack(struct waits *w);       /* a follower stored more */
+void waits_on_following(struct waits *w); /* this node led and follows now */
 void waits_on_fresh(struct waits *w);     /* this node's staleness bound moved */
 void waits_on_committed(struct waits *w); /* more is committed, as far as this node knows */
 

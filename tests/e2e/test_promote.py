@@ -108,13 +108,21 @@ def the_lost_tail_of_the_old_leader_is_kept_aside(world):
 @test
 def a_leader_that_was_only_cut_off_steps_down(world):
     n0, (n1, n2) = start_three(world)
+    waits = n0.connect()
+    waits.call("SIGNAL", "view", "a")
+    tm.wait_equal(n0, n1, n2)
+    waits.send("WAIT", 3, 0)  # one more than there are, and without end
+    equal(n0.call("WAIT", 2, 0), 2)
     n0.signal(tm.signal.SIGSTOP)
     until("n1 notices", lambda: n1.status()["link"] != "streaming")
     n1.call("PROMOTE", "FORCE")
     n1.call("SIGNAL", "view", "a")
     n0.signal(tm.signal.SIGCONT)
     until("n0 follows", lambda: role(n0) == "follower")
-    until("all have all", lambda: count(n0) == 21 and count(n2) == 21)
+    contains(waits.read_any().text, "READONLY", "nobody to wait for")
+    contains(n0.error("WAIT", 1, 0), "READONLY", n1.data)
+    equal(n0.call("WAIT", 0, 0), 0)
+    until("all have all", lambda: count(n0) == 22 and count(n2) == 22)
     tm.wait_equal(n1, n0, n2)
 
 
