@@ -28,7 +28,7 @@ QUIET_EVERY_S = 60 if SOAK_S > 100 else SOAK_S / 2
 PATIENCE_S = 60 * float(os.environ.get("TM_SLOWNESS", "1"))
 NODES = 4
 WRITERS = 6
-MEMORY_MAX = 160 << 20  # of one node; plus 2 KiB for each item
+MEMORY_MAX = 96 << 20  # of one node; plus 1 KiB for each item
 FILES_MAX = 128
 FLAGS = ["--heartbeat", "100ms", "--suspect", "1s", "--dead", "3s", "--mark-interval", "500ms", "--segment-size", "1MiB",
          "--checkpoint-interval", "3s", "--checkpoint-log-bytes", "4MiB", "--retain-segments", "2", "--deadline", "1s"]
@@ -255,7 +255,7 @@ class Soak:
             check(n.is_running(), "%s ended by itself with %s", n.name, n.process and n.process.returncode)
             memory, files = usage(n)
             self.memory = max(self.memory, memory)
-            check(memory < MEMORY_MAX + 2048 * items, "%s has %d MiB of memory, with %d items", n.name, memory >> 20, items)
+            check(memory < MEMORY_MAX + 1024 * items, "%s has %d MiB of memory, with %d items", n.name, memory >> 20, items)
             check(files < FILES_MAX, "%s has %d open files", n.name, files)
         if self.raw and not self.stop_ends:  # else a question may wait long
             n, goal = self.raw
