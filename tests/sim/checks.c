@@ -122,10 +122,7 @@ bool check_is_out_of_memory(const struct cluster *c, uint32_t node)
 static bool is_closed_by_fault(const struct cluster *c, uint32_t node)
 {
     const struct cluster_node *n = &c->nodes[node];
-    bool can_fail = plan_has(&c->plan, FAULT_SYNC) || plan_has(&c->plan, FAULT_WRITE) ||
-                    plan_has(&c->plan, FAULT_READ) || plan_has(&c->plan, FAULT_FULL) ||
-                    plan_has(&c->plan, FAULT_MEMORY);
-    return can_fail && n->db->condition == DB_HALTED && n->db->log == NULL &&
+    return plan_may_fail_open(&c->plan) && n->db->condition == DB_HALTED && n->db->log == NULL &&
            strstr(n->db->reason.text, "the directory does not open") != NULL;
 }
 

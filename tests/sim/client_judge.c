@@ -28,7 +28,7 @@ static void judge_refusal(struct client_run *r, const struct client_slot *slot,
     bool is_deposed = code == TIDE_READONLY && plan_changes_leaders(&r->cluster->plan);
     bool is_worldly = is_deposed || tide_code_class(code) == TIDE_CLASS_WORLD ||
                       tide_code_class(code) == TIDE_CLASS_RETRY;
-    is_worldly |= code == TIDE_HALTED && plan_has(&r->cluster->plan, FAULT_MEMORY);
+    is_worldly |= code == TIDE_HALTED && plan_may_fail_open(&r->cluster->plan);
     if (!is_gap && !is_worldly) {
         world_fail(world_of(r), "refusal", "write k%u was refused: %s: %s", slot->write,
                    tide_code_name(code), result->message != NULL ? result->message : "");
@@ -110,8 +110,8 @@ static void judge_group(struct client_run *r, uint32_t index)
 
 static bool is_read_refusal(const struct client_run *r, enum tide_code code)
 {
-    bool is_memory = code == TIDE_NOMEMORY || code == TIDE_HALTED;
-    if (is_memory && plan_has(&r->cluster->plan, FAULT_MEMORY)) return true;
+    if (code == TIDE_NOMEMORY && plan_has(&r->cluster->plan, FAULT_MEMORY)) return true;
+    if (code == TIDE_HALTED && plan_may_fail_open(&r->cluster->plan)) return true;
     return code == TIDE_LOADING || code == TIDE_CLOSED || code == TIDE_BUSY;
 }
 

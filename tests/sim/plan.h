@@ -77,6 +77,14 @@ static inline bool plan_has(const struct plan *p, enum fault fault)
     return (p->faults >> fault & 1) != 0;
 }
 
+/* A call of the files of a directory may fail, or a request for memory: what opens a directory may
+ * meet that, and a node that opens its own anew then halts. */
+static inline bool plan_may_fail_open(const struct plan *p)
+{
+    return plan_has(p, FAULT_SYNC) || plan_has(p, FAULT_WRITE) || plan_has(p, FAULT_READ) ||
+           plan_has(p, FAULT_FULL) || plan_has(p, FAULT_MEMORY);
+}
+
 /* Somebody else may lead later. */
 static inline bool plan_changes_leaders(const struct plan *p)
 {
