@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "engine/members.h"
 #include "engine/receiver_internal.h"
 #include "engine/run.h"
 #include "sim/faults.h"
@@ -224,6 +225,7 @@ static bool others_know_epoch(const struct cluster *c)
         if (n->db->identity.highest_epoch < epoch || log_durable(n->db->log).seqno.v == 0) {
             return false;
         }
+        if (members_topology(n->db)->count < c->node_count) return false; /* it would ask too few */
         has_records |= log_durable(n->db->log).epoch >= epoch;
     }
     return has_records;
