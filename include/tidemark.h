@@ -654,6 +654,7 @@ struct tide_member {
     bool is_up; /* follows what is seen with a delay, so that a reconnect changes nothing */
     bool is_rebootstrapping;
     uint64_t lag_records; /* UINT64_MAX: not known */
+    const char *follows;  /* id of the node that it follows; "" on the leader, or not known */
 };
 /* Of the list in the log only node_id, data_address and is_voter are told. */
 struct tide_members {
@@ -713,11 +714,17 @@ struct tide_status {
     const struct tide_follower_status *followers;
     uint64_t topology_version;         /* moves when clients have to look at the members again */
     uint32_t member_count;             /* as the leader told them last; 0: none were told yet */
-    const struct tide_member *members; /* the same list on every node */
+    const struct tide_member *members; /* the leader and those that follow it, the same list on every
+                                        * node; then what only this node knows of a chain: itself, and
+                                        * those that follow it */
     uint64_t events_total;             /* events since it opened; the newest 256 are told */
     uint32_t event_count;
     const struct tide_event *events; /* oldest first */
     const char *json;                /* the same as one JSON object (status.json) */
+    /* A follower may follow a follower. leader_replication_address is whom this node follows. */
+    const char *path; /* ids of whom it follows, the leader last, commas between; "" not known */
+    bool is_cut;      /* follower: a link between it and the leader is down: lag_records and
+                         lag_bytes are as of what was heard last */
 };
 
 /* What would happen. Everything lives as long as the run. */

@@ -26,6 +26,9 @@ enum metric_type { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
       "Number of the leadership the log is in.")                                                   \
     X(METRIC_TOPOLOGY, "tidemark_topology_version", GAUGE, "", "", "Node/Topology",                \
       "Version of the list of members: it moves on joins, drops, roles, addresses and health.")    \
+    X(METRIC_HOPS, "tidemark_replication_hops", GAUGE, "", "", "Replication/Hops to the leader",   \
+      "Links between this node and its leader: 0 on a leader, more than 1 where followers follow " \
+      "followers; absent while a link on the way is down.")                                        \
     X(METRIC_UPTIME, "tidemark_uptime_seconds", GAUGE, "seconds", "", "Node/Uptime",               \
       "Time since this node opened.")                                                              \
     X(METRIC_EVENTS, "tidemark_events_total", COUNTER, "", "kind", "Node/Events",                  \

@@ -12,6 +12,14 @@ static struct resume_plan refuse(uint32_t row, enum refuse_reason reason, uint64
         .kind = RESUME_REFUSE, .reason = reason, .row = row, .extra_records = extra_records};
 }
 
+enum refuse_reason resume_judge_chain(const struct resume_facts *f)
+{
+    if (f->is_leading) return REFUSE_NONE;
+    if (f->is_leader_wanted || f->is_voter) return REFUSE_NOT_LEADER;
+    if (f->is_ring) return REFUSE_RING;
+    return f->is_chain_full ? REFUSE_CHAIN : REFUSE_NONE;
+}
+
 /* Rows 1 to 10: who the follower is. REFUSE_NONE: nothing against it. */
 static struct resume_plan judge_peer(const struct resume_facts *f)
 {
@@ -20,7 +28,7 @@ static struct resume_plan judge_peer(const struct resume_facts *f)
         enum refuse_reason reason;
     } rows[] = {
         {!f->has_common_version, REFUSE_NEWER_FORMAT},
-        {!f->is_leading, REFUSE_NOT_LEADER},
+        {resume_judge_chain(f) != REFUSE_NONE, resume_judge_chain(f)},
         {!f->is_serving, REFUSE_BUSY},
         {!f->is_stream_equal, REFUSE_WRONG_STREAM},
         {f->is_cluster_known ? !f->is_cluster_equal : !f->is_empty, REFUSE_WRONG_CLUSTER},
@@ -155,6 +163,9 @@ struct resume_plan resume_decide(const struct resume_facts *f)
     if (f->is_slot_lost) return bootstrap(f, 11, REFUSE_LOST);
     if (f->is_empty) return judge_empty(f);
     seqno last = f->last.seqno;
+    bool is_ahead = last.v > f->durable.v && !f->is_leading &&
+                    (!f->common.is_known || f->common.end.v >= f->durable.v);
+    if (is_ahead) return refuse(16, REFUSE_GAP, last.v - f->durable.v);
     /* Judged before the chain, because the leader may have written other records under the same
      * numbers since. */
     if (f->common.is_known && last.v > f->common.end.v) {
@@ -204,6 +215,13 @@ static void explain_gap(const struct resume_facts *f, const struct resume_plan *
                  "start the follower as the leader to keep them, or give them up with "
                  "follow --accept-loss on the follower",
                  (unsigned long long)plan->extra_records);
+        return;
+    }
+    if (!f->is_leading) {
+        text_add(t,
+                 "the follower holds %llu records beyond record %llu, the end of this node, which "
+                 "follows, too: it is served once this node has caught up",
+                 (unsigned long long)plan->extra_records, (unsigned long long)f->durable.v);
         return;
     }
     text_add(t,
@@ -271,6 +289,7 @@ static void explain_refusal(const struct resume_facts *f, const struct resume_pl
     switch (plan->reason) {
     case REFUSE_GAP: explain_gap(f, plan, t); return;
     case REFUSE_NOT_LEADER:
+        if (f->is_voter) text_add(t, "a voter follows the leader itself; ");
         text_add(t, "this node follows ");
         if (f->leader_address.size == 0) text_add(t, "a leader that it has not met");
         text_add_escaped(t, f->leader_address, ADDRESS_SIZE_MAX);
@@ -282,6 +301,18 @@ static void explain_refusal(const struct resume_facts *f, const struct resume_pl
         text_add(t, " is used by the live node at ");
         text_add_escaped(t, f->holder_address, ADDRESS_SIZE_MAX);
         text_add(t, ": give one of them another id");
+        return;
+    case REFUSE_RING:
+        text_add(t, "this node follows ");
+        text_add_escaped(t, f->path, WIRE_PATH_MAX);
+        text_add(t, ", and ");
+        text_add_escaped(t, f->node_id, NODE_ID_SIZE_MAX);
+        text_add(t, " is among them: a ring has no leader. Let one of them follow the leader");
+        return;
+    case REFUSE_CHAIN:
+        text_add(t, "this node follows ");
+        text_add_escaped(t, f->path, WIRE_PATH_MAX);
+        text_add(t, ": no more followers may stand in one chain; follow a node nearer the leader");
         return;
     case REFUSE_HIGHER_EPOCH:
         text_add(t, "the follower has seen epoch %llu, this node leads epoch %llu: %s",

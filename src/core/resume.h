@@ -3,7 +3,10 @@
  *
  *   row  when                                                     answer
  *    1   no protocol version in common                            REFUSE newer-format
- *    2   this node does not lead                                  REFUSE not-leader
+ *    2   this node does not lead, and the peer follows whoever
+ *        leads, or votes                                          REFUSE not-leader
+ *        ... and the peer is among those whom it follows          REFUSE ring
+ *        ... and as many nodes as may be are above it             REFUSE chain-too-long
  *    3   this node is starting or closing                         REFUSE busy
  *    4   another stream: region or shard                          REFUSE wrong-stream
  *    5   another cluster, or records without a cluster            REFUSE wrong-cluster
@@ -35,7 +38,12 @@
  * A follower is served from what it asks for and from nothing else: no row looks at its slot's
  * positions, and an empty one is never fast-forwarded over records that it lacks. Rows 14 and 16
  * are never a truncation, unless an operator of the follower said that it gives up what it has
- * more. Never: allocates, keeps state, changes anything.
+ * more.
+ *
+ * A node that follows answers its own followers by the same rows, with its own log, which was
+ * proved to be a beginning of its leader's. It has not all of the leader's records: where a peer
+ * holds more of what may be the same history, row 16 says so and nothing else, whatever an operator
+ * accepts there. Never: allocates, keeps state, changes anything.
  */
 #ifndef TIDEMARK_CORE_RESUME_H
 #define TIDEMARK_CORE_RESUME_H
@@ -64,6 +72,10 @@ enum {
 struct resume_facts {
     bool has_common_version;
     bool is_leading;
+    bool is_leader_wanted; /* by the peer: no follower is a substitute */
+    bool is_voter;         /* the peer: its acknowledgements must reach the leader */
+    bool is_ring;          /* this node follows the peer, directly or through others */
+    bool is_chain_full;    /* as many nodes as may be are above this one */
     bool is_serving; /* neither starting nor closing; a poisoned leader still serves what is durable
                       */
     bool is_stream_equal;
@@ -92,6 +104,7 @@ struct resume_facts {
     bool is_shared_epoch_mine;  /* this node led common.shared */
     enum resume_proof proofs[RESUME_PROOFS_MAX];
     struct slice leader_address; /* of whom this node follows; empty when unknown */
+    struct slice path;           /* ids of whom it follows, up to the leader: core/chain */
     struct slice holder_address; /* of the live node that has the id */
     struct slice node_id;
 };
@@ -115,6 +128,8 @@ struct resume_plan {
 };
 
 struct resume_plan resume_decide(const struct resume_facts *f);
+/* Row 2 alone: it holds for a copy of the state, too. */
+enum refuse_reason resume_judge_chain(const struct resume_facts *f);
 
 /* One sentence for everything but PROVE: what is the matter and what to do. */
 void resume_explain(const struct resume_facts *f, const struct resume_plan *plan, struct text *t);

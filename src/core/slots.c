@@ -111,6 +111,32 @@ void slots_load(struct slots *t, const struct slot_record *records, uint32_t cou
     }
 }
 
+void slots_begin_epoch(struct slots *t, uint64_t epoch, seqno epoch_start)
+{
+    t->epoch = epoch;
+    t->epoch_start = epoch_start;
+    t->committed = SEQNO_NONE;
+    for (uint32_t i = 0; i < t->count; i++) {
+        ASSERT(!t->slots[i].is_connected);
+        t->slots[i].is_vouched = false; /* until a handshake proves its history again */
+    }
+}
+
+void slots_keep_others(struct slots *t, const uint64_t *epochs, uint32_t count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < t->count; i++) {
+        bool is_among = false;
+        for (uint32_t k = 0; k < count; k++) {
+            is_among |= t->slots[i].record.epoch == epochs[k];
+        }
+        if (is_among) continue;
+        if (kept != i) t->slots[kept] = t->slots[i];
+        kept++;
+    }
+    t->count = kept;
+}
+
 void slots_close(struct slots *t)
 {
     t->is_closed = true;

@@ -91,6 +91,11 @@ void slots_init(struct slots *t, uint64_t epoch, seqno epoch_start);
  * with one node id only the first counts (a catalogue is input). */
 void slots_load(struct slots *t, const struct slot_record *records, uint32_t count,
                 uint64_t now_ns);
+/* The same followers in another leadership: nobody is connected, nobody vouched for. */
+void slots_begin_epoch(struct slots *t, uint64_t epoch, seqno epoch_start);
+/* After slots_load: forget those that joined in one of these epochs, which this node led: they were
+ * its own followers, and follow whoever leads now. */
+void slots_keep_others(struct slots *t, const uint64_t *epochs, uint32_t count);
 /* The catalogue exists and cannot be read. */
 void slots_close(struct slots *t);
 

@@ -179,6 +179,7 @@ static void send_hello(struct bootstrap_join *j)
                      .replication_address = slice_of_text(db->config.replication_address),
                      .is_empty = 1,
                      .is_bootstrapping = 1,
+                     .is_leader_wanted = id->follows == FOLLOWS_LEADER,
                      .memory_max = db->config.memory_max,
                      .highest_epoch = id->highest_epoch,
                      .history_id = id->history_id},

@@ -112,6 +112,7 @@ void db_note_epoch(struct db *db, uint64_t epoch, void (*done)(struct db *, void
                    void *arg)
 {
     if (epoch > db->identity.highest_epoch) db->identity.highest_epoch = epoch;
+    if (db->shipper) shipper_on_epoch_seen(db->shipper);
     db_save_identity(db, done, arg);
 }
 
@@ -228,7 +229,7 @@ void db_on_durable(struct db *db)
 void db_on_applied(struct db *db)
 {
     checkpointer_poll(db->checkpointer);
-    if (db->has_new_members && db->shipper && db_is_leader(db)) {
+    if (db->has_new_members && db->shipper) {
         shipper_on_members(db->shipper);
         members_wake(db); /* followers are told who votes */
     }

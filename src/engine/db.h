@@ -54,6 +54,7 @@ struct db {
     struct members *members;            /* of the cluster; engine/members.c */
     struct inquiry *inquiries;          /* under way; engine/inquire.c */
     struct transport_network *networks; /* transports of the program: see engine/transport.c */
+    bool is_chained; /* whom this node follows is a follower itself, as far as is known */
     enum db_condition condition;
     struct err reason;              /* why condition is not serving */
     struct epoch epoch;             /* leadership the log is in */

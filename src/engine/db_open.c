@@ -69,6 +69,7 @@ static void make_identity(struct db *db)
     if (config->follow[0]) {
         id->role = ROLE_FOLLOWER;
         memcpy(id->leader_address, config->follow, sizeof(config->follow));
+        memcpy(id->follow_given, config->follow, sizeof(config->follow));
     } else {
         id->role = config->replication_listen[0] ? ROLE_LEADER : ROLE_SINGLE;
         random_bytes(env, id->cluster.bytes, sizeof(id->cluster.bytes));
@@ -116,7 +117,11 @@ static enum code reconcile(struct db *db, struct err *e)
     } else if (strcmp(config->follow, id->leader_address) != 0) {
         db_add_note(db, "the leader's address changed to the one given with --follow");
         memcpy(id->leader_address, config->follow, sizeof(config->follow));
+        /* The same old address again is no new wish: who follows whoever leads goes on to. */
+        bool is_old = strcmp(config->follow, id->follow_given) == 0;
+        if (!is_old || id->follows != FOLLOWS_LEADER) id->follows = FOLLOWS_NAMED;
     }
+    if (config->follow[0]) memcpy(id->follow_given, config->follow, sizeof(config->follow));
     return OK;
 }
 

@@ -154,7 +154,7 @@ static void tell(const struct disk *d, enum disk_rung before)
 static void press_slots(struct disk *d, uint64_t now_ns)
 {
     struct db *db = d->db;
-    if (!db->shipper || !db->retention || !db_is_leader(db)) return;
+    if (!db->shipper || !db->retention || !shipper_holds_log(db->shipper)) return;
     bool is_held = retention_plan(db->retention).holder == RETAIN_BY_SLOTS;
     shipper_press(db->shipper, is_held && d->plan.rung >= DISK_AT_RISK, d->unit_bytes);
     if (!is_held || d->plan.rung < DISK_INVALIDATE) return;

@@ -12,6 +12,12 @@ uint64_t db_staleness_ns(const struct db *db)
     return db->receiver ? receiver_staleness_ns(db->receiver) : 0;
 }
 
+bool db_fresh_since(const struct db *db, uint64_t *out_ns)
+{
+    if (db->condition == DB_DIVERGED || !db->state || !db->receiver) return false;
+    return receiver_fresh_since(db->receiver, out_ns);
+}
+
 seqno db_committed(const struct db *db)
 {
     if (!db->log) return SEQNO_NONE;

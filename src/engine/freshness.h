@@ -9,6 +9,9 @@
  * 0 on a leader; LAG_NEVER (core/lag.h) where nothing is known, also when the state is not that of
  * the leader's history. */
 uint64_t db_staleness_ns(const struct db *db);
+/* Whatever was durable on the leader before this moment of the own monotonic clock is applied here;
+ * it never goes back while a receiver lives. False: nothing is known. */
+bool db_fresh_since(const struct db *db, uint64_t *out_ns);
 /* Highest record that this node knows to be committed. */
 seqno db_committed(const struct db *db);
 /* E_STALE, with the bound in words. */

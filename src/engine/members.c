@@ -153,7 +153,7 @@ static void arm(struct members *m, uint64_t delay_ns)
 void members_wake(struct db *db)
 {
     struct members *m = db->members;
-    if (!db_is_leader(db) || m->is_stopped) return;
+    if (m->is_stopped) return;
     m->is_armed = false;
     arm(m, 0);
 }
@@ -201,7 +201,11 @@ static void timer_fired(struct env_timer *timer)
         arm(m, db->config.heartbeat_ns);
         return;
     }
-    if (!db_is_leader(db) || m->is_stopped) return;
+    if (m->is_stopped) return;
+    if (!db_is_leader(db)) { /* whoever follows this node is told what its leader told */
+        if (m->topology.count > 0) tell(m);
+        return;
+    }
     uint64_t now_ns = db->env->v->now_mono_ns(db->env);
     uint64_t delay_ns = db->config.suspect_ns;
     bool is_anyone_up = false;
@@ -221,11 +225,13 @@ void members_take(struct db *db, const struct wire_members *told)
     uint64_t version = m->topology.version;
     topology_decode(&m->topology, told);
     if (m->topology.version != version) save(m);
+    tell(m);
 }
 
 void members_drop(struct db *db, const char *node_id)
 {
     struct members *m = db->members;
+    if (!db_is_leader(db)) return; /* the list is the leader's */
     if (!topology_drop(&m->topology, slice_of_text(node_id))) return;
     save(m);
     members_wake(db);

@@ -21,7 +21,7 @@ void members_stop(struct members *m);
 bool members_is_quiet(const struct members *m);
 
 /* Leader: what it sees may have changed; it looks soon, and then every heartbeat while followers
- * are connected. Does nothing on a node that does not lead. */
+ * are connected. A follower passes on what it was told to those that follow it. */
 void members_wake(struct db *db);
 /* Follower: its leader told. */
 void members_take(struct db *db, const struct wire_members *told);

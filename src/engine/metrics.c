@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/metric.h"
+#include "core/chain.h"
 #include "engine/checkpoint.h"
 #include "engine/events.h"
 #include "engine/levels.h"
@@ -76,6 +77,9 @@ static void write_node(struct metric_writer *w, const struct db *db, const struc
     write_words(w, METRIC_STATE, states, COUNT_OF(states), s->state);
     metric_one_u64(w, METRIC_EPOCH, s->epoch);
     metric_one_u64(w, METRIC_TOPOLOGY, s->topology_version);
+    metric_begin(w, METRIC_HOPS); /* absent while it is not known */
+    uint32_t hops = chain_length(slice_of_text(s->path));
+    if (s->role != TIDE_ROLE_FOLLOWER || (hops > 0 && !s->is_cut)) metric_u64(w, "", hops);
     metric_one_f64(w, METRIC_UPTIME, (double)s->uptime_ms * 1e-3);
     metric_begin(w, METRIC_EVENTS);
     for (uint32_t i = 0; i < DB_EVENT_KIND_COUNT; i++) {
@@ -305,8 +309,9 @@ static struct tide_follower_status own_view(const struct tide_status *s)
         .region = s->region,
         .shard = s->shard,
         .is_connected = s->is_link_up,
-        /* Without a link nobody knows how far the leader is by now: absent, and seconds grow. */
-        .was_synced = s->was_synced && s->is_link_up,
+        /* Without a link, of this node or above it, nobody knows how far the leader is by now:
+         * absent, and seconds grow. */
+        .was_synced = s->was_synced && !s->is_cut,
         .is_rebootstrapping = s->copy.is_active,
         .copy = s->copy,
         .stored = s->durable.seqno,

@@ -74,6 +74,6 @@ enum code plan_prune(struct plan *p, struct err *e)
     }
     plan_why(p, "The log is kept from record %llu on: %s.", (unsigned long long)plan.floor.v,
              holder_sentence(plan.holder));
-    if (db_is_leader(db) && db->shipper) add_slots(p);
+    if (db->shipper) add_slots(p);
     return OK;
 }

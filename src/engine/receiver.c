@@ -17,6 +17,7 @@
 #include "engine/receiver_internal.h"
 #include "engine/role.h"
 #include "engine/roller.h"
+#include "engine/shipper.h"
 #include "engine/transport.h"
 #include "engine/truncate.h"
 #include "engine/waits.h"
@@ -46,6 +47,7 @@ enum code receiver_open(struct db *db, struct receiver **out, struct err *e)
         .dead_ns = db->config.dead_ns,
     };
     follow_init(&r->follow, &options);
+    db->is_chained = db->identity.follows == FOLLOWS_NODE;
     *out = r;
     if (transport_is_meant(db->identity.leader_address)) {
         struct text t = text_of(r->reason, sizeof(r->reason));
@@ -58,7 +60,8 @@ enum code receiver_open(struct db *db, struct receiver **out, struct err *e)
     return OK;
 }
 
-void receiver_follow(struct receiver *r, struct env_network *network, const char *address)
+void receiver_follow(struct receiver *r, struct env_network *network, const char *address,
+                     enum follows follows)
 {
     struct db *db = r->db;
     struct identity *id = &db->identity;
@@ -70,8 +73,11 @@ void receiver_follow(struct receiver *r, struct env_network *network, const char
     r->reason[0] = '\0';
     r->network = network;
     (void)snprintf(r->network_address, sizeof(r->network_address), "%s", address);
-    if (strcmp(stored, id->leader_address) != 0) {
+    memset(r->path, 0, sizeof(r->path));
+    db->is_chained = follows == FOLLOWS_NODE;
+    if (strcmp(stored, id->leader_address) != 0 || id->follows != follows) {
         memcpy(id->leader_address, stored, sizeof(stored));
+        id->follows = (uint8_t)follows;
         db_save_identity(db, NULL, NULL); /* lazily: a restart that knows the old one asks there */
     }
     run(r, (struct follow_event){.kind = FOLLOW_EV_START});
@@ -325,6 +331,7 @@ static void send_hello(struct receiver *r)
                 .is_voter = db->is_voter,
                 .is_empty = r->asked.seqno.v == 0,
                 .is_loss_accepted = truncation_allowed(db) != NULL,
+                .is_leader_wanted = id->follows == FOLLOWS_LEADER,
                 .is_damaged = db->condition == DB_POISONED || db->condition == DB_HALTED ||
                               db->condition == DB_DIVERGED,
                 .memory_max = db->config.memory_max,
@@ -436,6 +443,8 @@ static void take_redirect(struct receiver *r, struct slice address)
     memset(id->leader_address, 0, sizeof(id->leader_address));
     memcpy(id->leader_address, address.data, address.size);
     if (transport_is_meant(id->leader_address)) id->leader_address[0] = '\0';
+    id->follows = FOLLOWS_LEADER;
+    r->db->is_chained = false;
     db_save_identity(r->db, NULL, NULL); /* lazily: a restart is told again */
 }
 
@@ -480,9 +489,32 @@ static enum follow_verdict judge_plan(const struct receiver *r, const struct wir
     return follow_judge_plan(&asked, e);
 }
 
+/* Whom this node follows by now. False: it must not; the link was given up. */
+static bool take_path(struct receiver *r, struct slice node_id, struct slice path)
+{
+    char text[ERR_TEXT_SIZE];
+    char now[CHAIN_TEXT_SIZE];
+    struct text t = text_of(text, sizeof(text));
+    bool is_short = chain_extend(node_id, path, now);
+    struct slice own = slice_of_text(r->db->identity.node_id);
+    if (is_short && !chain_has(slice_of_text(now), own)) {
+        memcpy(r->path, now, sizeof(r->path));
+        r->db->is_chained = path.size > 0;
+        return true;
+    }
+    text_add_escaped(&t, node_id, NODE_ID_SIZE_MAX);
+    text_add(&t, " follows ");
+    text_add_escaped(&t, path, ERR_TEXT_SIZE / 2);
+    text_add(&t, is_short ? ", and so this node itself: a ring has no leader"
+                          : ": no more followers may stand in one chain");
+    receiver_fail(r, FOLLOW_CAUSE_REFUSED, is_short ? REFUSE_RING : REFUSE_CHAIN, text);
+    return false;
+}
+
 static enum code take_plan(struct receiver *r, const struct wire_plan *plan, struct err *e)
 {
     if (r->follow.state != FOLLOW_GREETING || r->is_hello_owed) return OK; /* not asked for */
+    if (plan->kind != PLAN_REFUSE && !take_path(r, plan->node_id, plan->path)) return OK;
     enum follow_verdict verdict = judge_plan(r, plan, e);
     if (verdict == FOLLOW_ACCEPT && r->db->log == NULL) { /* adopting failed for want of memory */
         receiver_fail(r, FOLLOW_CAUSE_LOCAL, 0, "this node has no log yet; restart it");
@@ -495,6 +527,9 @@ static enum code take_plan(struct receiver *r, const struct wire_plan *plan, str
         r->was_heard = true;
         r->leader_durable = plan->durable.v;
         r->leader_durable_bytes = plan->durable_bytes;
+        r->leader_end = (struct position){0};
+        r->plan_epoch = plan->epoch;
+        r->is_cut = plan->path.size > 0;  /* until a heartbeat says that it is not */
         r->leader_committed = SEQNO_NONE; /* of its epoch, from its first heartbeat on */
         run(r, (struct follow_event){
                    .kind = FOLLOW_EV_PLAN,
@@ -532,9 +567,15 @@ static void accept_plan(struct receiver *r)
                sizeof(r->leader_data_address));
         db_save_identity(db, NULL, NULL); /* lazily: only READONLY answers use it */
     }
-    db_event(db, DB_EVENT_RESYNC, "following %s in epoch %llu after record %llu",
+    if (db->identity.follows == FOLLOWS_NAMED) {
+        db->identity.follows = db->is_chained ? FOLLOWS_NODE : FOLLOWS_LEADER;
+        db_save_identity(db, NULL, NULL); /* lazily: else the next link says it again */
+    }
+    db_event(db, DB_EVENT_RESYNC, "following %s in epoch %llu after record %llu%s%s",
              db->identity.leader_address, (unsigned long long)r->follow.plan_epoch,
-             (unsigned long long)r->accepted.seqno.v);
+             (unsigned long long)r->accepted.seqno.v, db->is_chained ? ", a follower: " : "",
+             db->is_chained ? r->path : "");
+    if (db->shipper != NULL) shipper_follow(db->shipper, &r->plan_epoch);
     ask_for_ack(r);
 }
 
@@ -557,9 +598,14 @@ static enum code take_heartbeat(struct receiver *r, const struct wire_message *m
     r->was_heard = true;
     r->db->heard_leader_time = beat->leader_time;
     r->db->heard_mono_ns = r->db->env->v->now_mono_ns(r->db->env);
-    r->leader_durable = beat->durable.seqno.v;
+    if (!take_path(r, chain_first(slice_of_text(r->path)), beat->path)) return OK;
+    r->is_cut = beat->is_cut != 0;
+    r->leader_end = beat->durable;
+    if (beat->durable.seqno.v > r->leader_durable) r->leader_durable = beat->durable.seqno.v;
     log_note_committed(r->db->log, beat->committed); /* of this leader's history, as far as held */
-    r->leader_durable_bytes = beat->durable_bytes;
+    if (beat->durable_bytes > r->leader_durable_bytes) {
+        r->leader_durable_bytes = beat->durable_bytes;
+    }
     r->leader_floor = r->db->members_floor = beat->floor;
     if (m->probe > r->leader_probe) r->leader_probe = m->probe;
     r->leader_committed = seqno_max(r->leader_committed, beat->committed);
@@ -717,9 +763,28 @@ void receiver_on_progress(struct receiver *r)
 
 /* --- status --- */
 
+void receiver_heard(const struct receiver *r, struct receiver_heard *out)
+{
+    *out = (struct receiver_heard){
+        .durable = r->leader_end,
+        .durable_seqno = seqno_of(r->leader_durable),
+        .durable_bytes = r->leader_durable_bytes,
+        .committed = r->leader_committed,
+        .floor = r->leader_floor,
+        .is_cut = r->is_cut || r->follow.state != FOLLOW_STREAMING,
+        .path = slice_of_text(r->path),
+    };
+}
+
 uint64_t receiver_staleness_ns(const struct receiver *r)
 {
     return lag_self_ns(&r->lag, receiver_now(r));
+}
+
+bool receiver_fresh_since(const struct receiver *r, uint64_t *out_ns)
+{
+    if (r->lag.was_synced) *out_ns = r->lag.proved_ns;
+    return r->lag.was_synced;
 }
 
 seqno receiver_committed(const struct receiver *r)

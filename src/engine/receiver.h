@@ -4,6 +4,7 @@
 #ifndef TIDEMARK_ENGINE_RECEIVER_H
 #define TIDEMARK_ENGINE_RECEIVER_H
 
+#include "core/chain.h"
 #include "engine/bootstrap_join.h"
 #include "engine/db.h"
 #include "format/wire.h"
@@ -15,8 +16,9 @@ void receiver_close(struct receiver *r, void (*done)(void *arg), void *arg);
 void receiver_free(struct receiver *r); /* no I/O; NULL allowed */
 
 /* Follow this address from now on, over the network (NULL: TCP). It is at most TRANSPORT_NAME_MAX
- * bytes. A link to another leader is ended. */
-void receiver_follow(struct receiver *r, struct env_network *network, const char *address);
+ * bytes. A link to another node is ended. */
+void receiver_follow(struct receiver *r, struct env_network *network, const char *address,
+                     enum follows follows);
 
 /* Over which network it follows, and the leader's name there: NULL for TCP. */
 struct env_network *receiver_network(const struct receiver *r, const char **out_address);
@@ -46,6 +48,18 @@ void receiver_fence(struct receiver *r, uint64_t epoch);
  * this node opened; 0: it told none. */
 seqno receiver_floor(const struct receiver *r);
 
+/* What was heard of the leader last, through whoever is followed. */
+struct receiver_heard {
+    struct position durable; /* of a heartbeat ... */
+    seqno durable_seqno;     /* ... and of anything since */
+    uint64_t durable_bytes;
+    seqno committed;
+    seqno floor;       /* 0: none was told */
+    bool is_cut;       /* a link on the way to the leader is down */
+    struct slice path; /* core/chain; empty: not known yet. Borrowed */
+};
+void receiver_heard(const struct receiver *r, struct receiver_heard *out);
+
 struct receiver_status {
     const char
         *link_state; /* core/follow's state; without a link "waiting: <why>", "refused: <why>" */
@@ -59,6 +73,7 @@ struct receiver_status {
 };
 void receiver_status(const struct receiver *r, struct receiver_status *out);
 uint64_t receiver_staleness_ns(const struct receiver *r); /* LAG_NEVER: never synced */
+bool receiver_fresh_since(const struct receiver *r, uint64_t *out_ns);
 /* What its leader said is committed, as far as it is applied here. */
 seqno receiver_committed(const struct receiver *r);
 

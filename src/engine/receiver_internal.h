@@ -43,9 +43,14 @@ struct receiver {
     uint64_t noting_session; /* for which link */
     uint64_t noting_epoch;
     char leader_data_address[ADDRESS_SIZE_MAX + 1];
+    struct epoch plan_epoch;
+    /* who is followed, up to the leader, as last heard; "": not known */
+    char path[CHAIN_TEXT_SIZE];
+    bool is_cut; /* beyond this node's own link */
     /* what the leader said, as last heard */
     bool was_heard;
     uint64_t leader_durable;
+    struct position leader_end; /* of the newest heartbeat */
     uint64_t leader_durable_bytes;
     seqno leader_committed;
     seqno leader_floor;    /* 0: not told yet */

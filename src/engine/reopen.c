@@ -91,7 +91,10 @@ static void follow_as_before(struct reopening *r)
     if (!r->network || !db->receiver) return;
     bool is_same =
         strncmp(db->identity.leader_address, TIDE_TRANSPORT, strlen(TIDE_TRANSPORT)) == 0;
-    if (is_same) receiver_follow(db->receiver, r->network, r->network_address);
+    if (is_same) {
+        receiver_follow(db->receiver, r->network, r->network_address,
+                        (enum follows)db->identity.follows);
+    }
 }
 
 static void opened(struct env_job *job)

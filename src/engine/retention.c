@@ -91,7 +91,7 @@ struct retain_plan retention_plan(struct retention *r)
         .reader = log_oldest_read(log),
         .durable = log_durable(log).seqno,
     };
-    if (db_is_leader(db) && db->shipper) {
+    if (db->shipper && shipper_holds_log(db->shipper)) {
         facts.has_slots = !PLANTED(20); /* planted: slots hold nothing */
         facts.slots_floor = shipper_floor(db->shipper);
     }

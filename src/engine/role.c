@@ -242,7 +242,7 @@ static enum code follow_another(struct db *db, const struct op *op, struct err *
     char address[ADDRESS_SIZE_MAX + 1] = {0};
     TRY(take_word(db, op, e));
     memcpy(address, op->entry.type.data, op->entry.type.size);
-    receiver_follow(db->receiver, NULL, address);
+    receiver_follow(db->receiver, NULL, address, FOLLOWS_NAMED);
     return OK;
 }
 

@@ -41,9 +41,11 @@ static struct promote_facts facts_from(const struct db *db, const struct inquire
         const struct topology_member *known = members_at(db, reply->address);
         const char *name = reply->node_id;
         if (name[0] == '\0' && known != NULL) name = known->node_id;
-        /* Followed at one address and listed with another it is still the leader. */
-        bool was_leader = strcmp(reply->address, db->identity.leader_address) == 0 ||
-                          (known != NULL && known->role != ROLE_FOLLOWER);
+        /* Followed at one address and listed with another it is still the leader; who is followed
+         * and follows itself is not. */
+        bool was_leader =
+            (strcmp(reply->address, db->identity.leader_address) == 0 && !db->is_chained) ||
+            (known != NULL && known->role != ROLE_FOLLOWER);
         nodes[f.node_count++] = (struct promote_node){
             .node_id = slice_of_text(name),
             .address = slice_of_text(reply->address),

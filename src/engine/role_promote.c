@@ -229,6 +229,7 @@ static void take(struct role_machine *r)
     id->role = db->shipper != NULL ? ROLE_LEADER : ROLE_SINGLE;
     id->leader_address[0] = '\0';
     id->leader_data_address[0] = '\0';
+    id->follows = FOLLOWS_NAMED;
     db_take_epoch_number(db, r->next_epoch);
     role_enter(r, ROLE_SAVING);
     if (!PLANTED(34)) role_save(r);
@@ -268,6 +269,7 @@ static void claim(struct role_machine *r)
         return;
     }
     db->identity.highest_epoch = r->next_epoch;
+    if (db->shipper != NULL) shipper_on_epoch_seen(db->shipper); /* nothing of a lower one */
     if (!PLANTED(34)) role_save(r); /* planted: the number is not made durable */
 }
 

@@ -37,7 +37,7 @@ static void answered(void *arg, const struct inquire_reply *replies, uint32_t co
     struct role_machine *r = arg;
     struct db *db = r->db;
     bool is_lost = db->receiver != NULL && r->step == ROLE_QUIET && db->reopening == NULL &&
-                   receiver_epoch(db->receiver) == 0;
+                   receiver_epoch(db->receiver) == 0 && !db->is_chained;
     const struct inquire_reply *leader = role_find_leader(r, replies, count, db->epoch.number + 1);
     bool is_other = leader != NULL && strcmp(leader->address, db->identity.leader_address) != 0;
     if (db_is_leader(db)) {
@@ -50,7 +50,7 @@ static void answered(void *arg, const struct inquire_reply *replies, uint32_t co
     } else if (is_lost && is_other) {
         db_event(db, DB_EVENT_LINK, "%s leads in epoch %llu: it is followed from now on",
                  leader->node_id, (unsigned long long)leader->standing.last.epoch);
-        receiver_follow(db->receiver, NULL, leader->address);
+        receiver_follow(db->receiver, NULL, leader->address, FOLLOWS_LEADER);
     }
     inquiry_free(r->watching);
     r->watching = NULL;
@@ -62,7 +62,8 @@ static uint32_t choose(const struct role_machine *r, const char *out[MEMBERS_MAX
     const struct db *db = r->db;
     const struct topology *t = members_topology(db);
     if (db->receiver != NULL) {
-        bool is_well = receiver_epoch(db->receiver) != 0;
+        /* It was told to follow a follower: that one finds the next leader, and comes back. */
+        bool is_well = receiver_epoch(db->receiver) != 0 || db->is_chained;
         return is_well || r->step != ROLE_QUIET ? 0 : members_addresses(db, out);
     }
     if (!db_is_leader(db)) return 0;

@@ -45,6 +45,7 @@ void role_point_to(struct role_machine *r, const char *address, const char *data
     struct identity *id = &r->db->identity;
     ASSERT(!db_is_leader(r->db));
     id->role = ROLE_FOLLOWER;
+    id->follows = FOLLOWS_LEADER;
     (void)snprintf(id->leader_address, sizeof(id->leader_address), "%s", address);
     (void)snprintf(id->leader_data_address, sizeof(id->leader_data_address), "%s", data_address);
     if (epoch > id->highest_epoch) id->highest_epoch = epoch;

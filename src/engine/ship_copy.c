@@ -12,23 +12,21 @@
 
 #define MARK_PIECE_BYTES ((size_t)(2 * MIB))
 
-/* Of the rows of core/resume those that ask who the peer is. A node need not lead to be copied
- * from.
- */
+/* Of the rows of core/resume those that ask who the peer is. */
 static enum refuse_reason judge(const struct ship_link *link, const char **why)
 {
     const struct resume_facts *f = &link->facts;
     const struct db *db = link->shipper->db;
-    bool is_leader = db_is_leader(db);
     *why = NULL;
     if (!f->has_common_version) return REFUSE_NEWER_FORMAT;
+    if (resume_judge_chain(f) != REFUSE_NONE) return resume_judge_chain(f);
     if (!f->is_serving) return REFUSE_BUSY;
     if (!f->is_stream_equal) return REFUSE_WRONG_STREAM;
     if (!f->is_cluster_known || !f->is_cluster_equal) return REFUSE_WRONG_CLUSTER;
     if (!f->is_feature_level_enough) return REFUSE_FEATURE_LEVEL;
-    if (is_leader && f->highest_epoch > f->leader_epoch) return REFUSE_HIGHER_EPOCH;
-    if (is_leader && f->is_id_in_use) return REFUSE_ID_IN_USE;
-    if (is_leader && !f->has_slot && f->is_slot_table_full) return REFUSE_SLOTS_FULL;
+    if (f->highest_epoch > f->leader_epoch) return REFUSE_HIGHER_EPOCH;
+    if (f->is_id_in_use) return REFUSE_ID_IN_USE;
+    if (!f->has_slot && f->is_slot_table_full) return REFUSE_SLOTS_FULL;
     return bootstrap_may_serve(db, why) ? REFUSE_NONE : REFUSE_BUSY;
 }
 
@@ -52,7 +50,7 @@ bool ship_copy_judge(struct ship_link *link, struct wire_plan *plan)
     return true;
 }
 
-/* A leader keeps a slot for it, which holds all of the log until the mark is known. */
+/* A slot is kept for it, which holds all of the log until the mark is known. */
 static void take_slot(struct ship_link *link, const struct slot_join *join)
 {
     struct shipper *s = link->shipper;
@@ -74,7 +72,7 @@ void ship_copy_begin(struct ship_link *link, const struct slot_join *join)
 {
     struct db *db = link->shipper->db;
     link->frames.body_size_max = FRAME_SIZE_MAX;
-    if (db_is_leader(db)) take_slot(link, join);
+    take_slot(link, join);
     db_event(db, DB_EVENT_BOOTSTRAP, "%s copies the state from here", link->node_id);
     shipper_arm(link->shipper);
 }
@@ -83,7 +81,7 @@ void ship_copy_begin(struct ship_link *link, const struct slot_join *join)
 void ship_copy_pin(struct ship_link *link, seqno mark)
 {
     struct shipper *s = link->shipper;
-    if (link->slot == SLOT_NONE) return; /* this node does not lead: the joiner asked there */
+    if (link->slot == SLOT_NONE) return; /* the link is over */
     if (mark.v < s->table.slots[link->slot].record.restart.v) return; /* it is kept from before */
     slots_pin(&s->table, link->slot, mark, shipper_now(s), log_durable_bytes(s->db->log));
     shipper_arm(s);
@@ -93,12 +91,16 @@ void ship_copy_pin(struct ship_link *link, seqno mark)
 void ship_copy_progress(struct ship_link *link, const struct wire_progress *progress)
 {
     struct db *db = link->shipper->db;
+    struct shipper_told told;
+    shipper_told(link->shipper, &told);
     struct wire_message m = {
         .kind = WIRE_HEARTBEAT,
         .session = link->ship.session,
-        .as.heartbeat = {.epoch = db->epoch,
-                         .durable = log_durable(db->log),
-                         .durable_bytes = log_durable_bytes(db->log),
+        .as.heartbeat = {.epoch = shipper_epoch(link->shipper),
+                         .durable = told.durable,
+                         .durable_bytes = told.durable_bytes,
+                         .is_cut = told.is_cut,
+                         .path = told.path,
                          .leader_time = state_leader_time(db->state)},
     };
     bootstrap_serve_progress(link->serve, progress);

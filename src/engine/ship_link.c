@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/planted.h"
+#include "core/chain.h"
 #include "engine/bootstrap_serve.h"
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
@@ -235,7 +236,16 @@ static void compare_histories(struct resume_facts *f, const struct db *db,
     if (!is_current || !epoch_table_is_valid(&mine)) return;
     f->common = epoch_common_of(&mine, &theirs);
     f->fork = resume_fork(&mine, &theirs, &f->common, &last, &hello->last);
-    f->is_shared_epoch_mine = is_led_here(id, f->common.shared.number);
+    /* What a node that follows by now once led and lost is not its to keep. */
+    f->is_shared_epoch_mine = db_is_leader(db) && is_led_here(id, f->common.shared.number);
+}
+
+/* Who votes is in the log, not in what a follower says. */
+static bool is_member_voting(const struct ship_link *link)
+{
+    struct record_members members;
+    voters_list(link->shipper->db, &members);
+    return members_is_voter(&members, slice_of_text(link->node_id));
 }
 
 /* Facts that stay as hello told them. */
@@ -248,6 +258,8 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
         .has_common_version =
             hello->version_min <= WIRE_VERSION && WIRE_VERSION <= hello->version_max,
         .is_leading = db->identity.role != ROLE_FOLLOWER,
+        .is_leader_wanted = hello->is_leader_wanted != 0,
+        .is_voter = is_member_voting(link),
         .is_stream_equal = wire_is_stream_joined(hello, id->stream),
         .is_cluster_known = !id128_is_zero(&hello->cluster),
         .is_cluster_equal = id128_equal(&hello->cluster, &id->cluster),
@@ -256,7 +268,7 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
             hello->feature_level >= id->feature_level && hello->frame_size_max >= FRAME_SIZE_MAX,
         .is_empty = hello->is_empty != 0,
         .highest_epoch = hello->highest_epoch,
-        .leader_epoch = db->epoch.number,
+        .leader_epoch = shipper_epoch(link->shipper).number,
         .is_loss_accepted = hello->is_loss_accepted != 0,
         .last = hello->last,
         .follower_oldest = hello->oldest,
@@ -265,15 +277,7 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
         .node_id = slice_of_text(link->node_id),
     };
     memcpy(f->manifests, hello->manifests, sizeof(f->manifests));
-    if (link->shipper->is_serving) compare_histories(f, db, hello);
-}
-
-/* Who votes is in the log, not in what a follower says. */
-static bool is_member_voting(const struct ship_link *link)
-{
-    struct record_members members;
-    voters_list(link->shipper->db, &members);
-    return members_is_voter(&members, slice_of_text(link->node_id));
+    if (shipper_serves(link->shipper)) compare_histories(f, db, hello);
 }
 
 static struct slot_join join_of(const struct ship_link *link)
@@ -297,8 +301,13 @@ static void refresh_facts(struct ship_link *link)
     struct resume_facts *f = &link->facts;
     struct slot_join join = join_of(link);
     uint32_t index = slots_find(&s->table, f->node_id);
+    struct shipper_told told;
+    shipper_told(s, &told);
+    f->path = told.path;
+    f->is_ring = chain_has(told.path, f->node_id);
+    f->is_chain_full = chain_length(told.path) >= CHAIN_MAX;
     f->is_serving =
-        s->is_serving && s->db->log != NULL && !s->is_closing && s->db->condition != DB_CLOSING;
+        shipper_serves(s) && s->db->log != NULL && !s->is_closing && s->db->condition != DB_CLOSING;
     f->has_slot = index != SLOT_NONE;
     if (f->has_slot && s->table.slots[index].is_leaving) f->is_serving = false; /* soon gone */
     f->is_slot_table_full = slots_is_full(&s->table);
@@ -319,6 +328,9 @@ static struct wire_plan base_plan(const struct ship_link *link)
 {
     const struct db *db = link->shipper->db;
     const struct identity *id = &db->identity;
+    const char *writes_go_to = db_is_leader(db) ? db->config.data_address : id->leader_data_address;
+    struct shipper_told told;
+    shipper_told(link->shipper, &told);
     return (struct wire_plan){
         .version = WIRE_VERSION,
         .version_min = WIRE_VERSION,
@@ -330,15 +342,16 @@ static struct wire_plan base_plan(const struct ship_link *link)
         .stream = id->stream,
         .node_id = slice_of_text(id->node_id),
         .incarnation = id->incarnation,
-        .data_address = slice_of_text(db->config.data_address),
+        .data_address = slice_of_text(writes_go_to),
         .http_address = slice_of_text(db->config.http_address),
         .replication_address = slice_of_text(db->config.replication_address),
-        .epoch = db->epoch,
-        .durable = shipper_durable(link->shipper),
-        .durable_bytes = db->log != NULL ? log_durable_bytes(db->log) : 0,
-        .committed = shipper_committed(link->shipper),
+        .epoch = shipper_epoch(link->shipper),
+        .durable = told.durable_seqno,
+        .durable_bytes = told.durable_bytes,
+        .committed = told.committed,
         .safe = shipper_safe(link->shipper),
-        .floor = shipper_floor(link->shipper),
+        .floor = told.floor,
+        .path = told.path,
     };
 }
 
@@ -504,7 +517,7 @@ static enum code take_hello(struct ship_link *link, const struct wire_message *m
     (void)step(link, (struct ship_event){
                          .kind = SHIP_EV_HELLO,
                          .session = m->session,
-                         .epoch = link->shipper->db->epoch.number,
+                         .epoch = shipper_epoch(link->shipper).number,
                      });
     if (link->ended_ns != 0) return OK;
     copy_text(link->node_id, sizeof(link->node_id), hello->node_id);
@@ -686,6 +699,8 @@ static void send_from_chunk(struct ship_link *link, struct log_chunk *chunk, uin
     struct slice pieces[2 * LEASE_BATCHES_MAX];
     size_t count = 0;
     struct position before = link->ship.sent;
+    struct shipper_told told;
+    shipper_told(s, &told);
     seqno limit = roller_shippable(s->db->roller);
     for (uint32_t i = first; i < chunk->batch_count && count < COUNT_OF(pieces); i++) {
         struct slice bytes = chunk_batch(chunk, i);
@@ -694,8 +709,8 @@ static void send_from_chunk(struct ship_link *link, struct log_chunk *chunk, uin
         struct wire_batches batches = {
             .stream = s->db->identity.stream,
             .before = before,
-            .durable = shipper_durable(s),
-            .durable_bytes = log_durable_bytes(s->db->log),
+            .durable = told.durable_seqno,
+            .durable_bytes = told.durable_bytes,
             .bytes = bytes,
         };
         uint8_t *prefix = lease->prefixes[count / 2];
@@ -715,11 +730,13 @@ static bool send_cold(struct ship_link *link, const struct log_read *read)
     struct shipper *s = link->shipper;
     struct env *env = s->db->env;
     const struct log_identity *id = log_identity_of(s->db->log);
+    struct shipper_told told;
+    shipper_told(s, &told);
     struct wire_batches batches = {
         .stream = s->db->identity.stream,
         .before = read->from,
-        .durable = shipper_durable(s),
-        .durable_bytes = log_durable_bytes(s->db->log),
+        .durable = told.durable_seqno,
+        .durable_bytes = told.durable_bytes,
     };
     seqno limit = roller_shippable(s->db->roller);
     size_t used = 0;
@@ -855,22 +872,26 @@ static void send_heartbeat(struct ship_link *link, uint64_t now_ns)
     struct shipper *s = link->shipper;
     struct db *db = s->db;
     uint64_t probe = lag_probe_next(&s->peers[link->slot].probes, now_ns);
+    struct shipper_told told;
+    shipper_told(s, &told);
     struct wire_message m = {
         .kind = WIRE_HEARTBEAT,
         .session = link->ship.session,
         .probe = probe,
         .as.heartbeat =
             {
-                .epoch = db->epoch,
-                .durable = log_durable(db->log),
-                .committed = shipper_committed(s),
+                .epoch = shipper_epoch(s),
+                .durable = told.durable,
+                .committed = told.committed,
                 .safe = shipper_safe(s),
-                .floor = shipper_floor(s),
-                .durable_bytes = log_durable_bytes(db->log),
+                .floor = told.floor,
+                .durable_bytes = told.durable_bytes,
                 .leader_time = db_is_leader(db) ? clock_next(db) : state_leader_time(db->state),
                 .echo_probe = link->probe,
                 .echo_durable = link->probe_durable,
                 .echo_staleness_ns = link->probe_staleness_ns,
+                .is_cut = told.is_cut,
+                .path = told.path,
             },
     };
     frames_send(&link->frames, &m);

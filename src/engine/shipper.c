@@ -7,10 +7,13 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "core/chain.h"
 #include "core/slots_judge.h"
 #include "engine/bootstrap_serve.h"
 #include "engine/db_internal.h"
+#include "engine/freshness.h"
 #include "engine/levels.h"
+#include "engine/receiver.h"
 #include "engine/ship_slots.h"
 #include "engine/shipper_internal.h"
 #include "engine/transport.h"
@@ -24,10 +27,42 @@ seqno shipper_durable(const struct shipper *s)
     return s->db->log != NULL ? log_durable(s->db->log).seqno : SEQNO_NONE;
 }
 
-/* What is committed by now. */
+bool shipper_serves(const struct shipper *s)
+{
+    const struct db *db = s->db;
+    if (!s->is_serving || db->log == NULL || db_is_leader(db)) return s->is_serving;
+    return s->followed.number > 0 && s->followed.number >= db->identity.highest_epoch;
+}
+
+struct epoch shipper_epoch(const struct shipper *s)
+{
+    return db_is_leader(s->db) ? s->db->epoch : s->followed;
+}
+
+void shipper_told(const struct shipper *s, struct shipper_told *out)
+{
+    const struct db *db = s->db;
+    *out = (struct shipper_told){.committed = shipper_committed(s), .floor = shipper_floor(s)};
+    if (db->log != NULL) out->durable = log_durable(db->log);
+    if (db->log != NULL) out->durable_bytes = log_durable_bytes(db->log);
+    out->durable_seqno = out->durable.seqno;
+    if (db_is_leader(db)) return;
+    struct receiver_heard heard = {.is_cut = true};
+    if (db->receiver != NULL) receiver_heard(db->receiver, &heard);
+    if (heard.durable.seqno.v > out->durable.seqno.v) out->durable = heard.durable;
+    out->durable_seqno = seqno_max(out->durable_seqno, heard.durable_seqno);
+    if (heard.durable_bytes > out->durable_bytes) out->durable_bytes = heard.durable_bytes;
+    out->committed = seqno_min(heard.committed, shipper_durable(s));
+    out->floor = seqno_min(out->floor, heard.floor); /* 0: nothing was told, all is kept */
+    out->is_cut = heard.is_cut;
+    out->path = heard.path;
+}
+
+/* What is committed by now: a leader's to say. */
 static void commit(struct shipper *s)
 {
     struct quorum quorum;
+    if (!db_is_leader(s->db)) return;
     levels_quorum(s->db, &quorum);
     if (s != s->db->shipper) shipper_fill_quorum(s, &quorum); /* while it is being opened */
     seqno committed = slots_commit(&s->table, quorum_committed(&quorum));
@@ -157,21 +192,46 @@ static void mark_voters(struct shipper *s)
     }
 }
 
+static seqno epoch_start_of(const struct identity *id)
+{
+    return id->epoch_count > 0 ? id->epochs[id->epoch_count - 1].start : SEQNO_NONE;
+}
+
+/* A follower that was opened: the log says whose history it is, unless a later epoch was seen since,
+ * or this node wrote the end of it itself. */
+static struct epoch followed_at_open(const struct db *db)
+{
+    const struct identity *id = &db->identity;
+    bool is_led = id->led_count > 0 && id->led[id->led_count - 1] == db->epoch.number;
+    bool is_known = db->log != NULL && db->epoch.number == id->highest_epoch && !is_led;
+    return is_known ? db->epoch : (struct epoch){0};
+}
+
 static void load_table(struct shipper *s)
 {
     struct db *db = s->db;
     const struct identity *id = &db->identity;
-    ASSERT(id->epoch_count > 0);
-    slots_init(&s->table, db->epoch.number, id->epochs[id->epoch_count - 1].start);
+    slots_init(&s->table, db->epoch.number, epoch_start_of(id));
     lag_times_init(&s->times, shipper_durable(s));
     struct err e;
     if (slots_store_load(db->env, &s->table, shipper_now(s), &e) != OK) {
         db_event(db, DB_EVENT_SLOT, "%s", e.text);
         db_add_note(db, e.text);
     }
+    s->followed = (struct epoch){0};
+    if (!db_is_leader(db)) {
+        slots_keep_others(&s->table, id->led, id->led_count);
+        s->followed = followed_at_open(db);
+    }
     mark_voters(s);
     s->is_serving = true;
     commit(s);
+}
+
+/* A node that is to lead and does not yet has no table: whom it serves is said when it leads. */
+static bool has_table(const struct db *db)
+{
+    return db_is_leader(db) || db->identity.role == ROLE_FOLLOWER;
 }
 
 /* Of followers; who only asks still gets its answer. */
@@ -184,10 +244,18 @@ static void end_links(struct shipper *s, uint8_t reason, const char *text)
 
 void shipper_lead(struct shipper *s)
 {
-    ASSERT(!s->is_serving);
+    const struct db *db = s->db;
     end_links(s, WIRE_END_CLOSING, "this node leads now");
     memset(s->peers, 0, sizeof(s->peers));
-    load_table(s);
+    if (s->is_serving) { /* those that followed it while it followed itself */
+        slots_begin_epoch(&s->table, db->epoch.number, epoch_start_of(&db->identity));
+        lag_times_init(&s->times, shipper_durable(s));
+        s->followed = (struct epoch){0};
+        mark_voters(s);
+        commit(s);
+    } else {
+        load_table(s);
+    }
     if (!s->table.is_closed) ship_slots_provision(s);
     shipper_arm(s);
 }
@@ -228,15 +296,43 @@ void shipper_hand_over(struct shipper *s, uint32_t slot, const struct wire_hando
 
 void shipper_yield(struct shipper *s)
 {
-    for (struct ship_link *link = s->links; link != NULL; link = link->next) {
-        bool is_asking = link->ship.session == 0; /* no hello: it gets its answer */
-        if (!is_asking) ship_link_end(link, WIRE_END_FENCED, "this node leads no longer");
-    }
-    s->is_serving = false;
+    end_links(s, WIRE_END_FENCED, "this node leads no longer");
     memset(&s->table, 0, sizeof(s->table));
     memset(s->peers, 0, sizeof(s->peers));
+    lag_times_init(&s->times, shipper_durable(s));
+    s->followed = (struct epoch){0};
     ship_slots_forget(s);
     shipper_arm(s);
+}
+
+void shipper_follow(struct shipper *s, const struct epoch *epoch)
+{
+    bool is_same = s->followed.number == epoch->number && s->followed.nonce == epoch->nonce;
+    ASSERT(!db_is_leader(s->db));
+    if (is_same) return;
+    if (!s->is_serving) load_table(s); /* it was to lead, and follows */
+    end_links(s, WIRE_END_CLOSING, "this node follows another epoch");
+    slots_begin_epoch(&s->table, epoch->number, SEQNO_NONE);
+    lag_times_init(&s->times, shipper_durable(s));
+    s->followed = *epoch;
+    shipper_arm(s);
+}
+
+void shipper_on_epoch_seen(struct shipper *s)
+{
+    char text[96];
+    uint64_t seen = s->db->identity.highest_epoch;
+    if (db_is_leader(s->db) || s->followed.number == 0 || s->followed.number >= seen) return;
+    (void)snprintf(text, sizeof(text), "epoch %llu was seen, and this node does not follow it yet",
+                   (unsigned long long)seen);
+    s->followed = (struct epoch){0};
+    end_links(s, WIRE_END_FENCED, text);
+    shipper_arm(s);
+}
+
+bool shipper_holds_log(const struct shipper *s)
+{
+    return db_is_leader(s->db) || s->table.count > 0 || s->table.is_closed;
 }
 
 static void save_done(void *arg, enum code code, const struct err *e)
@@ -292,7 +388,7 @@ enum code shipper_open(struct db *db, struct shipper **out, struct err *e)
     s->db = db;
     s->timer = (struct env_timer){.fire = timer_fired, .env = env};
     enum code code = slots_store_init(&s->store, env, save_done, s, e);
-    if (code == OK && db_is_leader(db)) load_table(s);
+    if (code == OK && has_table(db)) load_table(s);
     const char *address = db->config.replication_listen;
     if (code == OK && !transport_is_meant(address)) code = shipper_listen(s, NULL, address, e);
     if (code != OK) {
@@ -369,7 +465,7 @@ void shipper_reload(struct shipper *s)
     memset(s->by_slot, 0, sizeof(s->by_slot));
     memset(&s->table, 0, sizeof(s->table));
     s->is_serving = false;
-    if (db_is_leader(s->db)) load_table(s);
+    if (has_table(s->db)) load_table(s);
 }
 
 void shipper_resume(struct shipper *s)
@@ -438,10 +534,26 @@ static void timer_fired(struct env_timer *timer)
     shipper_arm(s);
 }
 
+/* When what became durable now was durable on the leader at the earliest: whatever was durable
+ * there longer ago than this node's own bound is applied here already. */
+static void note_times(struct shipper *s)
+{
+    const struct lag_times *t = &s->times;
+    uint64_t since_ns = shipper_now(s);
+    bool is_known = db_is_leader(s->db) || db_fresh_since(s->db, &since_ns);
+    /* A new receiver may know less than the one before did. */
+    if (is_known && t->count > 0) is_known = since_ns >= t->times[t->count - 1].since_ns;
+    if (is_known) {
+        lag_times_add(&s->times, shipper_durable(s), since_ns);
+    } else {
+        lag_times_init(&s->times, shipper_durable(s));
+    }
+}
+
 void shipper_on_durable(struct shipper *s)
 {
-    if (!s->is_serving || s->is_closing) return;
-    lag_times_add(&s->times, shipper_durable(s), shipper_now(s));
+    if (!shipper_serves(s) || s->is_closing) return;
+    note_times(s);
     commit(s);
     ship_slots_on_durable(s);
     shipper_on_shippable(s);
@@ -449,7 +561,7 @@ void shipper_on_durable(struct shipper *s)
 
 void shipper_on_shippable(struct shipper *s)
 {
-    if (!s->is_serving || s->is_closing) return;
+    if (!shipper_serves(s) || s->is_closing) return;
     struct ship_link *next = NULL;
     for (struct ship_link *link = s->links; link != NULL; link = next) {
         next = link->next;
@@ -467,6 +579,7 @@ void shipper_on_stored(struct shipper *s, uint32_t slot)
 
 uint32_t shipper_count_stored(const struct shipper *s, seqno at_least)
 {
+    if (!db_is_leader(s->db)) return 0; /* no copy here makes a write of the leader's safer */
     return slots_count_stored(&s->table, at_least);
 }
 
@@ -495,6 +608,10 @@ void shipper_fill_quorum(const struct shipper *s, struct quorum *out)
 void shipper_on_members(struct shipper *s)
 {
     mark_voters(s);
+    for (uint32_t i = 0; i < s->table.count && !db_is_leader(s->db); i++) {
+        if (s->by_slot[i] == NULL || !s->table.slots[i].record.is_voter) continue;
+        ship_link_end(s->by_slot[i], REFUSE_NOT_LEADER, "a voter follows the leader itself");
+    }
     shipper_on_stored(s, SLOT_NONE);
 }
 
@@ -582,7 +699,7 @@ void shipper_send_members(struct shipper *s, const struct wire_members *members,
 void resync_count(struct resync_counts *counts, const struct resume_plan *plan)
 {
     ASSERT(plan->kind != RESUME_PROVE);
-    _Static_assert(REFUSE_SMALLER_COPY < RESYNC_REASONS_MAX, "every reason has a place");
+    _Static_assert(REFUSE_CHAIN < RESYNC_REASONS_MAX, "every reason has a place");
     if (plan->kind != RESUME_CONTINUE) {
         counts->by_reason[plan->kind][plan->reason]++;
     } else if (plan->position.seqno.v == 0) {
@@ -646,13 +763,24 @@ static uint64_t safe_bytes_of(const struct slot *slot)
     return slot->budget_bytes - slot->held_bytes;
 }
 
-static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns,
-                        struct tide_follower_status *out)
+/* Against the leader: on a follower its own bound counts, too. */
+static double lag_seconds_of(const struct shipper *s, uint32_t index, uint64_t now_ns)
+{
+    double own = 0;
+    double seconds = lag_peer_seconds(&s->peers[index], &s->times, now_ns, s->db->config.suspect_ns);
+    uint64_t bound_ns = db_is_leader(s->db) ? 0 : db_staleness_ns(s->db);
+    own = bound_ns == LAG_NEVER ? (double)INFINITY : (double)bound_ns / (double)NS_PER_S;
+    return seconds > own ? seconds : own;
+}
+
+static void fill_status(const struct shipper *s, const struct shipper_told *told, uint32_t index,
+                        uint64_t now_ns, struct tide_follower_status *out)
 {
     const struct slot *slot = &s->table.slots[index];
     const struct slot_record *record = &slot->record;
     const struct ship_link *link = s->by_slot[index];
-    uint64_t durable = shipper_durable(s).v;
+    uint64_t durable = told->durable_seqno.v;
+    uint64_t more_bytes = told->durable_bytes - durable_bytes(s); /* the leader's, not here yet */
     *out = (struct tide_follower_status){
         .node_id = record->node_id,
         .address = record->address,
@@ -660,7 +788,7 @@ static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns
         .region = record->stream.region,
         .shard = record->stream.shard,
         .is_connected = slot->is_connected,
-        .was_synced = record->stored.v > 0,
+        .was_synced = record->stored.v > 0 && !told->is_cut,
         .is_rebootstrapping = record->is_rebootstrapping != 0,
         .restart = record->restart.v,
         .shipped = link != NULL ? link->ship.sent.seqno.v : slot->shipped.v,
@@ -668,9 +796,8 @@ static void fill_status(const struct shipper *s, uint32_t index, uint64_t now_ns
         .stored = record->stored.v,
         .applied = record->applied.v,
         .lag_records = durable > record->applied.v ? durable - record->applied.v : 0,
-        .lag_bytes = log_bytes_after(s->db->log, record->applied),
-        .lag_seconds =
-            lag_peer_seconds(&s->peers[index], &s->times, now_ns, s->db->config.suspect_ns),
+        .lag_bytes = more_bytes + log_bytes_after(s->db->log, record->applied),
+        .lag_seconds = lag_seconds_of(s, index, now_ns),
         .last_seen_ms_ago = (now_ns - slot->seen_ns) / NS_PER_MS,
         .connected_ms = slot->is_connected ? (now_ns - slot->connected_ns) / NS_PER_MS : 0,
         .apply_errors = record->apply_errors,
@@ -694,8 +821,10 @@ uint32_t shipper_status(const struct shipper *s, struct tide_follower_status *ou
 {
     uint64_t now_ns = shipper_now(s);
     uint32_t count = s->table.count < capacity ? s->table.count : capacity;
+    struct shipper_told told;
+    shipper_told(s, &told);
     for (uint32_t i = 0; i < count; i++) {
-        fill_status(s, i, now_ns, &out[i]);
+        fill_status(s, &told, i, now_ns, &out[i]);
     }
     return count;
 }

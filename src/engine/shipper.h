@@ -10,8 +10,8 @@
 
 struct shipper;
 
-/* Listen on config.replication_listen, load the slot catalogue. On a follower it listens too and
- * refuses with NOT_LEADER (naming the leader). Fills config.replication_address. */
+/* Listen on config.replication_listen, load the slot catalogue. A follower serves followers, too,
+ * with its own log, in the epoch that it follows. Fills config.replication_address. */
 MUST_CHECK enum code shipper_open(struct db *db, struct shipper **out, struct err *e);
 /* Let followers connect at one more address, over the network (NULL: TCP). E_LIMIT, or the
  * network's errors. */
@@ -21,6 +21,12 @@ MUST_CHECK enum code shipper_listen(struct shipper *s, struct env_network *netwo
 void shipper_lead(struct shipper *s);
 /* It leads no longer: its links end, its table is empty. */
 void shipper_yield(struct shipper *s);
+/* It follows this leadership from now on: its log is a beginning of that leader's. */
+void shipper_follow(struct shipper *s, const struct epoch *epoch);
+/* A later epoch was seen: a follower ships nothing of a lower one any more. */
+void shipper_on_epoch_seen(struct shipper *s);
+/* Does the log have to be kept for anybody? */
+bool shipper_holds_log(const struct shipper *s);
 /* Whom the leadership can be handed to. */
 struct successor {
     uint32_t slot;

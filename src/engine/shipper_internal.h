@@ -76,7 +76,7 @@ struct ship_refusal {
 };
 
 /* What handshakes were answered, by kind of plan and reason. */
-#define RESYNC_REASONS_MAX 16u
+#define RESYNC_REASONS_MAX 20u
 struct resync_counts {
     uint64_t empty;  /* from record 1 */
     uint64_t behind; /* from where it was */
@@ -107,7 +107,8 @@ struct shipper {
     uint64_t judged_bytes;     /* ... and the durable log bytes at it */
     struct slot_order *orders; /* of operators, not on disk yet; oldest first */
     bool is_closing;           /* or suspended: no links, no timer */
-    bool is_serving;           /* this node leads and its epoch has begun */
+    bool is_serving;           /* the table counts: this node follows, or its epoch has begun */
+    struct epoch followed; /* a follower: the leadership that its log was proved to be of; 0 none */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -123,6 +124,23 @@ void shipper_forget(struct shipper *s, struct ship_link *link);
 /* What a slot holds moved, or its follower joined. */
 void shipper_on_stored(struct shipper *s, uint32_t slot);
 seqno shipper_durable(const struct shipper *s);
+/* May followers be served now? The leader does; a follower does in the epoch that it follows, until
+ * it sees a later one. */
+bool shipper_serves(const struct shipper *s);
+/* The leadership that plans, heartbeats and acks are of. */
+struct epoch shipper_epoch(const struct shipper *s);
+/* What followers are told of the leader: on the leader its own, on a follower as last heard, never
+ * less than what is durable here. */
+struct shipper_told {
+    struct position durable;
+    seqno durable_seqno; /* at least durable.seqno */
+    uint64_t durable_bytes;
+    seqno committed;
+    seqno floor;
+    bool is_cut;       /* a link between this node and the leader is down */
+    struct slice path; /* core/chain */
+};
+void shipper_told(const struct shipper *s, struct shipper_told *out);
 
 /* A message that lends bytes of chunk: holds a reference until the link has sent them. NULL: no
  * memory. */

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/text.h"
+#include "core/chain.h"
 #include "engine/checkpoint.h"
 #include "engine/clock.h"
 #include "engine/disk.h"
@@ -20,7 +21,8 @@
 
 /* Names and figures, and texts of which every byte may need six. */
 #define ESCAPED_MAX(size)         (6 * (size_t)(size))
-#define JSON_TEXTS_MAX            (2 * ERR_TEXT_SIZE + 3 * ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX)
+#define JSON_TEXTS_MAX \
+    (2 * ERR_TEXT_SIZE + 3 * ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX + CHAIN_TEXT_SIZE)
 #define JSON_SIZE                 (4 * KIB + ESCAPED_MAX(JSON_TEXTS_MAX))
 #define JSON_SIZE_PER_FOLLOWER    (2 * KIB + ESCAPED_MAX(ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX))
 #define JSON_SIZE_PER_EVENT       (160 + ESCAPED_MAX(DB_EVENT_TEXT_SIZE))
@@ -124,6 +126,10 @@ static void fill_follower_view(const struct db *db, struct tide_run *run, struct
 {
     struct receiver_status r;
     receiver_status(db->receiver, &r);
+    struct receiver_heard heard;
+    receiver_heard(db->receiver, &heard);
+    s->path = copy_text(run, (const char *)heard.path.data);
+    s->is_cut = heard.is_cut;
     s->link_state = copy_text(run, r.link_state);
     s->is_link_up = r.is_link_up;
     s->was_synced = r.was_synced;
@@ -184,12 +190,63 @@ static enum code fill_events(const struct db *db, struct tide_run *run, struct t
     return OK;
 }
 
+/* A member that is not in the leader's list. */
+static void add_member(struct tide_status *s, struct tide_member *members, struct tide_member m)
+{
+    for (uint32_t i = 0; i < s->member_count; i++) {
+        if (strcmp(members[i].node_id, m.node_id) == 0) return;
+    }
+    members[s->member_count++] = m;
+}
+
+/* The part of a chain of followers that only its nodes know. */
+static void add_chain(const struct db *db, struct tide_run *run, struct tide_status *s,
+                      struct tide_member *members)
+{
+    if (s->member_count == 0 || !db->receiver) return;
+    struct slice nearest = chain_first(slice_of_text(s->path));
+    char *follows = run_take(run, nearest.size + 1);
+    if (!follows) return;
+    if (nearest.size > 0) memcpy(follows, nearest.data, nearest.size);
+    follows[nearest.size] = '\0';
+    add_member(s, members,
+               (struct tide_member){.node_id = s->node_id,
+                                    .data_address = copy_text(run, db->config.data_address),
+                                    .http_address = copy_text(run, db->config.http_address),
+                                    .replication_address = s->replication_address,
+                                    .role = TIDE_ROLE_FOLLOWER,
+                                    .region = db->config.stream.region,
+                                    .is_up = true,
+                                    .is_rebootstrapping = s->copy.is_active,
+                                    .lag_records = UINT64_MAX,
+                                    .follows = follows});
+    for (uint32_t i = 0; i < s->follower_count; i++) {
+        const struct tide_follower_status *f = &s->followers[i];
+        add_member(s, members,
+                   (struct tide_member){.node_id = f->node_id,
+                                        .data_address = f->address,
+                                        .http_address = "",
+                                        .replication_address = "",
+                                        .role = TIDE_ROLE_FOLLOWER,
+                                        .region = f->region,
+                                        .is_up = f->is_connected,
+                                        .is_rebootstrapping = f->is_rebootstrapping,
+                                        .lag_records = f->was_synced ? f->lag_records : UINT64_MAX,
+                                        .follows = s->node_id});
+    }
+}
+
 static enum code fill_members(const struct db *db, struct tide_run *run, struct tide_status *s,
                               struct err *e)
 {
     const struct topology *t = members_topology(db);
-    struct tide_member *members = run_take(run, (t->count ? t->count : 1) * sizeof(*members));
+    uint32_t capacity = t->count + s->follower_count + 1;
+    struct tide_member *members = run_take(run, capacity * sizeof(*members));
+    const char *leader = "";
     if (!members) return no_memory(e);
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (t->members[i].role != ROLE_FOLLOWER) leader = copy_text(run, t->members[i].node_id);
+    }
     for (uint32_t i = 0; i < t->count; i++) {
         const struct topology_member *m = &t->members[i];
         members[i] = (struct tide_member){
@@ -203,11 +260,13 @@ static enum code fill_members(const struct db *db, struct tide_run *run, struct 
             .is_up = m->health == WIRE_HEALTH_UP,
             .is_rebootstrapping = m->is_rebootstrapping,
             .lag_records = m->lag_records,
+            .follows = m->role == ROLE_FOLLOWER ? leader : "",
         };
     }
     s->topology_version = t->version;
     s->member_count = t->count;
     s->members = members;
+    add_chain(db, run, s, members);
     return OK;
 }
 
@@ -239,6 +298,7 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
         .digests_checked = db->digests_checked,
         .uptime_ms = (db->env->v->now_mono_ns(db->env) - db->opened_ns) / NS_PER_MS,
         .json = "",
+        .path = "",
     };
     (void)db->env->v->disk_free(db->env, &s->disk_free_bytes, NULL); /* 0: unknown */
     struct disk_status disk;
@@ -434,7 +494,7 @@ static void json_event(struct text *t, const struct tide_event *event)
 /* Without a link nobody knows how far the leader is by now. */
 static void json_own_lag(struct text *t, const struct tide_status *s)
 {
-    if (s->was_synced && s->is_link_up) {
+    if (s->was_synced && !s->is_cut) {
         json_u64(t, "lag_records", s->lag_records);
         json_u64(t, "lag_bytes", s->lag_bytes);
     } else {
@@ -481,6 +541,9 @@ static enum code write_json(struct tide_run *run, struct tide_status *s, struct 
         text_add(&t, ",");
         json_string(&t, "link", s->link_state);
         json_bool(&t, "link_up", s->is_link_up);
+        text_add(&t, ",");
+        json_string(&t, "path", s->path);
+        json_bool(&t, "cut", s->is_cut);
         json_bool(&t, "synced", s->was_synced);
         json_bool(&t, "rebootstrapping", s->copy.is_active);
         json_copy(&t, &s->copy);

@@ -190,6 +190,6 @@ enum code transport_op(struct db *db, struct op *op, struct err *e)
                    "this database leads and follows nobody; a follower is a new directory opened "
                    "with follow = \"" TIDE_TRANSPORT "\"");
     }
-    receiver_follow(db->receiver, network, name);
+    receiver_follow(db->receiver, network, name, FOLLOWS_NAMED);
     return OK;
 }

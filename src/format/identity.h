@@ -50,6 +50,13 @@ struct truncation_intent {
     seqno lowered_mark;
 };
 
+/* Whom a follower means to follow. */
+enum follows {
+    FOLLOWS_NAMED = 0,  /* the node at leader_address, of which nothing is known yet */
+    FOLLOWS_LEADER = 1, /* whoever leads; it was at leader_address */
+    FOLLOWS_NODE = 2,   /* the node at leader_address, whatever its role: a follower once */
+};
+
 #define IDENTITY_LED_MAX 256
 
 struct identity {
@@ -62,6 +69,8 @@ struct identity {
     uint8_t role;                              /* enum role */
     char leader_address[ADDRESS_SIZE_MAX + 1]; /* replication address to follow; "" on a leader */
     char leader_data_address[ADDRESS_SIZE_MAX + 1]; /* as last heard; for READONLY answers */
+    uint8_t follows;                                /* enum follows */
+    char follow_given[ADDRESS_SIZE_MAX + 1]; /* what the options named last; "": nothing yet */
     uint64_t highest_epoch;                         /* highest epoch number seen anywhere */
     uint64_t history_id;      /* changes with an announced re-bootstrap or truncation */
     uint64_t generation;      /* active generation: which manifest family and log base count */

@@ -69,6 +69,7 @@ bool wire_body_verifies(const struct wire_header *h, struct slice body);
 
 #define WIRE_FEATURES      0u /* bits this version speaks */
 #define WIRE_MANIFESTS_MAX 4u
+#define WIRE_PATH_MAX      ((uint64_t)8 * (NODE_ID_SIZE_MAX + 1))
 #define WIRE_EPOCHS_MAX    64u /* newest epoch entries of a hello or standing */
 
 struct wire_hello {
@@ -90,6 +91,7 @@ struct wire_hello {
     uint8_t is_damaged;
     uint8_t is_bootstrapping; /* asks for the state: it has no copy that it can stand for */
     uint8_t is_loss_accepted; /* an operator gave up what this node holds beyond the leader's log */
+    uint8_t is_leader_wanted; /* it follows whoever leads: a follower is no substitute */
     struct slice credentials;
     uint64_t memory_max;
     struct position last; /* end of its own durable log */
@@ -138,7 +140,9 @@ enum plan_kind {
     X(REFUSE_BUSY, 13, "busy", "the leader is starting or closing; try again")                     \
     X(REFUSE_LOST, 14, "slot-lost",                                                                \
       "its slot was invalidated and the log no longer waits for it: it takes a copy of the state") \
-    X(REFUSE_SMALLER_COPY, 15, "smaller-copy", "a copy of the state is smaller than the log")
+    X(REFUSE_SMALLER_COPY, 15, "smaller-copy", "a copy of the state is smaller than the log")      \
+    X(REFUSE_RING, 16, "ring", "following it would close a ring of followers without a leader")    \
+    X(REFUSE_CHAIN, 17, "chain-too-long", "the chain of followers is as long as it may be")
 enum refuse_reason {
 #define X(constant, number, name, sentence) constant = number,
     REFUSE_TABLE(X)
@@ -160,10 +164,10 @@ struct wire_plan {
     struct id128 cluster;
     struct stream_id stream;
     uint64_t log_key;     /* only in an accepted plan */
-    struct slice node_id; /* the leader's */
+    struct slice node_id; /* the sender's */
     uint64_t incarnation;
-    struct slice data_address;
-    struct slice http_address;
+    struct slice data_address; /* of the leader: where writes go */
+    struct slice http_address; /* of the sender */
     struct slice replication_address;
     struct epoch epoch;
     struct position from; /* CONTINUE: what was asked; TRUNCATE_TO: the fork; BOOTSTRAP: the fork,
@@ -175,6 +179,7 @@ struct wire_plan {
     seqno safe;
     seqno floor; /* retention floor */
     uint64_t members_version;
+    struct slice path; /* whom the sender follows, up to the leader: core/chain. Empty: it leads */
 };
 
 struct wire_batches {
@@ -212,6 +217,9 @@ struct wire_heartbeat {
     uint64_t echo_staleness_ns; /* ... and how old that may have been then: 0 on a leader */
     uint8_t is_lease_valid;
     uint64_t topology_version;
+    uint8_t is_cut;    /* a link between the sender and the leader is down: durable, committed are
+                        * as last heard */
+    struct slice path; /* as in plan */
 };
 /* Any node answers it, as the first message of a link or later; nothing else follows from it, but
  * that a leader that is shown a higher epoch looks for who leads in it. */

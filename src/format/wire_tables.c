@@ -40,6 +40,8 @@ static const struct field hello_rest_list[] = {
     {FIELD(FIELD_FIXED, struct wire_hello, is_bootstrapping), .max = 1},
     {FIELD(FIELD_FIXED, struct wire_hello, is_loss_accepted), .max = 1,
      .note = "1: it may be told to cut back what the leader lacks"},
+    {FIELD(FIELD_FIXED, struct wire_hello, is_leader_wanted), .max = 1,
+     .note = "1: it follows whoever leads"},
     {FIELD(FIELD_SLICE8, struct wire_hello, credentials), .is_secret = true},
     {FIELD(FIELD_FIXED, struct wire_hello, memory_max)},
     {FIELD(FIELD_POSITION, struct wire_hello, last), .note = "end of its own durable log"},
@@ -78,9 +80,10 @@ static const struct field plan_rest_list[] = {
     {FIELD(FIELD_STREAM, struct wire_plan, stream)},
     {FIELD(FIELD_FIXED, struct wire_plan, log_key), .is_secret = true, .note = "0 in a refusal"},
     {FIELD(FIELD_SLICE8, struct wire_plan, node_id), .min = 1, .max = NODE_ID_SIZE_MAX,
-     .note = "the leader's"},
+     .note = "the sender's"},
     {FIELD(FIELD_FIXED, struct wire_plan, incarnation)},
-    {FIELD(FIELD_SLICE8, struct wire_plan, data_address)},
+    {FIELD(FIELD_SLICE8, struct wire_plan, data_address),
+     .note = "of the leader: where writes go"},
     {FIELD(FIELD_SLICE8, struct wire_plan, http_address)},
     {FIELD(FIELD_SLICE8, struct wire_plan, replication_address)},
     {FIELD(FIELD_EPOCH, struct wire_plan, epoch)},
@@ -93,6 +96,8 @@ static const struct field plan_rest_list[] = {
     {FIELD(FIELD_FIXED, struct wire_plan, safe)},
     {FIELD(FIELD_FIXED, struct wire_plan, floor), .note = "retention floor"},
     {FIELD(FIELD_FIXED, struct wire_plan, members_version)},
+    {FIELD(FIELD_SLICEV, struct wire_plan, path), .max = WIRE_PATH_MAX,
+     .note = "node ids between commas: whom the sender follows, ... the leader; empty: it leads"},
 };
 static const struct field_table plan_rest = {FIELD_TABLE("plan", struct wire_plan, plan_rest_list)};
 
@@ -145,6 +150,10 @@ static const struct field heartbeat_list[] = {
      .note = "how old that may have been then, ns: 0 on a leader, all ones: not known"},
     {FIELD(FIELD_FIXED, struct wire_heartbeat, is_lease_valid), .max = 1},
     {FIELD(FIELD_FIXED, struct wire_heartbeat, topology_version)},
+    {FIELD(FIELD_FIXED, struct wire_heartbeat, is_cut), .max = 1,
+     .note = "1: a link between the sender and the leader is down"},
+    {FIELD(FIELD_SLICEV, struct wire_heartbeat, path), .max = WIRE_PATH_MAX,
+     .note = "as in plan"},
 };
 static const struct field_table heartbeat_table = {
     FIELD_TABLE("heartbeat", struct wire_heartbeat, heartbeat_list)};
@@ -276,6 +285,18 @@ static const char *hello_check(const struct wire_message *m)
     return NULL;
 }
 
+/* Node ids with one comma between two. */
+static bool path_is_well_formed(struct slice path)
+{
+    size_t begin = 0;
+    for (size_t i = 0; i <= path.size && path.size > 0; i++) {
+        if (i < path.size && path.data[i] != ',') continue;
+        if (!is_node_id(slice_of(path.data + begin, i - begin))) return false;
+        begin = i + 1;
+    }
+    return true;
+}
+
 static bool plan_has_rest(const struct wire_message *m)
 {
     return m->as.plan.version == WIRE_VERSION;
@@ -290,7 +311,12 @@ static const char *plan_check(const struct wire_message *m)
     if (p->kind > PLAN_REFUSE) return "the kind of plan is unknown";
     if (p->kind == PLAN_REFUSE && p->log_key != 0) return "a refusal tells the log key";
     if (!is_node_id(p->node_id)) return "the node id is malformed";
-    return NULL;
+    return path_is_well_formed(p->path) ? NULL : "the path is no list of node ids";
+}
+
+static const char *heartbeat_check(const struct wire_message *m)
+{
+    return path_is_well_formed(m->as.heartbeat.path) ? NULL : "the path is no list of node ids";
 }
 
 static const char *inquire_check(const struct wire_message *m)
@@ -345,7 +371,7 @@ static const struct wire_rule RULES[] = {
     [WIRE_BATCHES] = {.table = &batches_table},
     [WIRE_SEALED] = {.table = &sealed_table},
     [WIRE_ACK] = {.table = &ack_table},
-    [WIRE_HEARTBEAT] = {.table = &heartbeat_table},
+    [WIRE_HEARTBEAT] = {.table = &heartbeat_table, .check = heartbeat_check},
     [WIRE_INQUIRE] = {.table = &inquire_table, .check = inquire_check},
     [WIRE_STANDING] = {.table = &standing_table, .check = standing_check},
     [WIRE_FETCH] = {.table = &fetch_table},

@@ -131,7 +131,7 @@ static void pair_text(struct out *o, const char *name, const char *value)
 
 static void render_member(struct out *o, enum proto proto, const struct tide_member *m)
 {
-    out_map(o, proto, 10);
+    out_map(o, proto, 11);
     pair_text(o, "id", m->node_id);
     pair_text(o, "role", topology_role_name(m->role));
     out_bulk_text(o, "voter");
@@ -142,6 +142,7 @@ static void render_member(struct out *o, enum proto proto, const struct tide_mem
     pair_text(o, "http", m->http_address);
     pair_text(o, "replication", m->replication_address);
     pair_text(o, "health", m->is_up ? "up" : "down");
+    pair_text(o, "follows", m->follows);
     out_bulk_text(o, "rebootstrapping");
     out_bool(o, proto, m->is_rebootstrapping);
     out_bulk_text(o, "lag_records");

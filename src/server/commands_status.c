@@ -179,7 +179,7 @@ static void render_repl_status(struct turn *turn, const struct slot *slot,
     enum proto proto = slot->proto;
     bool is_follower = s->role == TIDE_ROLE_FOLLOWER;
     out_map(o, proto,
-            (is_follower ? 25 : 20) + (is_follower && s->copy.is_active ? COPY_PAIRS : 0));
+            (is_follower ? 27 : 20) + (is_follower && s->copy.is_active ? COPY_PAIRS : 0));
     pair_text(o, "role", role_name(s->role));
     pair_text(o, "id", s->node_id);
     pair_text(o, "cluster", s->cluster);
@@ -203,6 +203,8 @@ static void render_repl_status(struct turn *turn, const struct slot *slot,
         pair_bool(o, proto, "link_up", s->is_link_up);
         pair_bool(o, proto, "synced", s->was_synced);
         pair_text(o, "leader_replication", s->leader_replication_address);
+        pair_text(o, "path", s->path);
+        pair_bool(o, proto, "cut", s->is_cut);
         pair_bool(o, proto, "rebootstrapping", s->copy.is_active);
         if (s->copy.is_active) pair_copy(o, proto, &s->copy);
     }

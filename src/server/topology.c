@@ -73,6 +73,7 @@ static void write_member(const struct tide_member *m, struct out *json)
     add_text(json, "replication", m->replication_address);
     add_text(json, "health", m->is_up ? "up" : "down");
     add_bool(json, "rebootstrapping", m->is_rebootstrapping);
+    add_text(json, "follows", m->follows);
     if (m->lag_records != UINT64_MAX) add_u64(json, "lag_records", m->lag_records);
     out_text(json, "}");
 }
