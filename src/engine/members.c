@@ -231,7 +231,6 @@ void members_take(struct db *db, const struct wire_members *told)
 void members_drop(struct db *db, const char *node_id)
 {
     struct members *m = db->members;
-    if (!db_is_leader(db)) return; /* the list is the leader's */
     if (!topology_drop(&m->topology, slice_of_text(node_id))) return;
     save(m);
     members_wake(db);

@@ -207,7 +207,7 @@ static void remove_slot(struct shipper *s, uint32_t index)
     }
     s->peers[s->table.count] = (struct lag_peer){0};
     s->by_slot[s->table.count] = NULL;
-    members_drop(s->db, node_id);
+    if (db_is_leader(s->db)) members_drop(s->db, node_id); /* else the list is not this node's */
 }
 
 /* Answer the orders of the save that ended, the oldest first. Answering may bring new ones. */
@@ -293,7 +293,7 @@ static enum code rename_slot(struct shipper *s, uint32_t index, struct slice new
     char old_id[NODE_ID_SIZE_MAX + 1];
     memcpy(old_id, slot->record.node_id, sizeof(old_id));
     slots_rename(&s->table, index, new_id);
-    members_drop(s->db, old_id); /* else the next start makes a slot for it */
+    if (db_is_leader(s->db)) members_drop(s->db, old_id); /* else the next start makes a slot for it */
     return OK;
 }
 

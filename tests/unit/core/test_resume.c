@@ -1,6 +1,7 @@
 /* Tests of core/resume: one test per row of the table in its header, and what the sentences say. */
 #include "support/tm_test.h"
 
+#include "base/error.h"
 #include "core/resume.h"
 
 /* A follower of this cluster that is behind and whose history was proved. */
@@ -103,6 +104,7 @@ static void row_2_refuses_on_a_node_that_does_not_lead_and_names_the_leader(void
     (void)state;
     struct resume_facts f = good();
     f.is_leading = false;
+    f.is_leader_wanted = true;
     f.leader_address = slice_of_text("10.0.0.7:7402");
     check_refusal(&f, 2, REFUSE_NOT_LEADER);
     char buffer[512];
@@ -110,6 +112,65 @@ static void row_2_refuses_on_a_node_that_does_not_lead_and_names_the_leader(void
     struct resume_plan plan = resume_decide(&f);
     resume_explain(&f, &plan, &t);
     assert_non_null(strstr(buffer, "10.0.0.7:7402"));
+}
+
+static void check_words(const struct resume_facts *f, const char *words)
+{
+    char buffer[ERR_TEXT_SIZE];
+    struct text t = text_of(buffer, sizeof(buffer));
+    struct resume_plan plan = resume_decide(f);
+    resume_explain(f, &plan, &t);
+    if (strstr(buffer, words) == NULL) fail_msg("%s is not in: %s", words, buffer);
+}
+
+/* A node that follows serves those who asked for it, and nobody who needs the leader. */
+static void row_2_lets_a_follower_be_followed_by_who_may(void **state)
+{
+    (void)state;
+    struct resume_facts f = good();
+    f.is_leading = false;
+    f.path = slice_of_text("f2,l");
+    assert_int_equal(resume_judge_chain(&f), REFUSE_NONE);
+    check_plan(&f, RESUME_CONTINUE, 21, REFUSE_NONE);
+    f.is_voter = true;
+    check_refusal(&f, 2, REFUSE_NOT_LEADER);
+    check_words(&f, "a voter follows the leader itself");
+    f.is_voter = false;
+    f.is_ring = true;
+    check_refusal(&f, 2, REFUSE_RING);
+    check_words(&f, "this node follows f2,l, and f1 is among them");
+    f.is_ring = false;
+    f.is_chain_full = true;
+    check_refusal(&f, 2, REFUSE_CHAIN);
+    check_words(&f, "follow a node nearer the leader");
+    f.is_leading = true; /* on a leader none of it matters */
+    f.is_voter = f.is_ring = f.is_leader_wanted = true;
+    assert_int_equal(resume_judge_chain(&f), REFUSE_NONE);
+    check_plan(&f, RESUME_CONTINUE, 21, REFUSE_NONE);
+}
+
+/* Whoever follows has not all of the leader's records: what a peer holds more of the same history
+ * is no tail that anybody lost. */
+static void row_16_never_cuts_back_who_is_ahead_of_a_node_that_follows(void **state)
+{
+    (void)state;
+    struct resume_facts f = good();
+    f.is_leading = false;
+    f.last.seqno = seqno_of(120);
+    f.common.end = seqno_of(100); /* the end of this log, inside the epoch of both */
+    for (int i = 0; i < 4; i++) {
+        f.is_shared_epoch_mine = (i & 1) != 0;
+        f.is_loss_accepted = (i & 2) != 0;
+        check_refusal(&f, 16, REFUSE_GAP);
+        check_words(&f, "20 records beyond record 100");
+    }
+    f.common = (struct epoch_common){0};
+    check_refusal(&f, 16, REFUSE_GAP);
+    /* Once this log goes on in a later epoch the fork is known, and is cut to. */
+    f = forked();
+    f.is_leading = false;
+    f.durable = seqno_of(53);
+    check_plan(&f, RESUME_TRUNCATE, 15, REFUSE_OTHER_HISTORY);
 }
 
 static void row_3_refuses_while_starting_or_closing(void **state)
@@ -450,6 +511,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(row_1_refuses_a_follower_without_a_common_version),
         cmocka_unit_test(row_2_refuses_on_a_node_that_does_not_lead_and_names_the_leader),
+        cmocka_unit_test(row_2_lets_a_follower_be_followed_by_who_may),
+        cmocka_unit_test(row_16_never_cuts_back_who_is_ahead_of_a_node_that_follows),
         cmocka_unit_test(row_3_refuses_while_starting_or_closing),
         cmocka_unit_test(row_4_refuses_another_stream),
         cmocka_unit_test(row_5_refuses_another_cluster_and_records_without_one),

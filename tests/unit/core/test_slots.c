@@ -374,6 +374,46 @@ static void the_table_is_bounded(void **state)
     assert_int_equal(join("f5", 9, 1), 5); /* an old one still may */
 }
 
+/* A follower with followers becomes the leader: the same slots, proved anew. */
+static void slots_go_over_into_another_epoch_and_vouch_for_nothing(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", 110, 1);
+    advance(i, 120, 120);
+    assert_int_equal(slots_count_stored(&table, seqno_of(115)), 1);
+    (void)slots_commit(&table, seqno_of(115));
+    slots_disconnect(&table, i, 20);
+    slots_begin_epoch(&table, 6, seqno_of(121));
+    assert_int_equal(table.count, 1);
+    assert_int_equal(table.committed.v, 0);
+    assert_int_equal(slots_floor(&table, seqno_of(130)).v, 120);
+    assert_int_equal(slots_count_stored(&table, seqno_of(115)), 0);
+    i = join("f1", 120, 30);
+    advance(i, 121, 121);
+    assert_int_equal(slots_count_stored(&table, seqno_of(115)), 1);
+    assert_int_equal(table.slots[i].record.epoch, 6);
+}
+
+/* A node that led and follows keeps nothing for those that followed it then. */
+static void slots_of_an_own_leadership_are_forgotten(void **state)
+{
+    (void)state;
+    const uint64_t led[] = {3, 5};
+    (void)join("a", 110, 1);
+    table.epoch = 7;
+    (void)join("b", 112, 1);
+    table.epoch = 3;
+    (void)join("c", 111, 1);
+    for (uint32_t i = 0; i < table.count; i++) {
+        slots_disconnect(&table, i, 2);
+    }
+    slots_keep_others(&table, led, COUNT_OF(led));
+    assert_int_equal(table.count, 1);
+    assert_string_equal(table.slots[0].record.node_id, "b");
+    slots_keep_others(&table, NULL, 0);
+    assert_int_equal(table.count, 1);
+}
+
 static void only_the_drawn_edges_are_allowed(void **state)
 {
     (void)state;
@@ -420,6 +460,8 @@ int main(void)
         cmocka_unit_test_setup(committed_never_goes_down, fresh),
         cmocka_unit_test_setup(the_catalogue_is_saved_after_a_second_or_16_mib, fresh),
         cmocka_unit_test_setup(the_table_is_bounded, fresh),
+        cmocka_unit_test_setup(slots_go_over_into_another_epoch_and_vouch_for_nothing, fresh),
+        cmocka_unit_test_setup(slots_of_an_own_leadership_are_forgotten, fresh),
         cmocka_unit_test_setup(only_the_drawn_edges_are_allowed, fresh),
     };
     return cmocka_run_group_tests_name("core/slots", tests, NULL, NULL);

@@ -632,11 +632,94 @@ static void an_order_below_committed_needs_an_operators_word(void **state)
     close(i.listener);
 }
 
+/* --- a follower that is followed --- */
+
+static void open_middle(struct thread_pair *p)
+{
+    p->follower = thread_node_open(p->follower_dir, "m", L.address, "127.0.0.1:0");
+    WAIT_UNTIL(thread_pair_is_level(p));
+    thread_node_address(p->follower, L.address); /* ask() asks it from now on */
+}
+
+static void who_wants_the_leader_is_sent_on_by_a_follower(void **state)
+{
+    struct thread_pair *p = *state;
+    char leader[64];
+    memcpy(leader, L.address, sizeof(leader));
+    open_middle(p);
+    struct wire_hello hello = L.hello;
+    hello.is_leader_wanted = 1;
+    struct wire_plan plan = check_answer(&hello, PLAN_REFUSE, REFUSE_NOT_LEADER);
+    assert_true(slice_equal(plan.replication_address, slice_of_text(leader)));
+    hello.is_leader_wanted = 0;
+    plan = check_answer(&hello, PLAN_CONTINUE, REFUSE_NONE);
+    assert_true(slice_equal(plan.path, slice_of_text("leader")));
+    assert_true(position_equal(&plan.from, &L.end));
+}
+
+static void who_is_followed_cannot_follow_back(void **state)
+{
+    struct thread_pair *p = *state;
+    open_middle(p);
+    struct wire_hello hello = named(L.hello, "leader");
+    struct wire_plan plan = check_answer(&hello, PLAN_REFUSE, REFUSE_RING);
+    assert_non_null(strstr((const char *)plan.text.data, "leader is among them"));
+    hello.is_bootstrapping = 1; /* nor take a copy, to be served from then on */
+    hello.is_empty = 1;
+    hello.last = (struct position){0};
+    hello.applied = SEQNO_NONE;
+    (void)check_answer(&hello, PLAN_REFUSE, REFUSE_RING);
+}
+
+/* Ahead of a follower, on the same history: nothing is cut back, whatever the slot says. */
+static void who_is_ahead_of_a_follower_waits(void **state)
+{
+    struct thread_pair *p = *state;
+    open_middle(p);
+    struct wire_hello hello = L.hello;
+    hello.last.seqno.v += 5;
+    hello.is_loss_accepted = 1;
+    struct wire_plan plan = check_answer(&hello, PLAN_REFUSE, REFUSE_GAP);
+    assert_non_null(strstr((const char *)plan.text.data, "is served once this node has caught up"));
+}
+
+/* A promise of a later epoch: nothing of the lower one is shipped any more, to anybody. */
+static void a_claim_ends_what_a_follower_ships_of_a_lower_epoch(void **state)
+{
+    struct thread_pair *p = *state;
+    struct wire_message m;
+    int follows = -1;
+    open_middle(p);
+    struct wire_plan plan = ask(&L.hello, &follows);
+    assert_int_equal(plan.kind, PLAN_CONTINUE);
+    assert_int_equal(plan.epoch.number, L.hello.highest_epoch);
+    int claims = connect_to(L.address);
+    struct wire_message claim = {.kind = WIRE_INQUIRE,
+                                 .session = 99,
+                                 .as.inquire = {.cluster = L.hello.cluster,
+                                                .node_id = slice_of_text("c"),
+                                                .highest_epoch = L.hello.highest_epoch,
+                                                .claim = L.hello.highest_epoch + 5,
+                                                .role = ROLE_FOLLOWER}};
+    send_message(claims, &claim);
+    read_message(follows, WIRE_END, &m);
+    assert_int_equal(m.as.end.reason, WIRE_END_FENCED);
+    read_message(claims, WIRE_STANDING, &m);
+    assert_int_equal(m.as.standing.is_claim_noted, 1);
+    (void)check_answer(&L.hello, PLAN_REFUSE, REFUSE_BUSY);
+    close(claims);
+    close(follows);
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(an_empty_follower_begins_at_record_1),
+        TEST(who_wants_the_leader_is_sent_on_by_a_follower),
+        TEST(who_is_followed_cannot_follow_back),
+        TEST(who_is_ahead_of_a_follower_waits),
+        TEST(a_claim_ends_what_a_follower_ships_of_a_lower_epoch),
         TEST(a_restored_older_copy_is_served_from_where_it_is),
         TEST(ahead_in_another_history_is_cut_back_to_the_fork_or_copied),
         TEST(ahead_on_the_leaders_own_history_is_never_cut_back),

@@ -542,16 +542,37 @@ static void a_second_live_node_with_one_id_is_refused(void **state)
     WAIT_UNTIL(is_caught_up()); /* the first is not disturbed */
 }
 
-static void a_follower_refuses_to_lead_and_names_the_leader(void **state)
+/* Named as the one to follow, a follower is followed, and what it lacks is missing below it, too. */
+static void a_follower_of_a_follower_counts_from_the_leader(void **state)
 {
     (void)state;
     struct node third = {.dir = tm_dir_make("third")};
+    tide_run *run;
     leader_open();
     follower_open();
-    WAIT_UNTIL(is_caught_up());
     node_open(&third, follower.replication_address, "third");
-    WAIT_UNTIL(link_state_has(&third, "refused: not-leader"));
-    assert_true(link_state_has(&third, tm_proxy_address(wire)));
+    write_records(50);
+    WAIT_UNTIL(is_caught_up());
+    WAIT_UNTIL(applied_of(&third) == applied_of(&leader));
+    WAIT_UNTIL(link_state_has(&third, "streaming"));
+    for (bool is_fresh = false; !is_fresh; rest()) {
+        const struct tide_status *s = look(&third, &run);
+        is_fresh = !s->is_cut && s->was_synced && s->lag_records == 0 && s->lag_seconds < 1;
+        assert_string_equal(s->path, "follower,leader");
+        assert_string_equal(s->leader_data_address, "127.0.0.1:7400");
+        tide_run_free(run);
+    }
+    /* What the leader has more is missing on both, once the one in the middle knows of it. */
+    tm_proxy_hold(wire, true, true);
+    write_records(7);
+    for (bool is_old = false; !is_old; rest()) {
+        const struct tide_status *s = look(&third, &run);
+        is_old = s->is_cut && s->lag_seconds > 0.7; /* is_cut: it was given up as silent, or not */
+        is_old |= s->lag_seconds > 1.0;
+        tide_run_free(run);
+    }
+    tm_proxy_hold(wire, false, false);
+    WAIT_UNTIL(applied_of(&third) == applied_of(&leader));
     node_close(&third);
     tm_dir_remove(third.dir);
 }
@@ -778,7 +799,7 @@ int main(int argc, char **argv)
         TEST(a_silent_link_is_given_up_and_comes_back),
         TEST(a_node_of_another_cluster_is_refused_in_words),
         TEST(a_second_live_node_with_one_id_is_refused),
-        TEST(a_follower_refuses_to_lead_and_names_the_leader),
+        TEST(a_follower_of_a_follower_counts_from_the_leader),
         TEST(a_write_on_a_follower_names_the_leaders_address),
         TEST(a_leader_that_lost_a_tail_does_not_ask_its_follower_to_cut_back),
         TEST(a_browser_at_the_replication_port_is_turned_away),
