@@ -714,9 +714,9 @@ struct tide_status {
     const struct tide_follower_status *followers;
     uint64_t topology_version;         /* moves when clients have to look at the members again */
     uint32_t member_count;             /* as the leader told them last; 0: none were told yet */
-    const struct tide_member *members; /* the leader and those that follow it, the same list on every
-                                        * node; then what only this node knows of a chain: itself, and
-                                        * those that follow it */
+    const struct tide_member *members; /* the leader and those that follow it, the same list on
+                                        * every node; then what only this node knows of a chain:
+                                        * itself, and those that follow it */
     uint64_t events_total;             /* events since it opened; the newest 256 are told */
     uint32_t event_count;
     const struct tide_event *events; /* oldest first */

@@ -81,7 +81,7 @@ void ship_copy_begin(struct ship_link *link, const struct slot_join *join)
 void ship_copy_pin(struct ship_link *link, seqno mark)
 {
     struct shipper *s = link->shipper;
-    if (link->slot == SLOT_NONE) return; /* the link is over */
+    if (link->slot == SLOT_NONE) return;                              /* the link is over */
     if (mark.v < s->table.slots[link->slot].record.restart.v) return; /* it is kept from before */
     slots_pin(&s->table, link->slot, mark, shipper_now(s), log_durable_bytes(s->db->log));
     shipper_arm(s);

@@ -197,8 +197,8 @@ static seqno epoch_start_of(const struct identity *id)
     return id->epoch_count > 0 ? id->epochs[id->epoch_count - 1].start : SEQNO_NONE;
 }
 
-/* A follower that was opened: the log says whose history it is, unless a later epoch was seen since,
- * or this node wrote the end of it itself. */
+/* A follower that was opened: the log says whose history it is, unless a later epoch was seen
+ * since, or this node wrote the end of it itself. */
 static struct epoch followed_at_open(const struct db *db)
 {
     const struct identity *id = &db->identity;
@@ -219,19 +219,33 @@ static void load_table(struct shipper *s)
         db_add_note(db, e.text);
     }
     s->followed = (struct epoch){0};
-    if (!db_is_leader(db)) {
-        slots_keep_others(&s->table, id->led, id->led_count);
-        s->followed = followed_at_open(db);
-    }
+}
+
+static void serve(struct shipper *s)
+{
     mark_voters(s);
     s->is_serving = true;
     commit(s);
 }
 
-/* A node that is to lead and does not yet has no table: whom it serves is said when it leads. */
-static bool has_table(const struct db *db)
+/* Slots of an epoch that this node led are of those that follow its leader. */
+static void keep_own(struct shipper *s)
 {
-    return db_is_leader(db) || db->identity.role == ROLE_FOLLOWER;
+    const struct identity *id = &s->db->identity;
+    slots_keep_others(&s->table, id->led, id->led_count);
+}
+
+/* While a file may be read on the loop. A node that is to lead, and does not yet, serves when it
+ * leads, or follows after all. */
+static void open_table(struct shipper *s)
+{
+    struct db *db = s->db;
+    load_table(s);
+    if (db->identity.role == ROLE_FOLLOWER) {
+        keep_own(s);
+        s->followed = followed_at_open(db);
+    }
+    if (db_is_leader(db) || db->identity.role == ROLE_FOLLOWER) serve(s);
 }
 
 /* Of followers; who only asks still gets its answer. */
@@ -247,15 +261,10 @@ void shipper_lead(struct shipper *s)
     const struct db *db = s->db;
     end_links(s, WIRE_END_CLOSING, "this node leads now");
     memset(s->peers, 0, sizeof(s->peers));
-    if (s->is_serving) { /* those that followed it while it followed itself */
-        slots_begin_epoch(&s->table, db->epoch.number, epoch_start_of(&db->identity));
-        lag_times_init(&s->times, shipper_durable(s));
-        s->followed = (struct epoch){0};
-        mark_voters(s);
-        commit(s);
-    } else {
-        load_table(s);
-    }
+    slots_begin_epoch(&s->table, db->epoch.number, epoch_start_of(&db->identity));
+    lag_times_init(&s->times, shipper_durable(s));
+    s->followed = (struct epoch){0};
+    serve(s);
     if (!s->table.is_closed) ship_slots_provision(s);
     shipper_arm(s);
 }
@@ -310,11 +319,12 @@ void shipper_follow(struct shipper *s, const struct epoch *epoch)
     bool is_same = s->followed.number == epoch->number && s->followed.nonce == epoch->nonce;
     ASSERT(!db_is_leader(s->db));
     if (is_same) return;
-    if (!s->is_serving) load_table(s); /* it was to lead, and follows */
+    if (!s->is_serving) keep_own(s); /* it was to lead, and follows */
     end_links(s, WIRE_END_CLOSING, "this node follows another epoch");
     slots_begin_epoch(&s->table, epoch->number, SEQNO_NONE);
     lag_times_init(&s->times, shipper_durable(s));
     s->followed = *epoch;
+    if (!s->is_serving) serve(s);
     shipper_arm(s);
 }
 
@@ -388,7 +398,7 @@ enum code shipper_open(struct db *db, struct shipper **out, struct err *e)
     s->db = db;
     s->timer = (struct env_timer){.fire = timer_fired, .env = env};
     enum code code = slots_store_init(&s->store, env, save_done, s, e);
-    if (code == OK && has_table(db)) load_table(s);
+    if (code == OK) open_table(s);
     const char *address = db->config.replication_listen;
     if (code == OK && !transport_is_meant(address)) code = shipper_listen(s, NULL, address, e);
     if (code != OK) {
@@ -465,7 +475,7 @@ void shipper_reload(struct shipper *s)
     memset(s->by_slot, 0, sizeof(s->by_slot));
     memset(&s->table, 0, sizeof(s->table));
     s->is_serving = false;
-    if (has_table(s->db)) load_table(s);
+    open_table(s);
 }
 
 void shipper_resume(struct shipper *s)
@@ -767,7 +777,8 @@ static uint64_t safe_bytes_of(const struct slot *slot)
 static double lag_seconds_of(const struct shipper *s, uint32_t index, uint64_t now_ns)
 {
     double own = 0;
-    double seconds = lag_peer_seconds(&s->peers[index], &s->times, now_ns, s->db->config.suspect_ns);
+    double seconds =
+        lag_peer_seconds(&s->peers[index], &s->times, now_ns, s->db->config.suspect_ns);
     uint64_t bound_ns = db_is_leader(s->db) ? 0 : db_staleness_ns(s->db);
     own = bound_ns == LAG_NEVER ? (double)INFINITY : (double)bound_ns / (double)NS_PER_S;
     return seconds > own ? seconds : own;

@@ -20,7 +20,7 @@
 #include "format/slotfile.h"
 
 /* Names and figures, and texts of which every byte may need six. */
-#define ESCAPED_MAX(size)         (6 * (size_t)(size))
+#define ESCAPED_MAX(size) (6 * (size_t)(size))
 #define JSON_TEXTS_MAX \
     (2 * ERR_TEXT_SIZE + 3 * ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX + CHAIN_TEXT_SIZE)
 #define JSON_SIZE                 (4 * KIB + ESCAPED_MAX(JSON_TEXTS_MAX))

@@ -71,7 +71,7 @@ struct identity {
     char leader_data_address[ADDRESS_SIZE_MAX + 1]; /* as last heard; for READONLY answers */
     uint8_t follows;                                /* enum follows */
     char follow_given[ADDRESS_SIZE_MAX + 1]; /* what the options named last; "": nothing yet */
-    uint64_t highest_epoch;                         /* highest epoch number seen anywhere */
+    uint64_t highest_epoch;                  /* highest epoch number seen anywhere */
     uint64_t history_id;      /* changes with an announced re-bootstrap or truncation */
     uint64_t generation;      /* active generation: which manifest family and log base count */
     struct position log_base; /* position before the oldest record this log can hold */

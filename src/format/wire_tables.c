@@ -82,8 +82,7 @@ static const struct field plan_rest_list[] = {
     {FIELD(FIELD_SLICE8, struct wire_plan, node_id), .min = 1, .max = NODE_ID_SIZE_MAX,
      .note = "the sender's"},
     {FIELD(FIELD_FIXED, struct wire_plan, incarnation)},
-    {FIELD(FIELD_SLICE8, struct wire_plan, data_address),
-     .note = "of the leader: where writes go"},
+    {FIELD(FIELD_SLICE8, struct wire_plan, data_address), .note = "of the leader: where writes go"},
     {FIELD(FIELD_SLICE8, struct wire_plan, http_address)},
     {FIELD(FIELD_SLICE8, struct wire_plan, replication_address)},
     {FIELD(FIELD_EPOCH, struct wire_plan, epoch)},
@@ -152,8 +151,7 @@ static const struct field heartbeat_list[] = {
     {FIELD(FIELD_FIXED, struct wire_heartbeat, topology_version)},
     {FIELD(FIELD_FIXED, struct wire_heartbeat, is_cut), .max = 1,
      .note = "1: a link between the sender and the leader is down"},
-    {FIELD(FIELD_SLICEV, struct wire_heartbeat, path), .max = WIRE_PATH_MAX,
-     .note = "as in plan"},
+    {FIELD(FIELD_SLICEV, struct wire_heartbeat, path), .max = WIRE_PATH_MAX, .note = "as in plan"},
 };
 static const struct field_table heartbeat_table = {
     FIELD_TABLE("heartbeat", struct wire_heartbeat, heartbeat_list)};

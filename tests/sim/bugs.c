@@ -50,7 +50,7 @@ static const struct bug bugs[] = {
     {"nobody looks when a wait is over", NULL, 300, "answered,liveness"},
     {"an answer proves that nothing is missing", NULL, 300, "lag"},
     {"this node's own copy satisfies every level", NULL, 300, "level,lost"},
-    {"a promotion's epoch is not durable", NULL, 600,
+    {"a promotion's epoch is not durable", NULL, 4000,
      "epoch,history,liveness,hole,crash,open,clock"},
     {"a promotion goes on in the old epoch", NULL, 300,
      "epoch,history,liveness,hole,crash,lost,health"},

@@ -193,6 +193,7 @@ void fake_reset(void)
         .leader_replication_address = "",
         .replication_address = "127.0.0.1:7402",
         .link_state = "",
+        .path = "",
         .epoch = 1,
         .checkpoint_age_ms = UINT64_MAX,
         .json = "{\"role\":\"single\"}",

@@ -542,7 +542,8 @@ static void a_second_live_node_with_one_id_is_refused(void **state)
     WAIT_UNTIL(is_caught_up()); /* the first is not disturbed */
 }
 
-/* Named as the one to follow, a follower is followed, and what it lacks is missing below it, too. */
+/* Named as the one to follow, a follower is followed, and what it lacks is missing below it, too.
+ */
 static void a_follower_of_a_follower_counts_from_the_leader(void **state)
 {
     (void)state;

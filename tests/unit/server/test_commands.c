@@ -605,6 +605,7 @@ static void a_follower_names_its_leader(void **state)
     fake_status()->link_state = "streaming";
     fake_status()->is_link_up = true;
     fake_status()->was_synced = true;
+    fake_status()->path = "n0";
     assert_string_equal(
         client_ask(&client, "ROLE\r\n"),
         "*5\r\n$5\r\nslave\r\n$8\r\n10.0.0.1\r\n:7400\r\n$9\r\nconnected\r\n:0\r\n");
@@ -612,7 +613,7 @@ static void a_follower_names_its_leader(void **state)
     assert_non_null(strstr(info, "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:7400\r\n"
                                  "master_link_status:up\r\n"));
     assert_non_null(strstr(info, "# Commandstats\r\n"));
-    assert_memory_equal(client_ask(&client, "REPL.STATUS\r\n"), "*50\r\n", 5);
+    assert_memory_equal(client_ask(&client, "REPL.STATUS\r\n"), "*54\r\n", 5);
 }
 
 static void info_has_what_tools_look_for(void **state)
