@@ -388,17 +388,6 @@ def a_second_node_with_the_same_id_is_refused_and_told_who_has_it(world):
 
 
 @test
-def a_follower_of_a_follower_is_told_whom_and_goes_there(world):
-    leader = world.start("leader")
-    f = world.start("f", follow=leader)
-    until("f is synced", lambda: f.seqno() >= leader.seqno())
-    lost = world.start("lost", follow=f)
-    until("it says why", lambda: "this node follows" in lost.log() and leader.replication in lost.log())
-    tm.wait_equal(leader, f, lost)
-    check("lost" in leader.status()["followers"], "the leader knows it")
-
-
-@test
 def a_follower_pointed_at_a_wrong_port_says_who_answers_there(world):
     leader = world.start("leader")
     for name, port in (("data", leader.data), ("http", leader.http)):
