@@ -1,11 +1,11 @@
 /* plan_promote: what PROMOTE would do here: the members are asked, core/promote decides, nothing
  * changes. Path: lead, force (it would have to be forced), refuse (force would not help). */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "engine/members.h"
 #include "engine/plan.h"
 #include "engine/role_internal.h"
+#include "engine/run.h"
 
 static void add_nodes(struct plan *p, const struct promote_facts *f)
 {
@@ -63,7 +63,6 @@ static void members_answered(void *arg, const struct inquire_reply *replies, uin
     struct promote_facts facts = role_facts(p->db, replies, count, nodes);
     decide(p, &facts);
     inquiry_free(a->inquiry);
-    free(a);
     plan_answer(p, OK, NULL);
 }
 
@@ -73,15 +72,12 @@ enum code plan_promote(struct plan *p, struct err *e)
     const char *addresses[MEMBERS_MAX];
     if (db->log == NULL) return ERR(e, E_LOADING, "this node holds no record yet");
     uint32_t count = members_addresses(db, addresses);
-    struct asking *a = calloc(1, sizeof(*a));
+    struct asking *a = run_take(p->run, sizeof(*a)); /* goes with the run, answered or not */
     if (a == NULL) return ERR(e, E_NOMEMORY, "no memory to ask the members");
     a->plan = p;
     struct inquire_options options = {.timeout_ns = db->config.suspect_ns};
     a->inquiry = inquiry_start(db, addresses, count, &options, members_answered, a);
-    if (a->inquiry == NULL) {
-        free(a);
-        return ERR(e, E_NOMEMORY, "no memory to ask the members");
-    }
+    if (a->inquiry == NULL) return ERR(e, E_NOMEMORY, "no memory to ask the members");
     p->is_later = true;
     return OK;
 }
