@@ -274,10 +274,13 @@ static char *trimmed(char *text)
     return text;
 }
 
+/* A comment begins where a word could: at the start, after a space, and where a value is missing. */
 static void cut_comment(char *line)
 {
+    const char *equals = strchr(line, '=');
     for (char *at = line; *at != '\0'; at++) {
-        if (*at == '#' && (at == line || is_space(at[-1]))) *at = '\0';
+        bool is_start = at == line || is_space(at[-1]) || at - 1 == equals;
+        if (*at == '#' && is_start) *at = '\0';
     }
 }
 

@@ -54,6 +54,7 @@ static void mistakes_are_named_with_line_reason_and_nearest_match(void **state)
     assert_refused("port = 1\nsegmentsize = 1MiB\n", "t.conf:2");
     assert_refused("segmentsize = 1MiB", "did you mean segment_size?");
     assert_refused("port = 1\nport = 2", "twice");
+    assert_refused("port =# 2", "t.conf:1"); /* a comment, and no value */
     assert_refused("segment_size = 10GB", "16MiB");
     assert_refused("segment_size = -1MiB", "size");
     assert_refused("segment_size = 99999999999999GiB", "size");
