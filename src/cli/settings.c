@@ -274,7 +274,8 @@ static char *trimmed(char *text)
     return text;
 }
 
-/* A comment begins where a word could: at the start, after a space, and where a value is missing. */
+/* A comment begins where a word could: at the start, after a space, and where a value is missing.
+ */
 static void cut_comment(char *line)
 {
     const char *equals = strchr(line, '=');
