@@ -1,33 +1,33 @@
 /* resume: what a leader answers to a follower's hello. One pure function over facts; the first row
  * that matches decides:
  *
- *   row  when                                                     answer
- *    1   no protocol version in common                            REFUSE newer-format
- *    2   this node does not lead, and the peer follows whoever
- *        leads, or votes                                          REFUSE not-leader
- *        ... and the peer is among those whom it follows          REFUSE ring
- *        ... and as many nodes as may be are above it             REFUSE chain-too-long
- *    3   this node is starting or closing                         REFUSE busy
- *    4   another stream: region or shard                          REFUSE wrong-stream
- *    5   another cluster, or records without a cluster            REFUSE wrong-cluster
- *    6   the credentials do not match                             REFUSE credentials
- *    7   below the feature level, or its frames are too small     REFUSE feature-level
- *    8   it has seen a higher epoch than mine                     REFUSE higher-epoch
- *    9   another live node has its id                             REFUSE id-in-use
- *   10   it has no slot and the table is full                     REFUSE slots-full
- *   11   its slot was invalidated                                 BOOTSTRAP slot-lost
- *   12   it is empty, the log still starts at 1 and is not
- *        larger than a copy of the state                          CONTINUE from the beginning
- *   13   it is empty otherwise                                    BOOTSTRAP log-not-kept,
- * smaller-copy 14   it holds records of a leadership of this node that this node no longer has: the
- * leader lost a tail               REFUSE gap 15   the epoch tables part before its end: a fork
- * TRUNCATE to the fork, or BOOTSTRAP 16   it ends beyond what is durable here, and the tables
- *        cannot say why                                           REFUSE gap
- *   17   a proof by chain was not asked for yet                   PROVE, then ask again
- *   18   the chain at its end differs                             TRUNCATE to a manifest, or
- * BOOTSTRAP 19   the log cannot judge its end, or not keep what follows   BOOTSTRAP log-not-kept 20
- * a proof could not be read                                REFUSE busy 21   the chain at its end is
- * equal                            CONTINUE from what was asked
+ *   row  when                                                      answer
+ *     1  no protocol version in common                             REFUSE newer-format
+ *     2  it does not lead; the peer wants the leader, or votes     REFUSE not-leader
+ *        ... and the peer is among those whom it follows           REFUSE ring
+ *        ... and as many nodes as may be are above it              REFUSE chain-too-long
+ *     3  this node is starting or closing                          REFUSE busy
+ *     4  another stream: region or shard                           REFUSE wrong-stream
+ *     5  another cluster, or records without a cluster             REFUSE wrong-cluster
+ *     6  the credentials do not match                              REFUSE credentials
+ *     7  below the feature level, or its frames are too small      REFUSE feature-level
+ *     8  it has seen a higher epoch than mine                      REFUSE higher-epoch
+ *     9  another live node has its id                              REFUSE id-in-use
+ *    10  it has no slot and the table is full                      REFUSE slots-full
+ *    11  its slot was invalidated                                  BOOTSTRAP slot-lost
+ *    12  it is empty, the log is whole and no larger than a copy   CONTINUE
+ *    13  it is empty otherwise                                     BOOTSTRAP
+ *    14  it holds what this node led with and lost                 REFUSE gap
+ *    15  the epoch tables part before its end: a fork              TRUNCATE, BOOTSTRAP
+ *    16  it ends beyond my end, and the tables cannot say why      REFUSE gap
+ *    17  a proof by chain was not asked for yet                    PROVE, ask again
+ *    18  the chain at its end differs                              TRUNCATE, BOOTSTRAP
+ *    19  the log cannot judge its end or keep what follows         BOOTSTRAP
+ *    20  a proof could not be read                                 REFUSE busy
+ *    21  the chain at its end is equal                             CONTINUE
+ *
+ * CONTINUE goes on from what was asked (12: from record 1). BOOTSTRAP of 13: log-not-kept or
+ * smaller-copy; of 19: log-not-kept. TRUNCATE of 15: to the fork; of 18: to a manifest.
  *
  * A fork is where the epoch tables of both part: what both hold of one leadership is the same, one
  * writer wrote it. TRUNCATE needs: a chain that proves the fork in this log, what comes next kept
