@@ -8,6 +8,7 @@
 #include "engine/checkpoint.h"
 #include "engine/db_internal.h"
 #include "engine/queue.h"
+#include "engine/recover.h"
 #include "engine/voters.h"
 #include "engine/write.h"
 
@@ -102,10 +103,7 @@ static enum code rotten(enum code code, struct err *e)
 {
     if (code != E_CORRUPT) return code;
     struct err why = *e;
-    return ERR(e, E_ROTTEN,
-               "%s, was acknowledged; repair it from a follower, or accept the loss with: tidemark "
-               "log repair --accept-loss --expect TOKEN",
-               why.text);
+    return ERR(e, E_ROTTEN, "%s, was acknowledged; " RECOVER_REMEDY, why.text);
 }
 
 enum code db_replay(struct db *db, const struct position *from, uint64_t *out_records,

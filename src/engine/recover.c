@@ -175,8 +175,8 @@ static enum code settle_tail(struct recovery *r, struct scan *scan, const struct
         return ERR(
             e, E_ROTTEN,
             "log/%016llx.seg is damaged at offset %llu (%s) in its last group and does not look "
-            "like a torn write: whether record %llu was acknowledged cannot be told; accept the "
-            "loss with: tidemark log repair --accept-loss --expect TOKEN",
+            "like a torn write: whether record %llu was acknowledged cannot be "
+            "told; " RECOVER_REMEDY,
             (unsigned long long)f->file_id, (unsigned long long)scan->segment.data_end,
             reader_stop_text(scan->stop), (unsigned long long)first_gone.v);
     case TAIL_TORN: TRY(quarantine_tail(scan, r->report, e)); break;
@@ -320,8 +320,7 @@ static enum code take_segments(struct recovery *r, struct err *e)
         }
         return ERR(e, E_ROTTEN,
                    "the log ends at record %llu, but record %llu was acknowledged: missing or "
-                   "emptied: %s; repair it from a follower, or accept the loss with: tidemark log "
-                   "repair --accept-loss --expect TOKEN",
+                   "emptied: %s; " RECOVER_REMEDY,
                    (unsigned long long)end.v, (unsigned long long)r->mark.durable.seqno.v, name);
     }
     return OK;

@@ -24,8 +24,12 @@ struct recovery_input {
     const struct log_hooks *hooks;
 };
 
-/* E_ROTTEN names file, offset and seqnos and the command that would accept the loss; E_CORRUPT,
- * E_FORMAT, E_WRONG_CLUSTER, E_IO. The caller holds the directory lock. */
+/* What is left to do about damage that nothing here can mend: a whole node has the records. */
+#define RECOVER_REMEDY \
+    "keep this directory, and start from an empty one that follows a node which is well"
+
+/* E_ROTTEN names file, offset and seqnos and says what to do; E_CORRUPT, E_FORMAT, E_WRONG_CLUSTER,
+ * E_IO. The caller holds the directory lock. */
 MUST_CHECK enum code recover_log(const struct recovery_input *input, struct log **out,
                                  struct recovery_report *report, struct err *e);
 

@@ -15,8 +15,7 @@ enum code recover_rotten(const struct recovery *r, uint64_t file_id, uint64_t of
     return ERR(
         e, E_ROTTEN,
         "log/%016llx.seg is damaged at offset %llu (%s): record %llu was acknowledged (known "
-        "durable: %llu); repair it from a follower, or accept the loss with: tidemark log "
-        "repair --accept-loss --expect TOKEN",
+        "durable: %llu); " RECOVER_REMEDY,
         (unsigned long long)file_id, (unsigned long long)offset, why, (unsigned long long)first.v,
         (unsigned long long)known.v);
 }
