@@ -293,8 +293,8 @@ static enum code rename_slot(struct shipper *s, uint32_t index, struct slice new
     char old_id[NODE_ID_SIZE_MAX + 1];
     memcpy(old_id, slot->record.node_id, sizeof(old_id));
     slots_rename(&s->table, index, new_id);
-    if (db_is_leader(s->db))
-        members_drop(s->db, old_id); /* else the next start makes a slot for it */
+    /* Else the next start makes a slot for it. */
+    if (db_is_leader(s->db)) members_drop(s->db, old_id);
     return OK;
 }
 
