@@ -184,8 +184,9 @@ def a_slot_gives_way_before_writers_do(world):
         end = time.monotonic() + 60
         while leader.status()["followers"]["away"]["state"] != "lost":
             check(time.monotonic() < end, "%r", leader.status())
-            for reply in c.pipe([signal(k) for k in range(1000)]):
+            for reply in c.pipe([signal(k) for k in range(300)]):
                 check(not isinstance(reply, tm.Refused), "%r", reply)
+            time.sleep(0.01)  # checkpoints keep up on a busy disk, too: else they hold the log, not the slot
         equal(leader.status()["followers"]["away"]["reason"], "horizon_bytes")
         until("there is space again", lambda: [c.call(*signal(0)) for _ in range(100)] and
               leader.metrics().of("tidemark_disk_rung") <= 1)
