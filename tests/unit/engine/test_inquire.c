@@ -18,10 +18,8 @@ static char *dir;
 static tide_db *db;
 static char address[64];
 
-static int setup(void **state)
+static void open_node(void)
 {
-    (void)state;
-    dir = tm_dir_make("inquire");
     struct tide_options options = {.size = sizeof(options),
                                    .dir = dir,
                                    .node_id = "north",
@@ -34,6 +32,13 @@ static int setup(void **state)
     assert_int_equal(tide_status(db, &result, NULL), TIDE_OK);
     (void)snprintf(address, sizeof(address), "%s", result->as.status->replication_address);
     tide_result_free(result);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    dir = tm_dir_make("inquire");
+    open_node();
     return 0;
 }
 
@@ -158,18 +163,7 @@ static void only_a_member_deposes(void **state)
 static void restart(void)
 {
     assert_int_equal(tide_close(db, 5000, NULL), TIDE_OK);
-    struct tide_options options = {.size = sizeof(options),
-                                   .dir = dir,
-                                   .node_id = "north",
-                                   .replication_listen = "127.0.0.1:0",
-                                   .data_address = "127.0.0.1:7400",
-                                   .suspect_ms = 300,
-                                   .dead_ms = 1000};
-    assert_int_equal(tide_open(&options, &db, NULL, NULL), TIDE_OK);
-    const struct tide_result *result;
-    assert_int_equal(tide_status(db, &result, NULL), TIDE_OK);
-    (void)snprintf(address, sizeof(address), "%s", result->as.status->replication_address);
-    tide_result_free(result);
+    open_node();
 }
 
 /* Goal: a number is promised once, to one asker, by a member of the cluster only; the leader of an
