@@ -340,9 +340,9 @@ static void the_leadership_is_handed_over_and_back(void **state)
     WAIT_UNTIL(tide_handover(nodes[0].db, "n2", 0, &at, &e) == TIDE_REFUSED);
 }
 
-/* Goal: of a claim nothing is forgotten: a member that promised an epoch takes nothing of the old
- * leader any more, although it was only asked for a moment and the candidate is gone. */
-static void whoever_promised_takes_nothing_of_the_old_leader(void **state)
+/* Goal: a claim outlives the candidate: the old leader leads no longer, and nothing more of its
+ * epoch reaches a member. That a member alone refuses it is what planted bug 36 is for. */
+static void a_claim_ends_the_old_leadership_though_its_candidate_is_gone(void **state)
 {
     (void)state;
     open_three();
@@ -366,8 +366,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_living_leader_is_not_replaced_without_force, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_deposed_leader_follows_by_itself, setup, teardown),
-        cmocka_unit_test_setup_teardown(whoever_promised_takes_nothing_of_the_old_leader, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            a_claim_ends_the_old_leadership_though_its_candidate_is_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(the_leadership_is_handed_over_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(all_nodes_know_the_members, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_follows_no_one_that_does_not_lead_later, setup,
