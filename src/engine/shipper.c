@@ -342,7 +342,8 @@ void shipper_on_epoch_seen(struct shipper *s)
 
 bool shipper_holds_log(const struct shipper *s)
 {
-    return db_is_leader(s->db) || s->table.count > 0 || s->table.is_closed;
+    bool is_unknown = !s->is_serving || s->table.is_closed; /* who may come back */
+    return db_is_leader(s->db) || is_unknown || s->table.count > 0;
 }
 
 static void save_done(void *arg, enum code code, const struct err *e)
@@ -776,11 +777,10 @@ static uint64_t safe_bytes_of(const struct slot *slot)
 /* Against the leader: on a follower its own bound counts, too. */
 static double lag_seconds_of(const struct shipper *s, uint32_t index, uint64_t now_ns)
 {
-    double own = 0;
     double seconds =
         lag_peer_seconds(&s->peers[index], &s->times, now_ns, s->db->config.suspect_ns);
     uint64_t bound_ns = db_is_leader(s->db) ? 0 : db_staleness_ns(s->db);
-    own = bound_ns == LAG_NEVER ? (double)INFINITY : (double)bound_ns / (double)NS_PER_S;
+    double own = bound_ns == LAG_NEVER ? (double)INFINITY : (double)bound_ns / (double)NS_PER_S;
     return seconds > own ? seconds : own;
 }
 
