@@ -2,6 +2,7 @@
 #include "support/tm_test.h"
 
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/hash.h"
 #include "format/checkpoint.h"
 #include "support/samples.h"
@@ -155,6 +156,40 @@ static void impossible_manifests_are_refused_even_when_sealed(void **state)
     assert_non_null(strstr(e.text, "format version 3"));
 }
 
+/* The same in the part that says where the blocks are. */
+static void impossible_places_are_refused_even_when_sealed(void **state)
+{
+    (void)state;
+    enum { AT_COUNT = 32, AT_ZERO = 36 };
+    static const size_t offsets[] = {AT_COUNT, AT_ZERO};
+    struct manifest m = sample_manifest();
+    for (size_t i = 0; i < COUNT_OF(offsets); i++) {
+        size_t size = encode(&m);
+        size_t root_size = load_u32(file + 12);
+        uint8_t *part = file + root_size;
+        assert_int_equal(load_u32(part + AT_COUNT), m.block_count);
+        part[offsets[i]] ^= 1;
+        struct hash256 hash = hash256_of(slice_of(part, size - root_size - 32));
+        memcpy(part + size - root_size - 32, hash.bytes, 32);
+        assert_false(decodes(slice_of(file, size)));
+    }
+}
+
+/* As many places as blocks, and bytes behind them. */
+static void bytes_behind_the_places_are_refused_even_when_sealed(void **state)
+{
+    (void)state;
+    struct manifest m = sample_manifest();
+    size_t size = encode(&m) + 8;
+    size_t root_size = load_u32(file + 12);
+    uint8_t *part = file + root_size;
+    store_u32(part + 12, (uint32_t)(size - root_size));
+    memset(file + size - 40, 0, 8);
+    struct hash256 hash = hash256_of(slice_of(part, size - root_size - 32));
+    memcpy(part + size - root_size - 32, hash.bytes, 32);
+    assert_false(decodes(slice_of(file, size)));
+}
+
 static void refused_memory_is_an_error(void **state)
 {
     (void)state;
@@ -224,6 +259,9 @@ static void names_parse_only_as_they_are_made(void **state)
                                       "0000000000000abc.pack.tmp",
                                       "0000000000000ABC.pack",
                                       "abc.pack",
+                                      ".pack",
+                                      "00000000000000000300..manifest",
+                                      "00000000000000000300.12345678123456789.manifest",
                                       "00000000000000000300_00000003.manifest"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         assert_false(manifest_name_parse(slice_of_text(bad[i]), &at, &number));
@@ -251,6 +289,13 @@ static void the_head_of_a_staged_block_survives_and_is_not_mistaken(void **state
     assert_true(hash256_equal(&hash, &wanted));
     assert_int_equal(size, 12345);
     assert_int_equal(sample_damage_accepted(bytes, sizeof(bytes), head_decodes), 0);
+    static const size_t zeros[] = {12, 15, 48, 59};
+    for (size_t i = 0; i < COUNT_OF(zeros); i++) { /* sealed again, as a later version might */
+        block_head_encode(&wanted, 12345, bytes);
+        bytes[zeros[i]] = 1;
+        store_u32(bytes + 60, crc32c(0, bytes, 60));
+        assert_false(block_head_decode(bytes, &hash, &size));
+    }
 }
 
 int main(void)
@@ -262,6 +307,8 @@ int main(void)
         cmocka_unit_test(the_root_part_is_equal_wherever_the_blocks_are),
         cmocka_unit_test(a_state_root_depends_on_every_entry_and_their_order),
         cmocka_unit_test(impossible_manifests_are_refused_even_when_sealed),
+        cmocka_unit_test(impossible_places_are_refused_even_when_sealed),
+        cmocka_unit_test(bytes_behind_the_places_are_refused_even_when_sealed),
         cmocka_unit_test(refused_memory_is_an_error),
         cmocka_unit_test(a_pack_header_survives_and_no_flipped_bit_passes),
         cmocka_unit_test(names_parse_only_as_they_are_made),

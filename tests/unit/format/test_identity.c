@@ -105,6 +105,49 @@ static void impossible_fields_are_refused_even_when_sealed(void **state)
     assert_int_equal(decode_patched(AT_NODE_ID - 1, 65, NULL), E_CORRUPT);
 }
 
+/* Replace the one number of that value in the encoded sample and seal the file again. */
+static enum code decode_with(uint64_t value, uint64_t other)
+{
+    uint8_t wanted[8];
+    size_t size = identity_encode(&sample, file);
+    store_u64(wanted, value);
+    uint8_t *at = memmem(file, size, wanted, sizeof(wanted));
+    assert_non_null(at);
+    store_u64(at, other);
+    struct hash256 hash = hash256_of(slice_of(file, size - 32));
+    memcpy(file + size - 32, hash.bytes, 32);
+    return identity_decode(slice_of(file, size), &back, NULL);
+}
+
+static void fields_that_contradict_each_other_are_refused_even_when_sealed(void **state)
+{
+    (void)state;
+    sample_identity(&sample);
+    sample.first_segment = 0x51515151;
+    sample.last_segment = 0x52525252;
+    sample.epochs[1].start = seqno_of(0x53535353);
+    sample.led[1] = 0x54545454;
+    assert_int_equal(decode_with(0x51515151, 0x52525252), OK);
+    assert_int_equal(decode_with(0x51515151, 0x52525253), E_CORRUPT);
+    assert_int_equal(decode_with(0x51515151, 0), E_CORRUPT);
+    assert_int_equal(decode_with(0x53535353, sample.epochs[0].start.v), E_CORRUPT);
+    assert_int_equal(decode_with(0x54545454, sample.led[0]), E_CORRUPT);
+}
+
+static void bytes_behind_the_fields_of_identity_are_refused_even_when_sealed(void **state)
+{
+    (void)state;
+    struct err e;
+    sample_identity(&sample);
+    size_t size = identity_encode(&sample, file) + 1;
+    store_u32(file + 12, (uint32_t)size);
+    file[size - 33] = 0;
+    struct hash256 hash = hash256_of(slice_of(file, size - 32));
+    memcpy(file + size - 32, hash.bytes, 32);
+    assert_int_equal(identity_decode(slice_of(file, size), &back, &e), E_CORRUPT);
+    assert_non_null(strstr(e.text, "bytes follow its fields"));
+}
+
 static void epoch_tables_must_ascend(void **state)
 {
     (void)state;
@@ -188,6 +231,8 @@ int main(void)
         cmocka_unit_test(the_largest_identity_fits_its_file),
         cmocka_unit_test(a_newer_version_is_named_and_a_damaged_one_is_damage),
         cmocka_unit_test(impossible_fields_are_refused_even_when_sealed),
+        cmocka_unit_test(fields_that_contradict_each_other_are_refused_even_when_sealed),
+        cmocka_unit_test(bytes_behind_the_fields_of_identity_are_refused_even_when_sealed),
         cmocka_unit_test(epoch_tables_must_ascend),
         cmocka_unit_test(mark_survives_a_round_trip),
         cmocka_unit_test(the_newer_valid_mark_counts),

@@ -315,6 +315,41 @@ static void impossible_records_are_refused(void **state)
     }
 }
 
+/* Each subject of a schema record has a limit of its own. */
+static void schema_records_beyond_their_subject_are_refused(void **state)
+{
+    (void)state;
+    struct sample_memory memory;
+    struct record r;
+    static const char name[FIELD_NAME_SIZE_MAX + 2] = "";
+    sample_record(RECORD_SCHEMA, &memory, &r);
+    r.as.schema.subject = SCHEMA_FIELD;
+    r.as.schema.name = slice_of(name, FIELD_NAME_SIZE_MAX);
+    r.as.schema.field_kind = SCHEMA_FIELD_TEXT;
+    assert_int_equal(decode(encode_into(room_a, &r), &r), OK);
+    r.as.schema.name = slice_of(name, FIELD_NAME_SIZE_MAX + 1);
+    struct bytes_writer w = bytes_writer_of(room_a, ROOM);
+    assert_int_equal(record_encode(&w, &r, SAMPLE_TIME_MS, NULL), E_LIMIT);
+    r.as.schema.subject = SCHEMA_VECTOR;
+    r.as.schema.name = slice_of(name, 5);
+    r.as.schema.field_kind = 3;
+    r.as.schema.dim = 8;
+    assert_int_equal(record_encode(&w, &r, SAMPLE_TIME_MS, NULL), OK);
+    r.as.schema.field_kind = 4;
+    assert_int_equal(record_encode(&w, &r, SAMPLE_TIME_MS, NULL), E_LIMIT);
+}
+
+/* Tables hold every number that fits the byte, so questions about unknown kinds have an answer. */
+static void unknown_kinds_have_no_fields_and_no_place(void **state)
+{
+    (void)state;
+    enum record_kind unknown = (enum record_kind)250;
+    assert_null(record_fields(unknown));
+    assert_false(record_kind_is_last(unknown));
+    assert_false(record_kind_is_alone(unknown));
+    assert_string_equal(record_kind_name(unknown), "unknown");
+}
+
 static void a_group_gives_back_its_records_in_order(void **state)
 {
     (void)state;
@@ -395,6 +430,8 @@ int main(void)
         cmocka_unit_test(malformed_frames_are_refused),
         cmocka_unit_test(an_unknown_kind_is_named),
         cmocka_unit_test(impossible_records_are_refused),
+        cmocka_unit_test(schema_records_beyond_their_subject_are_refused),
+        cmocka_unit_test(unknown_kinds_have_no_fields_and_no_place),
         cmocka_unit_test(a_group_gives_back_its_records_in_order),
         cmocka_unit_test(groups_refuse_groups_and_kinds_that_are_last_or_alone),
         cmocka_unit_test(mutated_records_never_crash),

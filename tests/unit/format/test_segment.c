@@ -163,6 +163,12 @@ static void an_empty_segment_can_be_sealed(void **state)
     assert_true(footer_decodes(slice_of(footer_bytes, size)));
 }
 
+static void seal_trailer(uint8_t *trailer)
+{
+    store_u32(trailer + 12, 0);
+    store_u32(trailer + 12, crc32c_keyed(SAMPLE_LOG_KEY, trailer, SEGMENT_TRAILER_SIZE));
+}
+
 /* A footer that is sealed and contradicts itself. Offsets: the byte table of segment.h. */
 static void impossible_footers_are_refused_even_when_sealed(void **state)
 {
@@ -179,6 +185,8 @@ static void impossible_footers_are_refused_even_when_sealed(void **state)
         {88, 1},    /* one seek entry less than the size says */
         {104, 1},   /* zero room */
         {12, 1},    /* zero field */
+        {0, 'X'},   /* no magic */
+        {8, 1},     /* another size than the trailer's */
         {128, 41},  /* seek entry below the first seqno */
         {144, 100}, /* seek entries out of order */
         {136, 1},   /* seek offset off the boundary */
@@ -191,10 +199,77 @@ static void impossible_footers_are_refused_even_when_sealed(void **state)
         uint8_t *trailer = footer_bytes + size - SEGMENT_TRAILER_SIZE;
         struct hash256 hash = hash256_of(slice_of(footer_bytes, size - SEGMENT_TRAILER_SIZE));
         memcpy(trailer + 16, hash.bytes, 32);
-        store_u32(trailer + 12, 0);
-        store_u32(trailer + 12, crc32c_keyed(SAMPLE_LOG_KEY, trailer, SEGMENT_TRAILER_SIZE));
+        seal_trailer(trailer);
         assert_false(footer_decodes(slice_of(footer_bytes, size)));
     }
+}
+
+/* Trailers that verify and name a footer that cannot be where they say. */
+static void impossible_trailers_are_refused_even_when_sealed(void **state)
+{
+    (void)state;
+    struct segment_footer f = sample_segment_footer();
+    size_t size = footer_encode(&f);
+    uint8_t *trailer = footer_bytes + size - SEGMENT_TRAILER_SIZE;
+    uint64_t offset = 0;
+    uint32_t got = 0;
+    trailer[56] = 1; /* zero field */
+    seal_trailer(trailer);
+    assert_false(segment_trailer_decode(trailer, SAMPLE_LOG_KEY, f.data_end + size, &offset, &got));
+    trailer[56] = 0;
+    static const struct {
+        uint64_t offset;
+        uint32_t size;
+    } rows[] = {
+        {192, SEGMENT_FOOTER_FIXED_SIZE + SEGMENT_TRAILER_SIZE - 1}, /* smaller than any footer */
+        {128, SEGMENT_FOOTER_FIXED_SIZE + SEGMENT_TRAILER_SIZE},     /* inside the header */
+        {193, SEGMENT_FOOTER_FIXED_SIZE + SEGMENT_TRAILER_SIZE},     /* off the boundary */
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        store_u64(trailer, rows[i].offset);
+        store_u32(trailer + 8, rows[i].size);
+        seal_trailer(trailer);
+        uint64_t file_size = rows[i].offset + rows[i].size;
+        assert_false(segment_trailer_decode(trailer, SAMPLE_LOG_KEY, file_size, &offset, &got));
+    }
+    store_u64(trailer, 192);
+    seal_trailer(trailer);
+    assert_true(segment_trailer_decode(trailer, SAMPLE_LOG_KEY, 192 + rows[1].size, &offset, &got));
+}
+
+/* The footer and its trailer hold, each by itself, and name two places. */
+static void a_footer_that_is_not_where_it_says_is_refused(void **state)
+{
+    (void)state;
+    struct err e;
+    struct segment_footer back;
+    struct segment_footer f = sample_segment_footer();
+    size_t size = footer_encode(&f);
+    uint8_t *trailer = footer_bytes + size - SEGMENT_TRAILER_SIZE;
+    store_u64(trailer, f.data_end + LOG_ALIGN);
+    seal_trailer(trailer);
+    assert_int_equal(segment_footer_decode(slice_of(footer_bytes, size), SAMPLE_LOG_KEY, &back, &e),
+                     E_CORRUPT);
+    assert_non_null(strstr(e.text, "it is not where it says"));
+}
+
+/* An empty segment whose data ends inside its header. */
+static void data_cannot_end_inside_the_header(void **state)
+{
+    (void)state;
+    static const struct hash256 chunk;
+    struct segment_footer f = {.first = seqno_of(42),
+                               .last = seqno_of(41),
+                               .data_end = SEGMENT_HEADER_SIZE,
+                               .chunk_count = 1,
+                               .chunks = &chunk};
+    size_t size = footer_encode(&f);
+    uint8_t *trailer = footer_bytes + size - SEGMENT_TRAILER_SIZE;
+    store_u64(footer_bytes + 80, SEGMENT_HEADER_SIZE - LOG_ALIGN);
+    struct hash256 hash = hash256_of(slice_of(footer_bytes, size - SEGMENT_TRAILER_SIZE));
+    memcpy(trailer + 16, hash.bytes, 32);
+    seal_trailer(trailer);
+    assert_false(footer_decodes(slice_of(footer_bytes, size)));
 }
 
 static void names_parse_only_as_they_are_made(void **state)
@@ -234,6 +309,9 @@ int main(void)
         cmocka_unit_test(a_trailer_counts_only_at_its_place_and_key),
         cmocka_unit_test(an_empty_segment_can_be_sealed),
         cmocka_unit_test(impossible_footers_are_refused_even_when_sealed),
+        cmocka_unit_test(impossible_trailers_are_refused_even_when_sealed),
+        cmocka_unit_test(a_footer_that_is_not_where_it_says_is_refused),
+        cmocka_unit_test(data_cannot_end_inside_the_header),
         cmocka_unit_test(names_parse_only_as_they_are_made),
     };
     return cmocka_run_group_tests_name("format/segment", tests, NULL, NULL);

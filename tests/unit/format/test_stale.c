@@ -3,6 +3,7 @@
 #include "support/tm_test.h"
 
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/random.h"
 #include "format/segment.h"
 #include "format/stale.h"
@@ -89,6 +90,72 @@ static void any_changed_bit_of_the_map_is_noticed(void **state)
     assert_false(stale_sums_decode(&map, slice_of(map_bytes, size - 1), KEY));
 }
 
+/* A trailer whose checksum holds and that no writer makes: offsets are the byte table of stale.h.
+ */
+static void a_trailer_that_names_an_impossible_map_is_refused(void **state)
+{
+    (void)state;
+    enum { AT_COUNT = 8, AT_LIMIT = 16, AT_OFFSET = 24, AT_CRC = 60 };
+    static const struct {
+        size_t offset;
+        uint64_t value;
+    } rows[] = {
+        {AT_LIMIT, 0},
+        {AT_LIMIT, SEGMENT_SIZE_MAX + 4096},
+        {AT_LIMIT, LIMIT + STALE_SECTOR_SIZE},
+        {AT_LIMIT, LIMIT + 4096}, /* not what the count says */
+        {AT_OFFSET, LIMIT},
+    };
+    struct stale_map map;
+    make_map(&map);
+    size_t size = stale_map_size(LIMIT);
+    uint64_t file_size = stale_map_offset(LIMIT) + size;
+    uint8_t trailer[STALE_TRAILER_SIZE];
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        memcpy(trailer, map_bytes + size - sizeof(trailer), sizeof(trailer));
+        store_u64(trailer + rows[i].offset, rows[i].value);
+        store_u32(trailer + AT_CRC, crc32c_keyed(KEY, trailer, AT_CRC));
+        assert_false(stale_trailer_decode(trailer, KEY, file_size, &map));
+    }
+    memcpy(trailer, map_bytes + size - sizeof(trailer), sizeof(trailer));
+    store_u32(trailer + AT_COUNT, (uint32_t)(LIMIT / STALE_SECTOR_SIZE) - 1);
+    store_u32(trailer + AT_CRC, crc32c_keyed(KEY, trailer, AT_CRC));
+    assert_false(stale_trailer_decode(trailer, KEY, file_size, &map));
+    assert_true(stale_trailer_decode(map_bytes + size - sizeof(trailer), KEY, file_size, &map));
+}
+
+static enum code read_most(void *context, uint64_t offset, void *out, size_t size, size_t *out_read,
+                           struct err *e)
+{
+    size_t left = sizeof(file) - 100 - (size_t)offset;
+    return read_file(context, offset, out, size < left ? size : left, out_read, e);
+}
+
+/* What stands behind the limit has no sum, and of a sector that is cut it is not known whether it
+ * is the old one: both are shown, though every byte is as it was. */
+static void sectors_behind_the_limit_and_cut_ones_are_shown(void **state)
+{
+    (void)state;
+    struct stale_map map;
+    make_map(&map);
+    uint8_t out[STALE_SECTOR_SIZE];
+    size_t got = 0;
+    struct stale_view view = {.map = &map, .source = read_file};
+    uint64_t last = sizeof(file) - STALE_SECTOR_SIZE;
+    assert_int_equal(stale_view_read(&view, last, out, 1, &got, NULL), OK);
+    assert_int_equal(out[0], 0);
+    assert_int_equal(stale_view_read(&view, last, out, sizeof(out), &got, NULL), OK);
+    assert_int_equal(out[7], 0);
+    map.count--;
+    assert_int_equal(stale_view_read(&view, last, out, sizeof(out), &got, NULL), OK);
+    assert_memory_equal(out, file + last, sizeof(out));
+    map.count++;
+    view.source = read_most;
+    assert_int_equal(stale_view_read(&view, last, out, 50, &got, NULL), OK);
+    assert_int_equal(got, 50);
+    assert_memory_equal(out, file + last, 50);
+}
+
 static void the_view_hides_old_sectors_and_nothing_else(void **state)
 {
     (void)state;
@@ -136,6 +203,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_map_lies_behind_every_footer),
         cmocka_unit_test(any_changed_bit_of_the_map_is_noticed),
+        cmocka_unit_test(a_trailer_that_names_an_impossible_map_is_refused),
+        cmocka_unit_test(sectors_behind_the_limit_and_cut_ones_are_shown),
         cmocka_unit_test(the_view_hides_old_sectors_and_nothing_else),
         cmocka_unit_test(without_a_map_everything_is_shown_and_errors_pass),
     };

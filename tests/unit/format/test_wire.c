@@ -292,6 +292,115 @@ static void impossible_messages_are_refused(void **state)
     }
 }
 
+/* Whom a sender follows, up to the leader: node ids with one comma between two. */
+static void a_path_is_a_list_of_node_ids(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        bool is_right;
+    } rows[] = {
+        {"", true},      {"south", true},      {"south,west", true}, {"a,b,c", true},
+        {",", false},    {",south", false},    {"south,", false},    {"a,,b", false},
+        {"a, b", false}, {"two words", false}, {"a;b", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct sample_memory memory;
+        static struct wire_message m;
+        static struct wire_message back;
+        struct slice path = slice_of_text(rows[i].path);
+        sample_message(WIRE_PLAN, &memory, &m);
+        m.as.plan.path = path;
+        size_t size = wire_encode(&m, frame, sizeof(frame));
+        assert_int_equal(size > 0, rows[i].is_right);
+        sample_message(WIRE_HEARTBEAT, &memory, &m);
+        m.as.heartbeat.path = path;
+        size = wire_encode(&m, frame, sizeof(frame));
+        assert_int_equal(size > 0, rows[i].is_right);
+        if (!rows[i].is_right) continue;
+        assert_int_equal(decode(frame, size, &back, NULL), OK);
+        assert_true(slice_equal(back.as.heartbeat.path, path));
+    }
+}
+
+static void a_refusal_carries_no_log_key_and_a_request_no_bytes(void **state)
+{
+    (void)state;
+    struct sample_memory memory;
+    static struct wire_message m;
+    sample_message(WIRE_PLAN, &memory, &m);
+    m.as.plan.kind = PLAN_REFUSE;
+    m.as.plan.log_key = 0;
+    assert_true(wire_encode(&m, frame, sizeof(frame)) > 0);
+    m.as.plan.log_key = 1;
+    assert_int_equal(wire_encode(&m, frame, sizeof(frame)), 0);
+    sample_message(WIRE_MANIFEST, &memory, &m);
+    m.as.manifest.is_request = 1;
+    assert_int_equal(wire_encode(&m, frame, sizeof(frame)), 0);
+    m.as.manifest.bytes.size = 0;
+    assert_true(wire_encode(&m, frame, sizeof(frame)) > 0);
+}
+
+/* A hello that offers only later versions, or only earlier ones, has no further fields. */
+static void a_hello_of_no_common_version_needs_no_node_id(void **state)
+{
+    (void)state;
+    struct sample_memory memory;
+    static struct wire_message m;
+    static struct wire_message back;
+    sample_message(WIRE_HELLO, &memory, &m);
+    m.as.hello.node_id = slice_of_text("two words");
+    assert_int_equal(wire_encode(&m, frame, sizeof(frame)), 0);
+    m.as.hello.version_min = 0;
+    m.as.hello.version_max = WIRE_VERSION - 1;
+    assert_int_equal(decode(frame, encode(&m, frame), &back, NULL), OK);
+    assert_int_equal(back.as.hello.node_id.size, 0);
+}
+
+/* A node without a cluster knows its shard only; the region comes with the stream. */
+static void a_stream_is_joined_by_shard_before_there_is_a_cluster(void **state)
+{
+    (void)state;
+    struct stream_id stream = {.region = 2, .shard = 3};
+    struct wire_hello hello = {.stream = {.region = 0, .shard = 3}};
+    assert_true(wire_is_stream_joined(&hello, stream));
+    hello.stream.shard = 4;
+    assert_false(wire_is_stream_joined(&hello, stream));
+    hello.cluster = sample_id(1);
+    hello.stream = (struct stream_id){.region = 0, .shard = 3};
+    assert_false(wire_is_stream_joined(&hello, stream));
+    hello.stream.region = 2;
+    assert_true(wire_is_stream_joined(&hello, stream));
+}
+
+static void unknown_kinds_have_no_fields(void **state)
+{
+    (void)state;
+    char buffer[64];
+    struct text t = text_of(buffer, sizeof(buffer));
+    static const struct wire_message stranger = {.kind = (enum wire_kind)200, .probe = 7};
+    wire_describe(&stranger, &t);
+    assert_string_equal(buffer, "unknown probe=7");
+    assert_null(wire_fields((enum wire_kind)200, 0));
+    assert_null(wire_fields(WIRE_HELLO, 2));
+    assert_non_null(wire_fields(WIRE_HELLO, 1));
+}
+
+static void a_member_without_a_name_is_not_written(void **state)
+{
+    (void)state;
+    uint8_t room[4];
+    struct wire_member member = {.node_id = slice_of_text("two words")};
+    struct bytes_writer w = bytes_writer_of(frame, sizeof(frame));
+    wire_member_write(&w, &member);
+    assert_true(w.is_failed);
+    member.node_id = slice_of_text("south");
+    member.http_address = slice_of_text("10.0.0.2:7401");
+    w = bytes_writer_of(room, sizeof(room));
+    wire_member_write(&w, &member);
+    assert_true(w.is_failed);
+}
+
 static void a_request_for_blocks_holds_hashes_only(void **state)
 {
     (void)state;
@@ -434,6 +543,12 @@ int main(void)
         cmocka_unit_test(a_hello_of_another_version_is_read_as_far_as_it_never_changes),
         cmocka_unit_test(a_plan_of_another_version_can_only_refuse),
         cmocka_unit_test(impossible_messages_are_refused),
+        cmocka_unit_test(a_path_is_a_list_of_node_ids),
+        cmocka_unit_test(a_refusal_carries_no_log_key_and_a_request_no_bytes),
+        cmocka_unit_test(a_hello_of_no_common_version_needs_no_node_id),
+        cmocka_unit_test(a_stream_is_joined_by_shard_before_there_is_a_cluster),
+        cmocka_unit_test(unknown_kinds_have_no_fields),
+        cmocka_unit_test(a_member_without_a_name_is_not_written),
         cmocka_unit_test(a_request_for_blocks_holds_hashes_only),
         cmocka_unit_test(members_read_back_one_by_one),
         cmocka_unit_test(a_batches_prefix_equals_the_whole_frame),
