@@ -85,8 +85,8 @@ static int disk_readdir(const char *path, void *out, fuse_fill_dir_t fill, off_t
     (void)offset;
     (void)info;
     (void)flags;
-    (void)fill(out, ".", NULL, 0, 0);
-    (void)fill(out, "disk", NULL, 0, 0);
+    (void)fill(out, ".", NULL, 0, (enum fuse_fill_dir_flags)0);
+    (void)fill(out, "disk", NULL, 0, (enum fuse_fill_dir_flags)0);
     return 0;
 }
 

@@ -272,6 +272,79 @@ static void only_a_connected_voter_slows_writers(void **state)
     assert_int_equal(slots_slow_ns(&table), 0);
 }
 
+/* The slowest of the voters counts; one whose history is not proved, that has no budget, or that is
+ * lost, does not. */
+static void the_voter_that_holds_back_most_sets_the_pace(void **state)
+{
+    (void)state;
+    struct slot_join j = join_of("f1", 900);
+    j.is_voter = true;
+    uint32_t i = slots_join(&table, &j);
+    j.node_id = slice_of_text("f2");
+    uint32_t other = slots_join(&table, &j);
+    now.limits.bytes = 100 * MIB;
+    held[i] = 90 * MIB;
+    held[other] = 60 * MIB;
+    (void)judge(i);
+    uint64_t slow_ns = slots_slow_ns(&table);
+    assert_true(slow_ns > SLOT_SLOW_MAX_NS / 2);
+    held[other] = 80 * MIB;
+    (void)judge(i);
+    assert_int_equal(slots_slow_ns(&table), slow_ns);
+    table.slots[i].is_vouched = false;
+    uint64_t second_ns = slots_slow_ns(&table);
+    assert_true(second_ns > 0 && second_ns < slow_ns);
+    slots_lose(&table, other, SLOT_REASON_REMOVED, 1);
+    assert_int_equal(slots_slow_ns(&table), 0);
+    table.slots[i].is_vouched = true;
+    assert_int_equal(slots_slow_ns(&table), slow_ns);
+    now.limits.bytes = UINT64_MAX; /* the operator took the budget away */
+    (void)judge(i);
+    assert_int_equal(slots_slow_ns(&table), 0);
+    now.limits.bytes = 2047; /* too small to be used in parts */
+    held[i] = 1100;
+    (void)judge(i);
+    assert_int_equal(slots_slow_ns(&table), 0);
+}
+
+/* A timeout so short that its parts would be saved all the time is saved once a second. */
+static void a_short_timeout_is_saved_once_a_second(void **state)
+{
+    (void)state;
+    uint32_t i = join("f1", 900);
+    slots_disconnect(&table, i, now.now_ns);
+    slots_save_begins(&table);
+    now.limits.idle_ns = 5 * S;
+    pass(S - 1);
+    (void)judge(i);
+    assert_false(table.is_dirty);
+    pass(1);
+    (void)judge(i);
+    assert_true(table.is_dirty);
+    assert_int_equal(table.slots[i].record.idle_ns, S);
+}
+
+/* What ends a node settles only those that were without a link meanwhile. */
+static void settling_adds_the_time_of_those_without_a_link(void **state)
+{
+    (void)state;
+    uint32_t connected = join("f1", 900);
+    uint32_t away = join("f2", 900);
+    uint32_t lost = join("f3", 900);
+    slots_disconnect(&table, away, now.now_ns);
+    slots_disconnect(&table, lost, now.now_ns);
+    slots_lose(&table, lost, SLOT_REASON_IDLE, 1);
+    pass(7 * S);
+    slots_settle(&table, now.now_ns, 0);
+    assert_int_equal(table.slots[connected].record.idle_ns, 0);
+    assert_int_equal(table.slots[away].record.idle_ns, 7 * S);
+    assert_int_equal(table.slots[lost].record.idle_ns, 0);
+    slots_close(&table);
+    pass(S);
+    slots_settle(&table, now.now_ns, 0);
+    assert_int_equal(table.slots[away].record.idle_ns, 7 * S);
+}
+
 /* --- each edge by the event that takes it --- */
 
 /* A slot of "f1" in the wanted state. */
@@ -376,6 +449,9 @@ int main(void)
         cmocka_unit_test_setup(a_closed_catalogue_is_not_judged, fresh),
         cmocka_unit_test_setup(the_disk_presses_the_one_that_is_farthest_behind, fresh),
         cmocka_unit_test_setup(only_a_connected_voter_slows_writers, fresh),
+        cmocka_unit_test_setup(the_voter_that_holds_back_most_sets_the_pace, fresh),
+        cmocka_unit_test_setup(a_short_timeout_is_saved_once_a_second, fresh),
+        cmocka_unit_test_setup(settling_adds_the_time_of_those_without_a_link, fresh),
         cmocka_unit_test_setup(every_edge_is_taken_by_an_event, fresh),
     };
     return cmocka_run_group_tests_name("core/slots_judge", tests, NULL, NULL);

@@ -321,6 +321,152 @@ static void counts_pass_the_width_of_an_entry(void **state)
     windows_fini(&windows);
 }
 
+/* Blocks as a disk or a peer might give them. Type 1 declares every window, type 3 only that of
+ * days; numbers are made as in windows.h: type - 1, ring, bucket, part. */
+static uint64_t block_number(uint32_t type_id, uint32_t ring, uint64_t bucket, uint32_t part)
+{
+    return (uint64_t)(type_id - 1) << 54 | (uint64_t)ring << 52 | bucket << 19 | part;
+}
+
+struct stored {
+    uint64_t number;
+    uint32_t item;
+    uint32_t count; /* with the bit of a late entry */
+    size_t size;
+};
+
+static void entries_store(uint8_t *bytes, uint32_t entries, uint32_t item, uint32_t count)
+{
+    for (uint32_t i = 0; i < entries; i++) {
+        memcpy(bytes + i * BUCKET_ENTRY_SIZE, &item, sizeof(item));
+        memcpy(bytes + i * BUCKET_ENTRY_SIZE + 4, &count, sizeof(count));
+    }
+}
+
+static void windows_begin(struct world *w, struct windows *windows)
+{
+    windows_init(windows, &w->alloc);
+    for (uint32_t id = 1; id <= TYPES; id++) {
+        assert_true(windows_add_type(windows, state_type_by_id(w->s, id)));
+    }
+    assert_true(windows_advance(windows, START_MS));
+}
+
+static void stored_blocks_that_no_window_has_are_refused(void **state)
+{
+    struct world *w = *state;
+    static uint8_t bytes[(BUCKET_PART_ENTRIES + 1) * BUCKET_ENTRY_SIZE];
+    enum { ITEM_COUNT = 3 };
+    const uint64_t minute = START_MS / (uint64_t)MINUTE;
+    const size_t one = BUCKET_ENTRY_SIZE;
+    const uint32_t late = 1 | UINT32_C(0x80000000);
+    const struct stored rows[] = {
+        {block_number(9, 0, minute, 0), 1, 1, one},           /* no such type */
+        {block_number(1, 3, minute, 0), 1, 1, one},           /* no such ring */
+        {block_number(3, 0, minute, 0), 1, 1, one},           /* its type declares no minutes */
+        {block_number(1, 0, minute - 60, 0), 1, late, one},   /* left the hour */
+        {block_number(1, 0, minute + 61, 0), 1, late, one},   /* further ahead than is counted */
+        {block_number(1, 0, minute, 1), 1, 1, one},           /* the first part is missing */
+        {block_number(1, 0, minute, 0), 1, 1, one - 1},       /* half an entry */
+        {block_number(1, 0, minute, 0), 1, 1, 0},             /* none */
+        {block_number(1, 0, minute, 0), 1, 1, sizeof(bytes)}, /* more than a part holds */
+        {block_number(1, 0, minute, 0), ITEM_COUNT, 1, one},  /* no such item */
+        {block_number(1, 0, minute, 0), 1, 0, one},           /* counts nothing */
+        {block_number(1, 0, minute + 1, 0), 1, 1, one},       /* on time before its time */
+        {block_number(1, 0, minute, 0), 1, 1, 2 * one},       /* two entries of one item */
+        {block_number(1, 0, minute, 0), 1, late, 2 * one},    /* two late ones */
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct windows windows;
+        struct err e;
+        windows_begin(w, &windows);
+        entries_store(bytes, BUCKET_PART_ENTRIES + 1, rows[i].item, rows[i].count);
+        struct block_id id = {.kind = BLOCK_WINDOW, .number = rows[i].number};
+        struct slice stored = slice_of(bytes, rows[i].size);
+        enum code code = windows_load(&windows, ITEM_COUNT, id, stored, &e);
+        if (code != E_CORRUPT) fail_msg("row %zu is taken", i);
+        windows_fini(&windows);
+    }
+}
+
+/* Behind a part that has room comes no other. */
+static void a_part_follows_only_a_full_one(void **state)
+{
+    struct world *w = *state;
+    uint8_t bytes[BUCKET_ENTRY_SIZE];
+    struct windows windows;
+    struct err e;
+    windows_begin(w, &windows);
+    entries_store(bytes, 1, 1, 5);
+    struct block_id id = {.kind = BLOCK_WINDOW,
+                          .number = block_number(1, 0, START_MS / (uint64_t)MINUTE, 0)};
+    assert_int_equal(windows_load(&windows, 3, id, slice_of(bytes, sizeof(bytes)), &e), OK);
+    id.number++;
+    assert_int_equal(windows_load(&windows, 3, id, slice_of(bytes, sizeof(bytes)), &e), E_CORRUPT);
+    assert_non_null(strstr(e.text, "not full"));
+    windows_fini(&windows);
+}
+
+/* More events in the last hour than 32 bits count, and their way out of a window: of the hour and
+ * the day, which scans read, and of the week, which lies in rows. Every allocation may fail. */
+static bool load_and_pass(struct world *w, struct windows *windows, bool is_frozen_between)
+{
+    enum { ENTRIES = 5 };
+    uint8_t bytes[ENTRIES * BUCKET_ENTRY_SIZE];
+    struct err e;
+    struct block_id id = {.kind = BLOCK_WINDOW};
+    const uint64_t full = (uint64_t)BUCKET_COUNT_MAX * ENTRIES;
+    windows_init(windows, &w->alloc);
+    if (!windows_add_type(windows, state_type_by_id(w->s, 1))) return false;
+    if (!windows_advance(windows, START_MS)) return false;
+    entries_store(bytes, ENTRIES, 2, BUCKET_COUNT_MAX);
+    id.number = block_number(1, RING_HOURS, START_MS / (uint64_t)HOUR, 0);
+    if (windows_load(windows, 3, id, slice_of(bytes, sizeof(bytes)), &e) != OK) {
+        assert_int_equal(e.code, E_NOMEMORY);
+        return false;
+    }
+    assert_int_equal(windows_count(windows, 1, 2, WINDOW_7D), full);
+    assert_int_equal(windows_count(windows, 1, 2, WINDOW_24H), full);
+    assert_int_equal(windows_count(windows, 1, 1, WINDOW_7D), 0);
+    if (!windows_advance(windows, START_MS + 2 * (uint64_t)HOUR)) return false;
+    for (uint32_t i = 0; i < 3; i++) {
+        if (!windows_add(windows, 1, 2, (int64_t)windows->leader_ms)) return false;
+    }
+    assert_int_equal(windows_count(windows, 1, 2, WINDOW_7D), full + 3);
+    struct windows frozen;
+    windows_init(&frozen, &w->alloc);
+    bool is_done = !is_frozen_between || windows_freeze(&frozen, windows);
+    is_done = is_done && windows_advance(windows, START_MS + 25 * (uint64_t)HOUR);
+    if (is_done) {
+        assert_int_equal(windows_count(windows, 1, 2, WINDOW_24H), 3);
+        assert_int_equal(windows_count(windows, 1, 2, WINDOW_7D), full + 3);
+    }
+    if (is_done && is_frozen_between) {
+        assert_int_equal(windows_count(&frozen, 1, 2, WINDOW_24H), full + 3);
+    }
+    windows_fini(&frozen);
+    is_done = is_done && windows_advance(windows, START_MS + (uint64_t)(7 * DAY + HOUR));
+    if (is_done) assert_int_equal(windows_count(windows, 1, 2, WINDOW_7D), 3);
+    return is_done;
+}
+
+static void counters_pass_32_bits_or_say_that_memory_is_refused(void **state)
+{
+    struct world *w = *state;
+    for (int frozen = 0; frozen < 2; frozen++) {
+        bool is_done = false;
+        int64_t refused = 0;
+        for (; !is_done; refused++) {
+            struct windows windows;
+            atomic_store(&w->alloc.fail_countdown, refused + 1);
+            is_done = load_and_pass(w, &windows, frozen != 0);
+            atomic_store(&w->alloc.fail_countdown, -1);
+            windows_fini(&windows);
+        }
+        assert_true(refused > 10);
+    }
+}
+
 /* The bound that the gate asks for holds whatever the events are. */
 static void growth_stays_below_its_bound(void **state)
 {
@@ -357,6 +503,9 @@ int main(void)
         TEST(what_is_out_of_reach_is_in_no_window),
         TEST(late_events_share_an_entry),
         TEST(counts_pass_the_width_of_an_entry),
+        TEST(stored_blocks_that_no_window_has_are_refused),
+        TEST(a_part_follows_only_a_full_one),
+        TEST(counters_pass_32_bits_or_say_that_memory_is_refused),
         TEST(growth_stays_below_its_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
