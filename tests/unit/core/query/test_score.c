@@ -101,6 +101,50 @@ static void terms_add_up_to_the_score_for_any_numbers(void **state)
     }
 }
 
+/* What lets a scan leave a score uncomputed never leaves out one that reaches the bar. */
+static void bounds_leave_nothing_out_that_reaches_the_bar(void **state)
+{
+    (void)state;
+    struct random r;
+    random_init(&r, tm_seed("score_bounds", 3));
+    double terms[SCORE_TERMS_MAX];
+    uint32_t below = 0;
+    for (uint32_t i = 0; i < 200000; i++) {
+        uint64_t reach = UINT64_C(1) << random_below(&r, 40);
+        uint64_t first = random_below(&r, reach);
+        uint64_t second = random_below(&r, reach);
+        double by = 1.0 + ((double)random_below(&r, 2001) - 1000.0) * 1e-6; /* near the score */
+        double score = score_trending(first, first + second, terms);
+        bool is_below = score_trending_is_below(first, first + second, score * by);
+        if (is_below) assert_true(score < score * by);
+        below += is_below;
+        score = score_best(first, second, SCORE_BEST_Z, terms);
+        is_below = score_best_is_below(first, second, SCORE_BEST_Z, score * by);
+        if (is_below) assert_true(score < score * by);
+        score = score_controversial(first, second);
+        is_below = score_controversial_is_below(first, second, score * by);
+        if (is_below) assert_true(score < score * by);
+        int64_t created_ms = (int64_t)random_below(&r, 3000000000000) - 1000000000000;
+        score = score_hot(score_votes(first, second), created_ms, terms);
+        assert_true(score <= score_hot_bound(score_votes(first, second), created_ms));
+    }
+    assert_true(below > 1000);
+    assert_false(score_trending_is_below(0, 1000, 0.0)); /* such a bar leaves nothing out */
+    assert_true(score_trending_is_below(0, 1000, 0.1));
+}
+
+/* Older than a day is as old as a day, and of the future is new. */
+static void rising_ages_end_at_both_ends(void **state)
+{
+    (void)state;
+    double terms[SCORE_TERMS_MAX];
+    double oldest = score_rising(100, 200, SCORE_RISING_AGE_MAX_MS, terms);
+    double newest = score_rising(100, 200, 0, terms);
+    assert_true(oldest > 0.0 && oldest < newest);
+    assert_same_double(score_rising(100, 200, SCORE_RISING_AGE_MAX_MS + 1, terms), oldest);
+    assert_same_double(score_rising(100, 200, -1, terms), newest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +153,8 @@ int main(void)
         cmocka_unit_test(best_gives_the_known_answers),
         cmocka_unit_test(trending_and_rising_give_the_known_answers),
         cmocka_unit_test(terms_add_up_to_the_score_for_any_numbers),
+        cmocka_unit_test(bounds_leave_nothing_out_that_reaches_the_bar),
+        cmocka_unit_test(rising_ages_end_at_both_ends),
     };
     return cmocka_run_group_tests_name("core/query/score", tests, NULL, NULL);
 }

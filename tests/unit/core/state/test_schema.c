@@ -60,6 +60,13 @@ static void a_type_cannot_be_declared_otherwise(void **state)
     other = r;
     other.as.schema.polarity = POLARITY_NEGATIVE;
     assert_int_equal(declare(&s, &other.as.schema, &e), E_HALTED);
+    other = r;
+    other.as.schema.windows ^= WINDOW_1H;
+    assert_int_equal(declare(&s, &other.as.schema, &e), E_HALTED);
+    other = r;
+    other.as.schema.halflife_count = 2;
+    other.as.schema.halflives_ms[1] = 7;
+    assert_int_equal(declare(&s, &other.as.schema, &e), E_HALTED);
     other = state_log_type_record(3, "click", 1000);
     assert_int_equal(declare(&s, &other.as.schema, &e), E_HALTED);
     struct hash256 after = block_hash(s.block);
@@ -185,6 +192,8 @@ static void impossible_fields_are_refused(void **state)
     }
     r = field_of(1, "year", SCHEMA_FIELD_TAG);
     assert_int_equal(declare(&s, &r, &e), E_HALTED);
+    r = field_of(2, "year", SCHEMA_FIELD_NUM); /* a second number for it */
+    assert_int_equal(declare(&s, &r, &e), E_HALTED);
     r = field_of(3, "topic", SCHEMA_FIELD_TAG);
     assert_int_equal(declare(&s, &r, &e), E_HALTED);
     r = field_of(2, "topic", 5);
@@ -199,6 +208,47 @@ static void impossible_fields_are_refused(void **state)
         assert_int_equal(declare(&s, &r, &e), id <= FIELDS_MAX ? OK : E_HALTED);
     }
     schema_fini(&s);
+}
+
+/* A stored schema in which the second of two names was made the first's. */
+static void a_block_that_repeats_a_name_is_refused(void **state)
+{
+    (void)state;
+    for (int fields = 0; fields < 2; fields++) {
+        struct schema s;
+        struct schema loaded;
+        struct err e;
+        schema_init(&s, &alloc);
+        schema_init(&loaded, &alloc);
+        struct record view = state_log_type_record(1, "viewed", 1000);
+        struct record like = state_log_type_record(2, "liked!", 0);
+        struct record_schema year = field_of(1, "Year_A", SCHEMA_FIELD_NUM);
+        struct record_schema topic = field_of(2, "Topic9", SCHEMA_FIELD_TAG);
+        assert_int_equal(declare(&s, &view.as.schema, &e), OK);
+        assert_int_equal(declare(&s, &like.as.schema, &e), OK);
+        assert_int_equal(declare(&s, &year, &e), OK);
+        assert_int_equal(declare(&s, &topic, &e), OK);
+        uint8_t bytes[256];
+        size_t size = block_size(s.block);
+        block_encode(s.block, bytes);
+        uint8_t *second = memmem(bytes, size, fields == 0 ? "liked!" : "Topic9", 6);
+        assert_non_null(second);
+        memcpy(second, fields == 0 ? "viewed" : "Year_A", 6);
+        struct block_id id = {.kind = BLOCK_SCHEMA, .number = 0};
+        assert_int_equal(schema_load(&loaded, id, slice_of(bytes, size), &e), E_CORRUPT);
+        assert_non_null(strstr(e.text, "repeats a name"));
+        schema_fini(&s);
+        schema_fini(&loaded);
+    }
+}
+
+static void kinds_of_fields_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(schema_field_kind_name(SCHEMA_FIELD_TAG), "tag");
+    assert_string_equal(schema_field_kind_name(SCHEMA_FIELD_TEXT), "text");
+    assert_string_equal(schema_field_kind_name(0), "unknown");
+    assert_string_equal(schema_field_kind_name(SCHEMA_FIELD_TEXT + 1), "unknown");
 }
 
 /* The largest schema there can be goes through its block and back; then nothing more fits. */
@@ -246,6 +296,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refused_memory_declares_nothing, begin, end),
         cmocka_unit_test_setup_teardown(fields_stand_behind_the_types, begin, end),
         cmocka_unit_test_setup_teardown(impossible_fields_are_refused, begin, end),
+        cmocka_unit_test_setup_teardown(a_block_that_repeats_a_name_is_refused, begin, end),
+        cmocka_unit_test_setup_teardown(kinds_of_fields_have_names, begin, end),
         cmocka_unit_test_setup_teardown(a_full_schema_survives_its_block, begin, end),
     };
     return cmocka_run_group_tests_name("core/state/schema", tests, NULL, NULL);
