@@ -905,7 +905,9 @@ void ship_link_tick(struct ship_link *link, uint64_t now_ns)
         return;
     }
     struct ship_actions actions = step(link, (struct ship_event){.kind = SHIP_EV_TICK});
-    if (actions.is_heartbeat_due) send_heartbeat(link, now_ns);
+    /* A leader that hands over says nothing more until the offer goes out over this very link. */
+    bool has_epoch = shipper_epoch(link->shipper).number > 0;
+    if (actions.is_heartbeat_due && has_epoch) send_heartbeat(link, now_ns);
 }
 
 uint64_t ship_link_due_ns(const struct ship_link *link)

@@ -18,6 +18,7 @@ struct member {
 };
 
 static struct member nodes[NODES];
+static uint64_t heartbeat_ms;
 
 static double seconds_now(void)
 {
@@ -58,7 +59,7 @@ static void open_member(int i, const char *follow)
         .replication_listen = n->replication_address[0] ? n->replication_address : "127.0.0.1:0",
         .data_address = n->data_address,
         .mark_interval_ms = UINT64_MAX, /* records are counted here */
-        .heartbeat_ms = 50,
+        .heartbeat_ms = heartbeat_ms,
         .suspect_ms = 500,
         .dead_ms = 2000,
     };
@@ -143,6 +144,7 @@ static void open_three(void)
 static int setup(void **state)
 {
     (void)state;
+    heartbeat_ms = 50;
     for (int i = 0; i < NODES; i++) {
         nodes[i] = (struct member){.dir = tm_dir_make("role")};
     }
@@ -340,6 +342,29 @@ static void the_leadership_is_handed_over_and_back(void **state)
     WAIT_UNTIL(tide_handover(nodes[0].db, "n2", 0, &at, &e) == TIDE_REFUSED);
 }
 
+/* Goal: heartbeats fall due while the old leader saves that it leads no longer; its links, and the
+ * offer that is to go over them, live through that. */
+static void a_heartbeat_due_in_the_middle_of_a_handover_ends_no_link(void **state)
+{
+    (void)state;
+    heartbeat_ms = 1;
+    open_member(0, NULL);
+    write_to(0, 1);
+    open_member(1, nodes[0].replication_address);
+    for (int k = 0; k < 20; k++) {
+        int from = k % 2;
+        const char *successor = from == 0 ? "n1" : "n0";
+        struct tide_position at;
+        struct tide_err e = {0};
+        enum tide_code code;
+        WAIT_UNTIL(count_on(1 - from) == (uint64_t)k + 1);
+        WAIT_UNTIL((code = tide_handover(nodes[from].db, successor, 0, &at, &e)) != TIDE_NOTFOUND &&
+                   !strstr(e.message, "not connected"));
+        if (code != TIDE_OK) fail_msg("handover %d: %s", k, e.message);
+        write_to(1 - from, 1);
+    }
+}
+
 /* Goal: a claim outlives the candidate: the old leader leads no longer, and nothing more of its
  * epoch reaches a member. That a member alone refuses it is what planted bug 36 is for. */
 static void a_claim_ends_the_old_leadership_though_its_candidate_is_gone(void **state)
@@ -369,6 +394,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_claim_ends_the_old_leadership_though_its_candidate_is_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(the_leadership_is_handed_over_and_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_heartbeat_due_in_the_middle_of_a_handover_ends_no_link,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(all_nodes_know_the_members, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_follows_no_one_that_does_not_lead_later, setup,
                                         teardown),
