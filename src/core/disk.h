@@ -4,7 +4,8 @@
  *   rung        from, in free units   what is done
  *   PLENTY      8                     nothing
  *   AT_RISK     below 8               the slot that holds back most log is marked at risk
- *   INVALIDATE  below 4               it is lost, if slots are what holds the log; one at a time
+ *   INVALIDATE  below 4               it is lost, if slots are what holds the log; one at a time. A
+ *                                     checkpoint is cut, if the oldest one is what holds it
  *   SLOW        below 3               writers wait, longer the less there is; no spare is made
  *   REFUSE      below 2               writes are refused, DISKFULL; a follower stores nothing more
  *

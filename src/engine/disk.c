@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "core/growth.h"
+#include "engine/checkpoint.h"
 #include "engine/db_internal.h"
 #include "engine/events.h"
 #include "engine/log_open.h"
@@ -150,16 +151,42 @@ static void tell(const struct disk *d, enum disk_rung before)
              atomic_load(&d->was_given) ? ", the reserve was needed" : "", sentences[d->plan.rung]);
 }
 
+/* The oldest manifest is one at or below what is committed, and a leader's slots say what that is:
+ * a follower that is away holds the log through it, too. */
+static bool is_held_by_slots(const struct db *db, enum retain_holder holder)
+{
+    if (holder != RETAIN_BY_CHECKPOINT || !db_is_leader(db)) return holder == RETAIN_BY_SLOTS;
+    return log_committed(db->log).v < checkpointer_contents(db->checkpointer)->at.v;
+}
+
 /* Slots give way while they are what holds the log. */
-static void press_slots(struct disk *d, uint64_t now_ns)
+static void press_slots(struct disk *d, enum retain_holder holder, uint64_t now_ns)
 {
     struct db *db = d->db;
-    if (!db->shipper || !db->retention || !shipper_holds_log(db->shipper)) return;
-    bool is_held = retention_plan(db->retention).holder == RETAIN_BY_SLOTS;
+    if (!db->shipper || !shipper_holds_log(db->shipper)) return;
+    bool is_held = is_held_by_slots(db, holder);
     shipper_press(db->shipper, is_held && d->plan.rung >= DISK_AT_RISK, d->unit_bytes);
     if (!is_held || d->plan.rung < DISK_INVALIDATE) return;
     if (d->lost_ns != 0 && now_ns - d->lost_ns < LOSE_EVERY_NS) return;
     if (shipper_lose_farthest(db->shipper, d->unit_bytes)) d->lost_ns = now_ns;
+}
+
+/* A newer manifest lets the log before it go; one is cut early if even a whole one finds room. */
+static void press_checkpoint(struct disk *d)
+{
+    struct db *db = d->db;
+    const struct checkpoint_contents *newest = checkpointer_contents(db->checkpointer);
+    bool is_worth_it = log_bytes_after(db->log, newest->at) >= d->unit_bytes;
+    if (is_worth_it && newest->bytes < d->free_bytes) checkpointer_want(db->checkpointer);
+}
+
+static void press(struct disk *d, uint64_t now_ns)
+{
+    const struct db *db = d->db;
+    if (!db->retention) return;
+    enum retain_holder holder = retention_plan(db->retention).holder;
+    press_slots(d, holder, now_ns);
+    if (d->plan.rung >= DISK_INVALIDATE && holder == RETAIN_BY_CHECKPOINT) press_checkpoint(d);
 }
 
 static void look(struct disk *d)
@@ -191,7 +218,7 @@ static void look(struct disk *d)
     d->plan = disk_decide(&facts);
     if (d->plan.rung != before) tell(d, before);
     if (db->log) log_set_short(db->log, d->plan.rung >= DISK_SLOW);
-    if (d->plan.rung >= DISK_AT_RISK || before >= DISK_AT_RISK) press_slots(d, now_ns);
+    if (d->plan.rung >= DISK_AT_RISK || before >= DISK_AT_RISK) press(d, now_ns);
     build(d, now_ns);
     if (before == DISK_REFUSE && d->plan.rung != before && db->log) db_feed_log(db);
     arm(d, d->plan.rung == DISK_PLENTY ? LOOK_NS : LOOK_NEAR_NS);

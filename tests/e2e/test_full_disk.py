@@ -177,7 +177,8 @@ def a_slot_gives_way_before_writers_do(world):
     leader = on_disk(world, "leader", disk, "--retain-segments", "2", "--checkpoint-log-bytes", "1MiB",
                      "--slot-budget-bytes", "1GiB")
     away = world.start("away", "--disk-reserve", "0", follow=leader.replication)
-    until("it has a slot", lambda: "away" in leader.status()["followers"])
+    until("its slot tells that it has all",  # so that it holds the log through what is committed
+          lambda: leader.status()["followers"].get("away", {}).get("stored") == leader.seqno())
     away.stop()
     fill(disk, 40 << 20)
     with leader.connect() as c:

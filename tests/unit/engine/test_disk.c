@@ -2,6 +2,7 @@
  * find the disk full. */
 #include "engine/disk.h"
 
+#include "engine/checkpoint.h"
 #include "support/fixture.h"
 #include "support/tm_test.h"
 
@@ -59,6 +60,25 @@ static void writes_are_refused_near_the_end_and_taken_again(void **state)
 }
 
 /* The ladder goes on when the free space could not be told for a while. */
+/* Goal: the log that only waits for a checkpoint goes before writers are refused. */
+static void a_checkpoint_is_cut_early_where_it_is_what_holds_the_log(void **state)
+{
+    struct fixture *f = *state;
+    const struct checkpointer *c = f->n.db->checkpointer;
+    char item[201] = {0};
+    memset(item, 'x', sizeof(item) - 1);
+    while (log_durable_bytes(f->n.db->log) < MIB) {
+        assert_int_equal(steps_node_signal(&f->n, item), TIDE_OK);
+    }
+    set_free(f, 5 * MIB);
+    assert_int_equal(checkpointer_contents(c)->at.v, 0);
+    set_free(f, 7 * MIB / 2);
+    seqno first = checkpointer_contents(c)->at;
+    assert_true(first.v > 0);
+    set_free(f, 7 * MIB / 2); /* not over and over: nothing was written since */
+    assert_int_equal(checkpointer_contents(c)->at.v, first.v);
+}
+
 static void a_look_that_fails_is_not_the_last_one(void **state)
 {
     struct fixture *f = *state;
@@ -126,6 +146,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(writes_are_refused_near_the_end_and_taken_again, setup,
                                         fixture_end),
+        cmocka_unit_test_setup_teardown(a_checkpoint_is_cut_early_where_it_is_what_holds_the_log,
+                                        setup, fixture_end),
         cmocka_unit_test_setup_teardown(a_look_that_fails_is_not_the_last_one, setup, fixture_end),
         cmocka_unit_test_setup_teardown(a_write_that_finds_no_space_takes_the_reserve, setup,
                                         fixture_end),
