@@ -477,6 +477,9 @@ def test(function):
     return function
 
 
+PASSED, SKIPPED, FAILED = 0, 77, 1  # a script in which nothing but skipping was done ends so
+
+
 def run_one(function):
     world = World(function.__name__)
     started = time.monotonic()
@@ -486,6 +489,7 @@ def run_one(function):
         print("ok      %s (%.1f s)" % (function.__name__, time.monotonic() - started))
     except Skip as e:
         print("skipped %s: %s" % (function.__name__, e))
+        return SKIPPED
     except BaseException as e:
         print("FAILED  %s" % function.__name__)
         if isinstance(e, Failure):
@@ -494,11 +498,11 @@ def run_one(function):
         world.show()
         if not isinstance(e, Exception):
             raise
-        return False
+        return FAILED
     finally:
         world.close()
         sys.stdout.flush()
-    return True
+    return PASSED
 
 
 def main():
@@ -507,5 +511,5 @@ def main():
     words = sys.argv[1:]
     chosen = [t for t in tests if all(w in t.__name__ for w in words)]
     check(chosen, "no test has %s in its name", " ".join(words))
-    good = [run_one(t) for t in chosen]
-    sys.exit(0 if all(good) else 1)
+    ends = [run_one(t) for t in chosen]
+    sys.exit(FAILED if FAILED in ends else PASSED if PASSED in ends else SKIPPED)
