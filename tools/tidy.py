@@ -209,7 +209,9 @@ def check_promises(root):
 
 
 LESSON_ROW = re.compile(r"\| ([A-Z]\d+)\W? \|.*\|([^|]*)\|")
-LESSON = re.compile(r"`((?:unit|e2e|golden|sim)\.[\w.]+)(?:: (\w+))?`")
+LESSON = re.compile(r"`((?:unit|e2e|golden|sim|crash|lint)\.[\w.]+)(?:: (\w+))?`")
+# How many rows each part of the table has; one that is lost is named.
+LESSON_ROWS = {"L": 19, "P": 15, "G": 7, "C": 9, "S": 9}
 
 
 def case_exists(root, case, function):
@@ -220,6 +222,10 @@ def case_exists(root, case, function):
         bug = re.fullmatch(r"bug(\d+)", name)
         wanted = r"sim_bug\(%s " % bug.group(1) if bug else r"(?<![\w-])%s(?![\w-])" % re.escape(name.split(".")[-1])
         return re.search(wanted, text) is not None
+    if kind in ("crash", "lint"):
+        text = text_of_place(root, "tests/crash/CMakeLists.txt" if kind == "crash" else "tools/CMakeLists.txt") or ""
+        wanted = r"NAME crash\.%s |ext4_test\(%s " if kind == "crash" else r"tm_lint\(%s |tm_lint\(%s\n"
+        return re.search(wanted % (re.escape(name), re.escape(name.removeprefix("ext4."))), text) is not None
     if kind == "golden":
         return os.path.exists(os.path.join(root, "tests/golden/golden_%s.c" % name))
     folder, _, module = name.rpartition(".")
@@ -229,7 +235,13 @@ def case_exists(root, case, function):
 
 
 def check_lessons(root):
-    for number, line in enumerate((text_of_place(root, "docs/LESSONS.md") or "").split("\n"), 1):
+    text = text_of_place(root, "docs/LESSONS.md") or ""
+    if text.startswith("# Lessons\n"):
+        for letter, count in LESSON_ROWS.items():
+            for row in range(1, count + 1):
+                if not re.search(r"^\| %s%d\W? \|" % (letter, row), text, re.M):
+                    yield "docs/LESSONS.md:1: the row %s%d is missing" % (letter, row)
+    for number, line in enumerate(text.split("\n"), 1):
         for case, function in LESSON.findall(line):
             if not case_exists(root, case, function or None):
                 yield "docs/LESSONS.md:%d: there is no test %s%s" % (number, case, ": " + function if function else "")

@@ -34,6 +34,8 @@ struct steps {
     bool has_free; /* disk_free answers free_bytes */
     uint64_t free_bytes;
     uint64_t calls;
+    uint64_t bytes_read;
+    uint64_t bytes_written;
     bool has_failed;
 };
 
@@ -201,12 +203,21 @@ void steps_fail(struct env *env, const struct steps_fault *fault)
     struct steps *s = of(env);
     s->fault = fault != NULL ? *fault : (struct steps_fault){0};
     s->calls = 0;
+    s->bytes_read = 0;
+    s->bytes_written = 0;
     s->has_failed = false;
 }
 
 uint64_t steps_calls(const struct env *env)
 {
     return of(env)->calls;
+}
+
+struct steps_cost steps_cost(const struct env *env)
+{
+    const struct steps *s = of(env);
+    return (struct steps_cost){
+        .calls = s->calls, .bytes_read = s->bytes_read, .bytes_written = s->bytes_written};
 }
 
 bool steps_has_failed(const struct env *env)
@@ -246,6 +257,7 @@ static enum code try_pwrite(struct env *env, struct env_file *file, uint64_t off
 {
     bool had_failed = of(env)->has_failed;
     enum code code = judge(env, true, "pwrite", e);
+    of(env)->bytes_written += bytes.size;
     struct env *real = of(env)->real;
     if (code != OK && of(env)->fault.tears && !had_failed) {
         bytes.size /= 2;
@@ -267,6 +279,7 @@ static enum code file_pread(struct env *env, struct env_file *file, uint64_t off
                             size_t size, size_t *out_read, struct err *e)
 {
     TRY(judge(env, false, "pread", e));
+    of(env)->bytes_read += size;
     struct env *real = of(env)->real;
     return real->v->pread(real, file, offset, out, size, out_read, e);
 }

@@ -40,6 +40,15 @@ void steps_fail(struct env *env, const struct steps_fault *fault);
 uint64_t steps_calls(const struct env *env);
 bool steps_has_failed(const struct env *env); /* since steps_fail */
 
+/* What went through file calls since the last steps_fail: to compare what one operation costs early
+ * and late. Bytes are those asked for. */
+struct steps_cost {
+    uint64_t calls;
+    uint64_t bytes_read;
+    uint64_t bytes_written;
+};
+struct steps_cost steps_cost(const struct env *env);
+
 /* Random numbers from here on: so that two lives on one disk do not draw the same. */
 void steps_seed(struct env *env, uint64_t seed);
 /* What disk_free answers; UINT64_MAX: what is true; STEPS_FREE_FAILS: an error. */

@@ -105,16 +105,26 @@ class Tidy(Planted):
         files = {"README.md": "docs/LESSONS.md", "tests/e2e/test_lag.py": "def a_truth(world):\n",
                  "tests/unit/base/test_m.c": "/* */\nstatic void a_rule(void **state)\n",
                  "tests/golden/golden_format.c": "/* */\n",
-                 "tests/sim/CMakeLists.txt": "foreach(story rot idle)\nsim_bug(1 COUNT 4)\n"}
-        for name in ("unit.base.m: a_rule", "e2e.lag: a_truth", "golden.format", "sim.bug1", "sim.story.rot"):
+                 "tests/sim/CMakeLists.txt": "foreach(story rot idle)\nsim_bug(1 COUNT 4)\n",
+                 "tests/crash/CMakeLists.txt": "add_test(NAME crash.kill9 COMMAND kill9)\next4_test(full crash full)\n",
+                 "tools/CMakeLists.txt": "tm_lint(alerts 60 x)\n"}
+        for name in ("unit.base.m: a_rule", "e2e.lag: a_truth", "golden.format", "sim.bug1", "sim.story.rot", "crash.kill9",
+                     "crash.ext4.full", "lint.alerts"):
             self.assertEqual(self.findings({**files, "docs/LESSONS.md": "| `%s` |\n" % name}), [], name)
         for name in ("unit.base.m: a_rul", "unit.base.n: a_rule", "unit.base.m", "e2e.lag: truth", "golden.x",
-                     "sim.bug2", "sim.story.ro"):
+                     "sim.bug2", "sim.story.ro", "crash.kill", "crash.ext4.ful", "lint.alert"):
             self.assert_named({**files, "docs/LESSONS.md": "\n`%s`\n" % name}, "docs/LESSONS.md:2:", name)
         for row in ("| G1\u2020 | fault | | |", "| L22 | fault | care | |"):
             self.assert_named({**files, "docs/LESSONS.md": row}, "docs/LESSONS.md:1:", row[2:4])
         for row in ("| # | fault | closed by | missing |", "| C6 | fault | | leases |", "| G1 | fault | `e2e.lag: a_truth` | |"):
             self.assertEqual(self.findings({**files, "docs/LESSONS.md": row}), [], row)
+
+    def test_lesson_that_is_lost_is_named(self):
+        rows = ["| %s%d | fault | | care |" % (letter, i) for letter, count in tidy.LESSON_ROWS.items() for i in range(1, count + 1)]
+        files = {"README.md": "docs/LESSONS.md", "docs/LESSONS.md": "# Lessons\n" + "\n".join(rows)}
+        self.assertEqual(self.findings(files), [])
+        files["docs/LESSONS.md"] = "# Lessons\n" + "\n".join(row for row in rows if not row.startswith("| C9 "))
+        self.assert_named(files, "docs/LESSONS.md:1:", "C9")
 
 
 if __name__ == "__main__":

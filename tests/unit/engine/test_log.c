@@ -497,6 +497,40 @@ static void cold_reads_give_the_bytes_that_were_written(void **state)
     assert_int_equal(none.batch_count, 0);
 }
 
+/* What it costs to read 4,000 bytes after the end of batch `index`. */
+static struct steps_cost cost_of_read(struct fixture *f, uint32_t index)
+{
+    struct log_read read = {.from = f->ends[index], .size_max = 4000, .done = done_reading};
+    steps_fail(f->env, NULL);
+    log_read_start(f->log, &read);
+    steps_run(f->env);
+    assert_int_equal(read.code, OK);
+    return steps_cost(f->env);
+}
+
+/* A read begins at a seek entry and ends with what was asked for, wherever in however long a log;
+ * one that finds nothing new asks nothing of the disk. */
+static void a_cold_read_costs_the_same_in_a_long_log(void **state)
+{
+    struct fixture *f = *state;
+    f->log->segment_size_first = f->log->segment_size = 4 * MIB;
+    struct random random;
+    random_init(&random, 13);
+    write_batches(f, 100, &random);
+    struct steps_cost early = cost_of_read(f, 3);
+    assert_int_equal(cost_of_read(f, f->count).calls, 0);
+    write_batches(f, BATCHES_MAX - 1, &random);
+    struct log_figures figures;
+    log_figures(f->log, &figures);
+    assert_true(figures.bytes > 10 * early.bytes_read / 4);
+    for (uint32_t at = 0; at < f->count - 10; at += 7) {
+        struct steps_cost cost = cost_of_read(f, at);
+        assert_in_range(cost.calls, 1, early.calls + 2);
+        assert_true(cost.bytes_read <= early.bytes_read + 300 * KIB);
+    }
+    assert_int_equal(cost_of_read(f, f->count).calls, 0);
+}
+
 static void reads_from_places_that_are_not_in_the_log_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -641,6 +675,7 @@ int main(void)
         TEST(a_full_disk_is_told_as_such),
         TEST(the_tail_holds_the_newest_batches_within_its_bound),
         TEST(cold_reads_give_the_bytes_that_were_written),
+        TEST(a_cold_read_costs_the_same_in_a_long_log),
         TEST(reads_from_places_that_are_not_in_the_log_are_refused),
         TEST(damage_met_by_a_cold_read_is_named),
         TEST(exactly_the_batch_ends_of_this_history_are_proved),

@@ -200,6 +200,37 @@ static void files_stay_until_identity_no_longer_counts_on_them(void **state)
     f->n.db = NULL;
 }
 
+/* Removing a file may take a disk long; a commit does not wait for it. The background lane stands
+ * still here, as it does while a removal runs. */
+static void writes_are_answered_while_files_wait_to_be_removed(void **state)
+{
+    struct fixture *f = *state;
+    open_node(f);
+    while (log_segment_count(f->n.db->log) < 4)
+        write_signals(f, 800);
+    struct file_names before;
+    segments_list(f->dir, &before);
+    steps_hold(f->n.env, LANE_BACKGROUND, true);
+    assert_true(log_prune(f->n.db->log, 2));
+    log_release_pruned(f->n.db->log);
+    log_dispose(f->n.db->log);
+    assert_true(steps_jobs_waiting(f->n.env, LANE_BACKGROUND) > 0);
+    uint64_t written = f->written;
+    for (uint32_t i = 0; i < 20; i++) {
+        write_signals(f, 800); /* some segments are begun and sealed meanwhile, too */
+        written += 800;
+        assert_int_equal(f->written, written);
+    }
+    assert_true(file_exists(f->dir, before.names[0]));
+    assert_true(file_exists(f->dir, before.names[1]));
+    steps_hold(f->n.env, LANE_BACKGROUND, false);
+    steps_run(f->n.env);
+    assert_false(file_exists(f->dir, before.names[0]));
+    assert_false(file_exists(f->dir, before.names[1]));
+    steps_node_abandon(&f->n); /* identity knows nothing of this */
+    f->n.db = NULL;
+}
+
 /* Leftovers of a removal that was cut short are below identity's log base: the next open removes
  * them, whatever they hold. */
 static void leftovers_of_a_prune_are_removed_by_the_next_open(void **state)
@@ -294,6 +325,7 @@ int main(void)
         TEST(a_catalogue_of_slots_that_is_not_used_holds_everything),
         TEST(a_file_that_is_being_read_outlives_its_segment),
         TEST(files_stay_until_identity_no_longer_counts_on_them),
+        TEST(writes_are_answered_while_files_wait_to_be_removed),
         TEST(leftovers_of_a_prune_are_removed_by_the_next_open),
         TEST(a_pruned_log_without_a_checkpoint_is_refused),
         TEST(any_call_may_fail_or_be_the_last),

@@ -795,6 +795,33 @@ static void writers_that_arrive_during_a_sync_share_the_next(void **state)
         tide_run_free(runs[i]);
 }
 
+/* What `count` signals, each written and answered alone, ask of the disk. */
+static struct steps_cost cost_of_signals(struct fixture *f, uint32_t count)
+{
+    steps_fail(f->n.env, NULL);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(steps_node_signal(&f->n, "a"), TIDE_OK);
+    return steps_cost(f->n.env);
+}
+
+/* Nothing is counted, scanned or written again because the log has become long. Some segments are
+ * begun while it is measured, so spares and seals are in it. */
+static void a_record_costs_the_same_at_the_end_of_a_long_log(void **state)
+{
+    struct fixture *f = *state;
+    enum { EACH = 1000, ROUNDS = 20 };
+    cost_of_signals(f, EACH); /* spares and buffers are there */
+    struct steps_cost early = cost_of_signals(f, EACH);
+    uint32_t segments_early = log_segment_count(f->n.db->log);
+    for (uint32_t i = 0; i < ROUNDS; i++)
+        cost_of_signals(f, EACH);
+    struct steps_cost late = cost_of_signals(f, EACH);
+    assert_true(log_segment_count(f->n.db->log) > ROUNDS / 2 * segments_early);
+    assert_in_range(late.calls, 2 * EACH, early.calls + early.calls / 20);
+    assert_in_range(late.bytes_written, 128 * EACH, early.bytes_written * 21 / 20);
+    assert_true(late.bytes_read <= early.bytes_read + early.bytes_read / 20);
+}
+
 /* Under load that never pauses there is always something appended and not applied; what is reserved
  * for it must not add up. */
 static void memory_reserved_for_pending_writes_is_given_back_under_load(void **state)
@@ -931,6 +958,7 @@ int main(void)
         TEST(a_run_may_declare_more_types_than_can_be_pending),
         TEST(a_run_larger_than_a_batch_becomes_several_batches),
         TEST(writers_that_arrive_during_a_sync_share_the_next),
+        TEST(a_record_costs_the_same_at_the_end_of_a_long_log),
         TEST(memory_reserved_for_pending_writes_is_given_back_under_load),
         TEST(writes_that_could_exceed_memory_max_are_refused_and_reads_go_on),
         TEST(a_commit_delay_gathers_writers),
