@@ -137,8 +137,9 @@ enum code log_find_evidence(struct log_check *check, const struct log_place *pla
         .buffer = check->window,
         .buffer_size = LOG_WINDOW_SIZE,
     };
-    const uint64_t *epochs = is_own_only ? identity->led : NULL;
-    return reader_find_evidence(&input, epochs, identity->led_count, out, e);
+    uint32_t epoch_count = 0;
+    const uint64_t *epochs = identity_written_epochs(identity, &epoch_count);
+    return reader_find_evidence(&input, is_own_only ? epochs : NULL, epoch_count, out, e);
 }
 
 static void note_torn(struct log_check *check, const struct tail *tail, const char *name)

@@ -14,7 +14,7 @@ static struct resume_plan refuse(uint32_t row, enum refuse_reason reason, uint64
 
 enum refuse_reason resume_judge_chain(const struct resume_facts *f)
 {
-    if (f->is_leading) return REFUSE_NONE;
+    if (f->is_leading || f->is_fetching) return REFUSE_NONE;
     if (f->is_leader_wanted || f->is_voter) return REFUSE_NOT_LEADER;
     if (f->is_ring) return REFUSE_RING;
     return f->is_chain_full ? REFUSE_CHAIN : REFUSE_NONE;
@@ -34,7 +34,7 @@ static struct resume_plan judge_peer(const struct resume_facts *f)
         {f->is_cluster_known ? !f->is_cluster_equal : !f->is_empty, REFUSE_WRONG_CLUSTER},
         {!f->is_credential_good, REFUSE_CREDENTIALS},
         {!f->is_feature_level_enough, REFUSE_FEATURE_LEVEL},
-        {f->highest_epoch > f->leader_epoch, REFUSE_HIGHER_EPOCH},
+        {f->highest_epoch > f->leader_epoch && !f->is_fetching, REFUSE_HIGHER_EPOCH},
         {f->is_id_in_use, REFUSE_ID_IN_USE},
         {!f->has_slot && f->is_slot_table_full, REFUSE_SLOTS_FULL},
     };

@@ -6,12 +6,13 @@
  *     2  it does not lead; the peer wants the leader, or votes     REFUSE not-leader
  *        ... and the peer is among those whom it follows           REFUSE ring
  *        ... and as many nodes as may be are above it              REFUSE chain-too-long
+ *        (none of these for a peer that fetches)
  *     3  this node is starting or closing                          REFUSE busy
  *     4  another stream: region or shard                           REFUSE wrong-stream
  *     5  another cluster, or records without a cluster             REFUSE wrong-cluster
  *     6  the credentials do not match                              REFUSE credentials
  *     7  below the feature level, or its frames are too small      REFUSE feature-level
- *     8  it has seen a higher epoch than mine                      REFUSE higher-epoch
+ *     8  it has seen a higher epoch than mine, and fetches not     REFUSE higher-epoch
  *     9  another live node has its id                              REFUSE id-in-use
  *    10  it has no slot and the table is full                      REFUSE slots-full
  *    11  its slot was invalidated                                  BOOTSTRAP slot-lost
@@ -43,7 +44,11 @@
  * A node that follows answers its own followers by the same rows, with its own log, which was
  * proved to be a beginning of its leader's. It has not all of the leader's records: where a peer
  * holds more of what may be the same history, row 16 says so and nothing else, whatever an operator
- * accepts there. Never: allocates, keeps state, changes anything.
+ * accepts there.
+ *
+ * A peer that fetches is to lead, and lost what this node still holds of its history. It takes
+ * records and follows nobody: who leads, who votes and which epoch was claimed meanwhile does not
+ * matter to it. Never: allocates, keeps state, changes anything.
  */
 #ifndef TIDEMARK_CORE_RESUME_H
 #define TIDEMARK_CORE_RESUME_H
@@ -73,6 +78,7 @@ struct resume_facts {
     bool has_common_version;
     bool is_leading;
     bool is_leader_wanted; /* by the peer: no follower is a substitute */
+    bool is_fetching;      /* the peer is to lead and fetches what it lost */
     bool is_voter;         /* the peer: its acknowledgements must reach the leader */
     bool is_ring;          /* this node follows the peer, directly or through others */
     bool is_chain_full;    /* as many nodes as may be are above this one */

@@ -156,7 +156,9 @@ static enum code gather_facts(struct recovery *r, struct scan *scan, size_t inde
         .buffer = r->window,
         .buffer_size = r->window_size,
     };
-    TRY(reader_find_evidence(&input, r->identity->led, r->identity->led_count, &evidence, e));
+    uint32_t epoch_count = 0;
+    const uint64_t *epochs = identity_written_epochs(r->identity, &epoch_count);
+    TRY(reader_find_evidence(&input, epochs, epoch_count, &evidence, e));
     facts->evidence = evidence.durable_through;
     return OK;
 }

@@ -274,11 +274,13 @@ static bool is_registered_newest(const struct recovery *r, const struct headless
 enum code recover_judge_headless(struct recovery *r, struct err *e)
 {
     seqno end = log_durable(r->log).seqno;
+    uint32_t epoch_count = 0;
+    const uint64_t *epochs = identity_written_epochs(r->identity, &epoch_count);
     for (size_t i = 0; i < r->headless_count; i++) {
         const struct headless *h = &r->headless[i];
         struct reader_evidence evidence = {0};
         if (h->content_size == 0) continue;
-        TRY(read_evidence(r, h, r->identity->led, r->identity->led_count, &evidence, e));
+        TRY(read_evidence(r, h, epochs, epoch_count, &evidence, e));
         bool is_marked = r->has_mark && r->mark.durable.seqno.v > end.v;
         if (!is_marked && evidence.durable_through.v <= end.v && !is_registered_newest(r, h)) {
             continue;

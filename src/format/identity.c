@@ -71,6 +71,8 @@ static const struct field identity_list[] = {
      FIELD_COUNTED(struct identity, epoch_count), .elements = &epoch_entry_fields},
     {FIELD(FIELD_ARRAY, struct identity, led), .max = IDENTITY_LED_MAX,
      FIELD_COUNTED(struct identity, led_count), .elements = &led_fields},
+    {FIELD(FIELD_FIXED, struct identity, fetched_epoch),
+     .note = "of epochs up to this one, records may have been fetched back"},
 };
 const struct field_table identity_fields = {
     FIELD_TABLE("identity", struct identity, identity_list)};
@@ -101,6 +103,16 @@ static const char *identity_check(const struct identity *id)
         if (id->led[i] <= id->led[i - 1]) return "the epochs led are not in order";
     }
     return NULL;
+}
+
+const uint64_t *identity_written_epochs(const struct identity *id, uint32_t *out_count)
+{
+    uint32_t first = 0;
+    while (first < id->led_count && id->led[first] <= id->fetched_epoch) {
+        first++;
+    }
+    *out_count = id->led_count - first;
+    return id->led + first;
 }
 
 size_t identity_encode(const struct identity *id, uint8_t *out)

@@ -85,7 +85,12 @@ struct identity {
     struct epoch_entry epochs[EPOCH_TABLE_MAX]; /* ascending */
     uint32_t led_count; /* epochs this node led, by number, ascending; last 256 */
     uint64_t led[IDENTITY_LED_MAX];
+    uint64_t fetched_epoch; /* records of epochs up to this one may have been fetched back */
 };
+
+/* The epochs whose records in the log this node wrote itself, ascending: of those that it led, the
+ * ones of which it fetched nothing back. Borrowed. */
+const uint64_t *identity_written_epochs(const struct identity *id, uint32_t *out_count);
 
 #define IDENTITY_FILE_SIZE_MAX (128 * KIB)
 

@@ -92,6 +92,7 @@ struct wire_hello {
     uint8_t is_bootstrapping; /* asks for the state: it has no copy that it can stand for */
     uint8_t is_loss_accepted; /* an operator gave up what this node holds beyond the leader's log */
     uint8_t is_leader_wanted; /* it follows whoever leads: a follower is no substitute */
+    uint8_t is_fetching;      /* it is to lead, and fetches what it lost of its history */
     struct slice credentials;
     uint64_t memory_max;
     struct position last; /* end of its own durable log */

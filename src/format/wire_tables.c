@@ -42,6 +42,8 @@ static const struct field hello_rest_list[] = {
      .note = "1: it may be told to cut back what the leader lacks"},
     {FIELD(FIELD_FIXED, struct wire_hello, is_leader_wanted), .max = 1,
      .note = "1: it follows whoever leads"},
+    {FIELD(FIELD_FIXED, struct wire_hello, is_fetching), .max = 1,
+     .note = "1: it is to lead, and fetches what it lost"},
     {FIELD(FIELD_SLICE8, struct wire_hello, credentials), .is_secret = true},
     {FIELD(FIELD_FIXED, struct wire_hello, memory_max)},
     {FIELD(FIELD_POSITION, struct wire_hello, last), .note = "end of its own durable log"},

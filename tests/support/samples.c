@@ -347,6 +347,7 @@ void sample_identity(struct identity *out)
         .epoch_count = 2,
         .led_count = 2,
         .led = {4, 6},
+        .fetched_epoch = 4,
     };
     out->epochs[0] = epoch_entry_sample(6);
     out->epochs[1] = epoch_entry_sample(7);
