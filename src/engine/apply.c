@@ -39,6 +39,19 @@ static void note_epoch_start(struct db *db, const struct batch_header *header)
     if (db->saver) db_save_identity(db, NULL, NULL);
 }
 
+/* An older copy of this directory does not know which epochs this node led since; the records that
+ * it fetches back tell. They were received, so they prove nothing about what was synced here. */
+static void note_own_epoch(struct db *db, const struct record_epoch_start *start)
+{
+    struct identity *id = &db->identity;
+    bool is_to_lead = id->role != ROLE_FOLLOWER && !db->is_leading;
+    bool is_own = slice_equal(start->node_id, slice_of_text(id->node_id));
+    bool is_known = id->led_count > 0 && id->led[id->led_count - 1] >= start->epoch.number;
+    if (!is_to_lead || !is_own || is_known) return;
+    db_note_led(db, start->epoch.number);
+    if (start->epoch.number > id->fetched_epoch) id->fetched_epoch = start->epoch.number;
+}
+
 bool db_apply_batch(struct db *db, const struct batch_header *header, struct slice payload,
                     const struct position *end)
 {
@@ -53,7 +66,10 @@ bool db_apply_batch(struct db *db, const struct batch_header *header, struct sli
         db_set_condition(db, DB_HALTED, &halted);
         return false;
     }
-    if (outcome.has_epoch_start) note_epoch_start(db, header);
+    if (outcome.has_epoch_start) {
+        note_own_epoch(db, &outcome.epoch_start);
+        note_epoch_start(db, header);
+    }
     if (outcome.has_members) voters_refresh(db, end->seqno);
     if (db->queue) queue_note_batch(db->queue, header, end);
     if (db->checkpointer) checkpointer_on_batch(db->checkpointer, header, &outcome);

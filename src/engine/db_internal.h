@@ -47,6 +47,8 @@ void db_feed_log(struct db *db);
 /* The next leadership of this node has this number, which is then taken for ever: the caller saves
  * identity before anything is written in it. */
 void db_take_epoch_number(struct db *db, uint64_t number);
+/* This node led this epoch, later than all it led before. */
+void db_note_led(struct db *db, uint64_t number);
 /* Many runs at once, then one flush. list is linked through run->next. */
 void db_submit_burst(struct db *db, struct tide_run *list);
 

@@ -249,8 +249,14 @@ void db_take_epoch_number(struct db *db, uint64_t number)
 {
     struct identity *id = &db->identity;
     ASSERT(number >= id->highest_epoch); /* equal: it was claimed */
-    ASSERT(id->led_count == 0 || number > id->led[id->led_count - 1]);
     id->highest_epoch = number;
+    db_note_led(db, number);
+}
+
+void db_note_led(struct db *db, uint64_t number)
+{
+    struct identity *id = &db->identity;
+    ASSERT(id->led_count == 0 || number > id->led[id->led_count - 1]);
     if (id->led_count == COUNT_OF(id->led)) {
         memmove(&id->led[0], &id->led[1], (COUNT_OF(id->led) - 1) * sizeof(id->led[0]));
         id->led_count--;

@@ -32,10 +32,10 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
 
 /* --- life --- */
 
-enum code receiver_open(struct db *db, struct receiver **out, struct err *e)
+static struct receiver *receiver_new(struct db *db)
 {
     struct receiver *r = alloc_get(db->alloc, sizeof(*r));
-    if (r == NULL) return ERR(e, E_NOMEMORY, "no memory for the link to the leader");
+    if (r == NULL) return NULL;
     r->db = db;
     r->timer = (struct env_timer){.fire = timer_fired, .env = db->env};
     r->armed_ns = UINT64_MAX;
@@ -47,6 +47,25 @@ enum code receiver_open(struct db *db, struct receiver **out, struct err *e)
         .dead_ns = db->config.dead_ns,
     };
     follow_init(&r->follow, &options);
+    return r;
+}
+
+enum code receiver_open_fetching(struct db *db, const char *address, struct receiver **out,
+                                 struct err *e)
+{
+    struct receiver *r = receiver_new(db);
+    if (r == NULL) return ERR(e, E_NOMEMORY, "no memory for the link to %s", address);
+    r->is_fetching = true;
+    (void)snprintf(r->network_address, sizeof(r->network_address), "%s", address);
+    *out = r;
+    run(r, (struct follow_event){.kind = FOLLOW_EV_START});
+    return OK;
+}
+
+enum code receiver_open(struct db *db, struct receiver **out, struct err *e)
+{
+    struct receiver *r = receiver_new(db);
+    if (r == NULL) return ERR(e, E_NOMEMORY, "no memory for the link to the leader");
     db->is_chained = db->identity.follows == FOLLOWS_NODE;
     *out = r;
     if (transport_is_meant(db->identity.leader_address)) {
@@ -259,7 +278,9 @@ static void connect_link(struct receiver *r)
     struct db *db = r->db;
     ASSERT(r->link == NULL);
     r->open_links++;
-    if (r->network != NULL) {
+    if (r->is_fetching) {
+        r->link = db->env->v->connect(db->env, r->network_address, &link_events, r);
+    } else if (r->network != NULL) {
         r->link = db->env->v->connect_on(db->env, r->network, r->network_address, &link_events, r);
     } else {
         r->link = db->env->v->connect(db->env, db->identity.leader_address, &link_events, r);
@@ -330,8 +351,9 @@ static void send_hello(struct receiver *r)
                 .replication_address = slice_of_text(db->config.replication_address),
                 .is_voter = db->is_voter,
                 .is_empty = r->asked.seqno.v == 0,
-                .is_loss_accepted = truncation_allowed(db) != NULL,
-                .is_leader_wanted = id->follows == FOLLOWS_LEADER,
+                .is_loss_accepted = !r->is_fetching && truncation_allowed(db) != NULL,
+                .is_leader_wanted = !r->is_fetching && id->follows == FOLLOWS_LEADER,
+                .is_fetching = r->is_fetching,
                 .is_damaged = db->condition == DB_POISONED || db->condition == DB_HALTED ||
                               db->condition == DB_DIVERGED,
                 .memory_max = db->config.memory_max,
@@ -479,7 +501,7 @@ static enum follow_verdict judge_plan(const struct receiver *r, const struct wir
         .cluster = id->cluster,
         .log_key = id->log_key,
         .stream = id->stream,
-        .highest_epoch = id->highest_epoch,
+        .highest_epoch = r->is_fetching ? 0 : id->highest_epoch, /* it follows no epoch */
         .oldest = db->log != NULL ? log_oldest(db->log) : SEQNO_NONE,
         .manifests = manifests.at,
         .manifest_count = manifests.count,
@@ -492,6 +514,7 @@ static enum follow_verdict judge_plan(const struct receiver *r, const struct wir
 /* Whom this node follows by now. False: it must not; the link was given up. */
 static bool take_path(struct receiver *r, struct slice node_id, struct slice path)
 {
+    if (r->is_fetching) return true; /* it follows nobody; whoever it asks may follow it */
     char text[ERR_TEXT_SIZE];
     char now[CHAIN_TEXT_SIZE];
     struct text t = text_of(text, sizeof(text));
@@ -509,6 +532,17 @@ static bool take_path(struct receiver *r, struct slice node_id, struct slice pat
                           : ": no more followers may stand in one chain");
     receiver_fail(r, FOLLOW_CAUSE_REFUSED, is_short ? REFUSE_RING : REFUSE_CHAIN, text);
     return false;
+}
+
+/* Records are fetched only where this node's log goes on as it is. */
+static enum code refuse_other_life(struct receiver *r, const struct wire_plan *plan)
+{
+    char sentence[ERR_TEXT_SIZE];
+    struct text t = text_of(sentence, sizeof(sentence));
+    text_add(&t, "%s: ", refuse_name(plan->reason));
+    text_add_escaped(&t, plan->text, sizeof(sentence));
+    receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, sentence);
+    return OK;
 }
 
 static enum code take_plan(struct receiver *r, const struct wire_plan *plan, struct err *e)
@@ -538,10 +572,18 @@ static enum code take_plan(struct receiver *r, const struct wire_plan *plan, str
                });
         if (verdict == FOLLOW_NOTE) start_noting(r, plan);
         return OK;
-    case FOLLOW_TRUNCATE: begin_truncation(r, plan); return OK;
-    case FOLLOW_BOOTSTRAP: start_copy(r, plan, e); return OK;
+    case FOLLOW_TRUNCATE:
+        if (r->is_fetching) return refuse_other_life(r, plan);
+        begin_truncation(r, plan);
+        return OK;
+    case FOLLOW_BOOTSTRAP:
+        if (r->is_fetching) return refuse_other_life(r, plan);
+        start_copy(r, plan, e);
+        return OK;
     case FOLLOW_REFUSED:
-        if (plan->reason == REFUSE_NOT_LEADER) take_redirect(r, plan->replication_address);
+        if (!r->is_fetching && plan->reason == REFUSE_NOT_LEADER) {
+            take_redirect(r, plan->replication_address);
+        }
         receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, e->text);
         return OK;
     case FOLLOW_UNSAFE: receiver_fail(r, FOLLOW_CAUSE_REFUSED, plan->reason, e->text); return OK;
@@ -552,15 +594,10 @@ static enum code take_plan(struct receiver *r, const struct wire_plan *plan, str
     UNREACHABLE();
 }
 
-static void accept_plan(struct receiver *r)
+/* What a follower keeps of whom it follows. */
+static void note_followed(struct receiver *r)
 {
     struct db *db = r->db;
-    ASSERT(r->queue_first == NULL);
-    r->accepted = r->asked;
-    r->leader_probe = 0;
-    r->reason[0] = '\0';
-    r->told_reason[0] = '\0';
-    r->frames.body_size_max = FRAME_SIZE_MAX;
     receiver_drop_staged(r);
     if (strcmp(db->identity.leader_data_address, r->leader_data_address) != 0) {
         memcpy(db->identity.leader_data_address, r->leader_data_address,
@@ -575,7 +612,25 @@ static void accept_plan(struct receiver *r)
              db->identity.leader_address, (unsigned long long)r->follow.plan_epoch,
              (unsigned long long)r->accepted.seqno.v, db->is_chained ? ", a follower: " : "",
              db->is_chained ? r->path : "");
-    if (db->shipper != NULL) shipper_follow(db->shipper, &r->plan_epoch);
+    if (db->shipper != NULL) {
+        shipper_follow(db->shipper, &r->plan_epoch, slice_of_text(r->path));
+    }
+}
+
+static void accept_plan(struct receiver *r)
+{
+    ASSERT(r->queue_first == NULL);
+    r->accepted = r->asked;
+    r->leader_probe = 0;
+    r->reason[0] = '\0';
+    r->told_reason[0] = '\0';
+    r->frames.body_size_max = FRAME_SIZE_MAX;
+    if (r->is_fetching) {
+        db_event(r->db, DB_EVENT_RESYNC, "fetching from %s after record %llu", r->network_address,
+                 (unsigned long long)r->accepted.seqno.v);
+    } else {
+        note_followed(r);
+    }
     ask_for_ack(r);
 }
 
@@ -696,7 +751,8 @@ static void note_trouble(struct receiver *r)
     struct db *db = r->db;
     if (strcmp(r->told_reason, r->reason) == 0) return;
     memcpy(r->told_reason, r->reason, sizeof(r->told_reason));
-    db_event(db, DB_EVENT_LINK, "cannot follow %s: %s", db->identity.leader_address, r->reason);
+    db_event(db, DB_EVENT_LINK, "cannot %s %s: %s", r->is_fetching ? "fetch from" : "follow",
+             r->is_fetching ? r->network_address : db->identity.leader_address, r->reason);
 }
 
 /* Tell the machine and carry out what it asks. */
@@ -806,6 +862,7 @@ void receiver_status(const struct receiver *r, struct receiver_status *out)
     *out = (struct receiver_status){
         .link_state = r->link_state,
         .is_link_up = r->follow.state == FOLLOW_STREAMING,
+        .is_refused = r->follow.state == FOLLOW_WAITING && r->follow.cause == FOLLOW_CAUSE_REFUSED,
         .was_synced = r->lag.was_synced,
         .leader_durable = r->leader_durable,
         .lag_records = r->leader_durable > applied ? r->leader_durable - applied : 0,

@@ -12,6 +12,11 @@
 struct receiver;
 
 MUST_CHECK enum code receiver_open(struct db *db, struct receiver **out, struct err *e);
+/* For a node that is to lead: take what this address holds of the same history, over TCP, and
+ * follow nobody. Identity stays as it is. Where it cannot go on from this node's end, status says
+ * why. */
+MUST_CHECK enum code receiver_open_fetching(struct db *db, const char *address,
+                                            struct receiver **out, struct err *e);
 void receiver_close(struct receiver *r, void (*done)(void *arg), void *arg);
 void receiver_free(struct receiver *r); /* no I/O; NULL allowed */
 
@@ -64,6 +69,7 @@ struct receiver_status {
     const char
         *link_state; /* core/follow's state; without a link "waiting: <why>", "refused: <why>" */
     bool is_link_up;
+    bool is_refused;         /* by whom was asked last */
     bool was_synced;         /* reached the leader's durable position once since this open */
     uint64_t leader_durable; /* as last heard */
     uint64_t lag_records;    /* leader's durable as last heard - applied */

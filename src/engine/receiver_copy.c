@@ -62,7 +62,7 @@ void receiver_begin_copy(struct receiver *r)
 
 void receiver_copy_now(struct receiver *r, const char *why)
 {
-    if (r->join != NULL || r->is_copy_wanted || r->is_closing) return;
+    if (r->join != NULL || r->is_copy_wanted || r->is_closing || r->is_fetching) return;
     (void)snprintf(r->copy_why, sizeof(r->copy_why), "%s", why);
     receiver_begin_copy(r);
 }

@@ -30,8 +30,10 @@ struct receiver {
     /* the link */
     struct env_network *network;                /* NULL: TCP */
     char network_address[ADDRESS_SIZE_MAX + 1]; /* the leader's name there */
-    struct env_link *link;                      /* NULL: none, or given up */
-    uint32_t open_links;                        /* not closed() yet, given up ones included */
+    bool is_fetching; /* this node is to lead: it takes records from network_address over TCP, and
+                       * neither follows, nor cuts back, nor copies a state */
+    struct env_link *link; /* NULL: none, or given up */
+    uint32_t open_links;   /* not closed() yet, given up ones included */
     struct frames frames;
     bool is_hello_owed;              /* until everything received is durable */
     char reason[ERR_TEXT_SIZE];      /* why the last link failed; "" while all is well */

@@ -90,6 +90,7 @@ bool role_holds_writes(const struct db *db)
     case ROLE_LOOKING:
     case ROLE_YIELDING:
     case ROLE_UNABLE:
+    case ROLE_FETCHING:
     case ROLE_TAKING: return false;
     }
     UNREACHABLE();
@@ -136,6 +137,7 @@ static void timer_fired(struct env_timer *timer)
     case ROLE_SAVING:
     case ROLE_UNABLE:
     case ROLE_BEGINNING: role_promote_step(r); break;
+    case ROLE_FETCHING: role_fetch_step(r); break;
     case ROLE_YIELDING: role_yield_step(r); break;
     case ROLE_HOLDING:
     case ROLE_PASSING:
@@ -258,8 +260,9 @@ static enum code start(struct role_machine *r, struct tide_run *run, struct op *
     struct db *db = r->db;
     if (db->condition == DB_CLOSING) return ERR(e, E_CLOSED, "the database is closing");
     if (op->kind == OP_FOLLOW) TRY(check_address(op->entry.type, e));
-    bool is_free = r->step == ROLE_QUIET || (r->step == ROLE_UNABLE && op->kind == OP_PROMOTE) ||
-                   (r->step == ROLE_AWAITING && r->run == NULL && op->kind == OP_PROMOTE);
+    bool is_waiting = r->step == ROLE_UNABLE || r->step == ROLE_FETCHING ||
+                      (r->step == ROLE_AWAITING && r->run == NULL);
+    bool is_free = r->step == ROLE_QUIET || (is_waiting && op->kind == OP_PROMOTE);
     if (!is_free || db->reopening != NULL) {
         return ERR(e, E_BUSY, "this node's role is being changed; try again in a moment");
     }

@@ -11,7 +11,10 @@
  *   BEGINNING  the epoch's first record is written, synced and applied
  *   then       slots are loaded, writes are taken, followers are served
  *
- * and gives the leadership up in one: nothing more is acknowledged from the moment a later epoch is
+ * A node that is to lead and finds that a follower holds more of the same history does another step
+ * before these: FETCHING, in which it takes those records as a follower would, and asks again.
+ *
+ * It gives the leadership up in one: nothing more is acknowledged from the moment a later epoch is
  * seen; writers that wait are told UNKNOWN; identity says follower, and when that is synced the
  * leader of that epoch is followed, which tells this node what of its tail to give up.
  *

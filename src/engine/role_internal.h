@@ -1,5 +1,6 @@
-/* role_internal: what role.c (the machine), role_facts.c, role_promote.c (taking the lead) and
- * role_yield.c (giving it up) share. Nobody else includes it. */
+/* role_internal: what role.c (the machine), role_facts.c, role_promote.c (taking the lead),
+ * role_fetch.c (getting back what was lost) and role_yield.c (giving the lead up) share. Nobody
+ * else includes it. */
 #ifndef TIDEMARK_ENGINE_ROLE_INTERNAL_H
 #define TIDEMARK_ENGINE_ROLE_INTERNAL_H
 
@@ -20,11 +21,23 @@ enum role_step {
     ROLE_TURNING,   /* a leader that was told to follow asks the one named */
     ROLE_LOOKING,   /* a deposed leader asks who leads now */
     ROLE_YIELDING,  /* identity, then the receiver */
+    ROLE_FETCHING,  /* it is to lead, and a follower holds more of its history */
     ROLE_UNABLE,    /* it is to lead and may not: it asks again and again */
     ROLE_HOLDING,   /* handover: writes wait for the successor */
     ROLE_PASSING,   /* handover: identity */
     ROLE_AWAITING,  /* handover: the successor's epoch */
     ROLE_TAKING,    /* the successor: the link to the old leader is still to be closed */
+};
+
+/* Fetching what this node lost. */
+struct role_fetch {
+    char address[ADDRESS_SIZE_MAX + 1];
+    char node_id[NODE_ID_SIZE_MAX + 1];
+    struct position until;     /* the end of that node's log, as it said */
+    seqno seen;                /* end of this log when it was looked at last ... */
+    uint64_t deadline_ns;      /* ... and how long it may stay there */
+    char told[ERR_TEXT_SIZE];  /* the event that told of it last */
+    char error[ERR_TEXT_SIZE]; /* why it ended early; "": it did not */
 };
 
 struct role_machine {
@@ -50,6 +63,9 @@ struct role_machine {
     bool is_succeeding;  /* it was handed the leadership */
     bool is_taking_back; /* the successor did not take it */
     char unable[ERR_TEXT_SIZE];
+    char told[ERR_TEXT_SIZE]; /* of these reasons, the one that an event told last */
+    enum role_step refused;   /* where a promotion that is refused goes back to */
+    struct role_fetch fetch;
     /* a handover */
     struct successor successor;
     struct position passed; /* where this node's leadership ends, or began to be handed over */
@@ -103,6 +119,18 @@ void role_take_back(struct role_machine *r);     /* from a successor that did no
 void role_succeed(struct role_machine *r);       /* with next_epoch, next_nonce, passed */
 void role_promote_step(struct role_machine *r);  /* DRAINING to BEGINNING, UNABLE: look again */
 uint64_t role_now(const struct role_machine *r);
+
+/* It is to lead and may not now: it asks again in a while, and says why meanwhile. */
+void role_stay_unable(struct role_machine *r, const char *sentence);
+/* The link to whom this node follows, or fetches from, ends, if there is one. */
+void role_close_receiver(struct role_machine *r);
+/* It is closed, and what came over it is stored and applied; the receiver is gone then. */
+MUST_CHECK bool role_is_receiver_gone(struct role_machine *r);
+
+/* role_fetch.c */
+/* Fetch what this node holds more of the same history. False: it cannot be fetched, or need not. */
+MUST_CHECK bool role_fetch(struct role_machine *r, const struct inquire_reply *from);
+void role_fetch_step(struct role_machine *r);
 
 /* role_yield.c */
 MUST_CHECK enum code role_turn(struct role_machine *r, struct err *e); /* OP_FOLLOW on a leader */

@@ -24,11 +24,11 @@ uint64_t role_now(const struct role_machine *r)
 
 /* --- the decision --- */
 
-/* It is to lead and may not now: it asks again in a while, and says why meanwhile. */
-static void stay_unable(struct role_machine *r, const char *sentence)
+void role_stay_unable(struct role_machine *r, const char *sentence)
 {
-    if (strcmp(r->unable, sentence) != 0) {
+    if (strcmp(r->told, sentence) != 0) {
         db_event(r->db, DB_EVENT_ROLE, "this node does not lead yet: %s", sentence);
+        (void)snprintf(r->told, sizeof(r->told), "%s", sentence);
     }
     if (sentence != r->unable) (void)snprintf(r->unable, sizeof(r->unable), "%s", sentence);
     r->ask_ns = role_now(r) + r->db->config.suspect_ns;
@@ -36,12 +36,20 @@ static void stay_unable(struct role_machine *r, const char *sentence)
     role_release_writes(r); /* to be refused with the reason */
 }
 
-/* A node that led before leads on unless somebody else does, or knows more. */
+/* The newest records here are of an epoch that another node led. */
+static bool is_epoch_of_another(const struct db *db)
+{
+    const struct identity *id = &db->identity;
+    return id->led_count == 0 || id->led[id->led_count - 1] < db->epoch.number;
+}
+
+/* A node that led before leads on unless somebody else does, or knows more: that is fetched. */
 static bool may_start(struct role_machine *r, const struct promote_facts *facts,
                       const struct promote_plan *plan)
 {
+    bool is_anothers = is_epoch_of_another(r->db);
     const struct inquire_reply *leader =
-        role_find_leader(r, r->replies, r->reply_count, r->db->epoch.number + 1);
+        role_find_leader(r, r->replies, r->reply_count, r->db->epoch.number + !is_anothers);
     bool is_everybody_heard = true;
     for (uint32_t i = 0; i < facts->node_count; i++) {
         is_everybody_heard &= facts->nodes[i].has_answered;
@@ -53,8 +61,11 @@ static bool may_start(struct role_machine *r, const struct promote_facts *facts,
         return false;
     }
     bool is_in_the_way = plan->unforced != PROMOTE_LEAD && plan->unforced != PROMOTE_TOO_FEW;
-    bool is_number_unknown = plan->next_epoch > facts->highest_epoch + 1 && !is_everybody_heard;
+    bool is_number_unknown =
+        (is_anothers || plan->next_epoch > facts->highest_epoch + 1) && !is_everybody_heard;
     if (!is_in_the_way && !is_number_unknown) return true;
+    bool is_behind = plan->unforced == PROMOTE_NOT_BEST;
+    if (is_behind && role_fetch(r, &r->replies[plan->node])) return false;
     char sentence[ERR_TEXT_SIZE];
     struct text t = text_of(sentence, sizeof(sentence));
     if (is_in_the_way) {
@@ -65,7 +76,7 @@ static bool may_start(struct role_machine *r, const struct promote_facts *facts,
                  "here if it is gone",
                  (unsigned long long)plan->next_epoch - 1);
     }
-    stay_unable(r, sentence);
+    role_stay_unable(r, sentence);
     return false;
 }
 
@@ -81,6 +92,22 @@ static bool is_contested(const struct role_machine *r)
     return is_contested;
 }
 
+/* A promotion is refused: this node does again what it did before. */
+static void refuse(struct role_machine *r, const struct err *e)
+{
+    if (r->refused == ROLE_QUIET) {
+        role_end(r, e);
+        return;
+    }
+    role_answer(r, &(struct position){0}, e);
+    if (r->db->receiver != NULL && r->refused == ROLE_FETCHING) {
+        r->is_starting = true;
+        role_enter(r, ROLE_FETCHING);
+    } else {
+        role_stay_unable(r, r->unable);
+    }
+}
+
 /* Refused: the operation ends with the reason. */
 static bool refuse_contested(struct role_machine *r)
 {
@@ -88,9 +115,9 @@ static bool refuse_contested(struct role_machine *r)
     (void)ERR(&e, E_BUSY, "another node claims epoch %llu or a later one; try again",
               (unsigned long long)r->next_epoch);
     if (r->is_starting || r->is_taking_back) {
-        stay_unable(r, e.text);
+        role_stay_unable(r, e.text);
     } else {
-        role_end(r, &e);
+        refuse(r, &e);
     }
     return false;
 }
@@ -114,12 +141,7 @@ static bool is_allowed(struct role_machine *r, bool is_claimed)
     if (plan.verdict != PROMOTE_LEAD) {
         struct err e = {.code = OK};
         (void)ERR(&e, E_REFUSED, "%s", sentence);
-        if (r->unable[0] != '\0') {
-            role_answer(r, &facts.stored, &e);
-            stay_unable(r, r->unable);
-        } else {
-            role_end(r, &e);
-        }
+        refuse(r, &e);
         return false;
     }
     if (!is_claimed) return true;
@@ -139,14 +161,32 @@ static void receiver_was_closed(void *arg)
     r->is_receiver_closed = true;
 }
 
-/* The link to the leader ends, if there is one. */
-static void start_draining(struct role_machine *r)
+void role_close_receiver(struct role_machine *r)
 {
     struct receiver *receiver = r->db->receiver;
     r->is_receiver_closing = receiver != NULL;
     r->is_receiver_closed = receiver == NULL;
-    role_enter(r, ROLE_DRAINING);
     if (receiver != NULL) receiver_close(receiver, receiver_was_closed, r);
+}
+
+bool role_is_receiver_gone(struct role_machine *r)
+{
+    struct db *db = r->db;
+    bool is_settled = db->log == NULL || !log_is_writing(db->log);
+    if (!r->is_receiver_closed || !is_settled) return false;
+    bool is_applied = db->log == NULL || db_applied(db).seqno.v == log_durable(db->log).seqno.v ||
+                      db->condition != DB_SERVING;
+    if (!is_applied) return false;
+    receiver_free(db->receiver);
+    db->receiver = NULL;
+    r->is_receiver_closing = false;
+    return true;
+}
+
+static void start_draining(struct role_machine *r)
+{
+    role_enter(r, ROLE_DRAINING);
+    role_close_receiver(r);
 }
 
 static void members_answered(void *arg, const struct inquire_reply *replies, uint32_t count)
@@ -169,7 +209,12 @@ enum code role_promote(struct role_machine *r, struct err *e)
 {
     if (r->db->log == NULL) return ERR(e, E_REFUSED, "this node holds no record");
     if (r->inquiry != NULL) return ERR(e, E_BUSY, "the others are being asked; try again");
+    if (r->is_saving || r->is_receiver_closing) {
+        return ERR(e, E_BUSY, "this node's role is being changed; try again in a moment");
+    }
     enum role_step before = r->step;
+    bool is_to_lead = before == ROLE_FETCHING || before == ROLE_UNABLE;
+    r->refused = is_to_lead ? before : ROLE_QUIET;
     r->is_starting = false;
     r->is_taking_back = false;
     if (ask_members(r)) return OK;
@@ -180,13 +225,13 @@ enum code role_promote(struct role_machine *r, struct err *e)
 void role_start_leading(struct role_machine *r)
 {
     r->is_starting = true;
-    if (!ask_members(r)) stay_unable(r, "no memory to ask the members");
+    if (!ask_members(r)) role_stay_unable(r, "no memory to ask the members");
 }
 
 void role_take_back(struct role_machine *r)
 {
     r->is_taking_back = true;
-    if (!ask_members(r)) stay_unable(r, "no memory to ask the members");
+    if (!ask_members(r)) role_stay_unable(r, "no memory to ask the members");
 }
 
 void role_succeed(struct role_machine *r)
@@ -275,15 +320,7 @@ static void claim(struct role_machine *r)
 
 static void drain(struct role_machine *r)
 {
-    struct db *db = r->db;
-    bool is_settled = db->log == NULL || !log_is_writing(db->log);
-    if (!r->is_receiver_closed || !is_settled) return;
-    bool is_applied = db->log == NULL || db_applied(db).seqno.v == log_durable(db->log).seqno.v ||
-                      db->condition != DB_SERVING;
-    if (!is_applied) return;
-    receiver_free(db->receiver);
-    db->receiver = NULL;
-    r->is_receiver_closing = false;
+    if (!role_is_receiver_gone(r)) return;
     if (!r->is_succeeding) {
         claim(r);
     } else if (may_succeed(r)) {
@@ -354,7 +391,7 @@ static void serve(struct role_machine *r)
              (unsigned long long)db->epoch.number, (unsigned long long)r->epoch_start.v);
     if (db->shipper != NULL) shipper_lead(db->shipper);
     members_wake(db);
-    r->unable[0] = '\0';
+    r->unable[0] = r->told[0] = r->fetch.told[0] = '\0';
     if (!r->is_taking_back) {
         role_end(r, NULL);
         return;

@@ -248,6 +248,20 @@ static bool is_member_voting(const struct ship_link *link)
     return members_is_voter(&members, slice_of_text(link->node_id));
 }
 
+/* A peer that fetches takes records, whatever epoch was claimed meanwhile; else a node that follows
+ * serves in the epoch that it follows. */
+static bool is_served_here(const struct ship_link *link)
+{
+    const struct shipper *s = link->shipper;
+    return link->is_fetching ? s->is_serving : shipper_serves(s);
+}
+
+/* In which this link ships. */
+static struct epoch epoch_of_link(const struct ship_link *link)
+{
+    return link->is_fetching ? link->fetch_epoch : shipper_epoch(link->shipper);
+}
+
 /* Facts that stay as hello told them. */
 static void take_facts(struct ship_link *link, const struct wire_hello *hello)
 {
@@ -259,6 +273,7 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
             hello->version_min <= WIRE_VERSION && WIRE_VERSION <= hello->version_max,
         .is_leading = db->identity.role != ROLE_FOLLOWER,
         .is_leader_wanted = hello->is_leader_wanted != 0,
+        .is_fetching = link->is_fetching,
         .is_voter = is_member_voting(link),
         .is_stream_equal = wire_is_stream_joined(hello, id->stream),
         .is_cluster_known = !id128_is_zero(&hello->cluster),
@@ -268,7 +283,7 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
             hello->feature_level >= id->feature_level && hello->frame_size_max >= FRAME_SIZE_MAX,
         .is_empty = hello->is_empty != 0,
         .highest_epoch = hello->highest_epoch,
-        .leader_epoch = shipper_epoch(link->shipper).number,
+        .leader_epoch = epoch_of_link(link).number,
         .is_loss_accepted = hello->is_loss_accepted != 0,
         .last = hello->last,
         .follower_oldest = hello->oldest,
@@ -277,7 +292,7 @@ static void take_facts(struct ship_link *link, const struct wire_hello *hello)
         .node_id = slice_of_text(link->node_id),
     };
     memcpy(f->manifests, hello->manifests, sizeof(f->manifests));
-    if (shipper_serves(link->shipper)) compare_histories(f, db, hello);
+    if (is_served_here(link)) compare_histories(f, db, hello);
 }
 
 static struct slot_join join_of(const struct ship_link *link)
@@ -306,8 +321,8 @@ static void refresh_facts(struct ship_link *link)
     f->path = told.path;
     f->is_ring = chain_has(told.path, f->node_id);
     f->is_chain_full = chain_length(told.path) >= CHAIN_MAX;
-    f->is_serving =
-        shipper_serves(s) && s->db->log != NULL && !s->is_closing && s->db->condition != DB_CLOSING;
+    f->is_serving = is_served_here(link) && s->db->log != NULL && !s->is_closing &&
+                    s->db->condition != DB_CLOSING;
     f->has_slot = index != SLOT_NONE;
     if (f->has_slot && s->table.slots[index].is_leaving) f->is_serving = false; /* soon gone */
     f->is_slot_table_full = slots_is_full(&s->table);
@@ -345,7 +360,7 @@ static struct wire_plan base_plan(const struct ship_link *link)
         .data_address = slice_of_text(writes_go_to),
         .http_address = slice_of_text(db->config.http_address),
         .replication_address = slice_of_text(db->config.replication_address),
-        .epoch = shipper_epoch(link->shipper),
+        .epoch = epoch_of_link(link),
         .durable = told.durable_seqno,
         .durable_bytes = told.durable_bytes,
         .committed = told.committed,
@@ -514,10 +529,12 @@ static enum code take_hello(struct ship_link *link, const struct wire_message *m
     /* Of another version's hello only the beginning is read: enough to refuse it in words. */
     bool is_readable = hello->version_min <= WIRE_VERSION && WIRE_VERSION <= hello->version_max;
     if (is_readable) TRY(check_hello(hello, e));
+    link->is_fetching = is_readable && hello->is_fetching != 0;
+    link->fetch_epoch = link->shipper->db->epoch;
     (void)step(link, (struct ship_event){
                          .kind = SHIP_EV_HELLO,
                          .session = m->session,
-                         .epoch = shipper_epoch(link->shipper).number,
+                         .epoch = epoch_of_link(link).number,
                      });
     if (link->ended_ns != 0) return OK;
     copy_text(link->node_id, sizeof(link->node_id), hello->node_id);
@@ -880,7 +897,7 @@ static void send_heartbeat(struct ship_link *link, uint64_t now_ns)
         .probe = probe,
         .as.heartbeat =
             {
-                .epoch = shipper_epoch(s),
+                .epoch = epoch_of_link(link),
                 .durable = told.durable,
                 .committed = told.committed,
                 .safe = shipper_safe(s),

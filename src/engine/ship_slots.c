@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "core/chain.h"
 #include "core/slots_judge.h"
 #include "engine/events.h"
 #include "engine/members.h"
@@ -75,6 +76,19 @@ void ship_slots_provision(struct shipper *s)
     if (made == 0) return;
     db_event(db, DB_EVENT_SLOT, "%u members have a slot from record %llu on until they come back",
              made, (unsigned long long)floor.v);
+}
+
+void ship_slots_drop_above(struct shipper *s, struct slice path)
+{
+    for (uint32_t i = 0; i < s->table.count && !s->table.is_closed; i++) {
+        const struct slot *slot = &s->table.slots[i];
+        if (slot->is_leaving || !chain_has(path, slice_of_text(slot->record.node_id))) continue;
+        db_event(s->db, DB_EVENT_SLOT, "slot %s is dropped: this node follows it",
+                 slot->record.node_id);
+        slots_drop(&s->table, i, s->db->env->v->now_wall_ms(s->db->env));
+        end_lost(s, i);
+        shipper_arm(s);
+    }
 }
 
 /* --- judging --- */

@@ -21,6 +21,10 @@ MUST_CHECK enum code ship_slots_op(struct db *db, struct tide_run *run, struct o
  * pruned which one of them may ask for. */
 void ship_slots_provision(struct shipper *s);
 
+/* Slots of those whom this node follows, directly or through others, are given up: one of them
+ * fetched what it had lost, or followed once. */
+void ship_slots_drop_above(struct shipper *s, struct slice path);
+
 /* Judge now, when it is due by time or by the growth of the log, and carry out what follows. */
 void ship_slots_judge(struct shipper *s);
 void ship_slots_on_durable(struct shipper *s);

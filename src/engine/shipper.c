@@ -314,18 +314,20 @@ void shipper_yield(struct shipper *s)
     shipper_arm(s);
 }
 
-void shipper_follow(struct shipper *s, const struct epoch *epoch)
+void shipper_follow(struct shipper *s, const struct epoch *epoch, struct slice path)
 {
     bool is_same = s->followed.number == epoch->number && s->followed.nonce == epoch->nonce;
     ASSERT(!db_is_leader(s->db));
-    if (is_same) return;
-    if (!s->is_serving) keep_own(s); /* it was to lead, and follows */
-    end_links(s, WIRE_END_CLOSING, "this node follows another epoch");
-    slots_begin_epoch(&s->table, epoch->number, SEQNO_NONE);
-    lag_times_init(&s->times, shipper_durable(s));
-    s->followed = *epoch;
-    if (!s->is_serving) serve(s);
-    shipper_arm(s);
+    if (!is_same) {
+        if (!s->is_serving) keep_own(s); /* it was to lead, and follows */
+        end_links(s, WIRE_END_CLOSING, "this node follows another epoch");
+        slots_begin_epoch(&s->table, epoch->number, SEQNO_NONE);
+        lag_times_init(&s->times, shipper_durable(s));
+        s->followed = *epoch;
+        if (!s->is_serving) serve(s);
+        shipper_arm(s);
+    }
+    ship_slots_drop_above(s, path);
 }
 
 void shipper_on_epoch_seen(struct shipper *s)

@@ -21,8 +21,9 @@ MUST_CHECK enum code shipper_listen(struct shipper *s, struct env_network *netwo
 void shipper_lead(struct shipper *s);
 /* It leads no longer: its links end, its table is empty. */
 void shipper_yield(struct shipper *s);
-/* It follows this leadership from now on: its log is a beginning of that leader's. */
-void shipper_follow(struct shipper *s, const struct epoch *epoch);
+/* It follows this leadership from now on: its log is a beginning of that leader's. Who is above it
+ * on the way there (path: core/chain) needs no slot here. */
+void shipper_follow(struct shipper *s, const struct epoch *epoch, struct slice path);
 /* A later epoch was seen: a follower ships nothing of a lower one any more. */
 void shipper_on_epoch_seen(struct shipper *s);
 /* Does the log have to be kept for anybody? */

@@ -48,6 +48,8 @@ struct ship_link {
     size_t cold_size;  /* of the next cold read */
     seqno told_sealed; /* newest end of a sealed segment that the follower was told */
     /* from hello */
+    bool is_fetching;         /* a node that is to lead fetches what it lost ... */
+    struct epoch fetch_epoch; /* ... of records up to this epoch */
     struct resume_facts facts;
     struct position last;
     seqno applied;

@@ -15,6 +15,7 @@
 #include "engine/metrics.h"
 #include "engine/receiver.h"
 #include "engine/retention.h"
+#include "engine/role.h"
 #include "engine/shipper.h"
 #include "engine/write.h"
 #include "format/slotfile.h"
@@ -141,6 +142,7 @@ static void fill_follower_view(const struct db *db, struct tide_run *run, struct
         return;
     }
     if (db->condition != DB_SERVING || r.was_synced) return;
+    if (db->identity.role != ROLE_FOLLOWER) return; /* it fetches: role_obstacle says so */
     char reason[ERR_TEXT_SIZE];
     struct text t = text_of(reason, sizeof(reason));
     text_add(&t, "it has not caught up with its leader since it started; link: %s", r.link_state);
@@ -203,7 +205,7 @@ static void add_member(struct tide_status *s, struct tide_member *members, struc
 static void add_chain(const struct db *db, struct tide_run *run, struct tide_status *s,
                       struct tide_member *members)
 {
-    if (s->member_count == 0 || !db->receiver) return;
+    if (s->member_count == 0 || db->identity.role != ROLE_FOLLOWER || !db->receiver) return;
     struct slice nearest = chain_first(slice_of_text(s->path));
     char *follows = run_take(run, nearest.size + 1);
     if (!follows) return;
@@ -318,6 +320,8 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
     if (db->shipper) TRY(fill_followers(db, run, s, e));
     TRY(fill_events(db, run, s, e));
     TRY(fill_members(db, run, s, e));
+    const char *obstacle = role_obstacle(db);
+    if (obstacle && s->reason[0] == '\0') s->reason = copy_text(run, obstacle);
     s->state = state_word(db, s->was_synced);
     return OK;
 }

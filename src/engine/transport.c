@@ -185,7 +185,7 @@ enum code transport_op(struct db *db, struct op *op, struct err *e)
         }
         return shipper_listen(db->shipper, network, name, e);
     }
-    if (db->receiver == NULL) {
+    if (db->receiver == NULL || db->identity.role != ROLE_FOLLOWER) {
         return ERR(e, E_INVALID,
                    "this database leads and follows nobody; a follower is a new directory opened "
                    "with follow = \"" TIDE_TRANSPORT "\"");

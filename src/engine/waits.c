@@ -137,7 +137,7 @@ static enum wait_verdict judge_followers(struct waits *w, struct tide_run *run, 
     if (op->number == 0 && w->db->log) op->number = log_durable(w->db->log).seqno.v;
     uint64_t timeout_ms = op->entry.at_ms > 0 ? (uint64_t)op->entry.at_ms : UINT64_MAX;
     bool is_there = stored_by(w, seqno_of(op->number)) >= op->count;
-    if (!is_there && w->db->receiver) {
+    if (!is_there && w->db->receiver && w->db->identity.role == ROLE_FOLLOWER) {
         struct err e = {.code = OK};
         (void)ERR(&e, E_READONLY,
                   "this node follows and has nobody to wait for; ask the leader%s%s",

@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import shutil
+import signal
 import time
 
 import tm
@@ -68,7 +69,8 @@ def a_deposed_leader_follows_again_and_its_tail_can_be_read(world):
 
 @test
 def committed_records_are_given_up_only_on_an_operators_word(world):
-    """The leader's directory was put back from an old copy; its follower holds what is missing."""
+    """The leader's directory was put back from an old copy while its follower, which holds what is
+    missing, did not answer."""
     leader = world.start("leader")
     f = world.start("f", follow=leader.replication)
     views(leader, 10)
@@ -80,10 +82,12 @@ def committed_records_are_given_up_only_on_an_operators_word(world):
     tm.wait_equal(leader, f)
     time.sleep(1.5)  # two heartbeats: the follower hears that they are committed
     leader.kill()
+    f.signal(signal.SIGSTOP)
     shutil.rmtree(leader.dir)
     shutil.copytree(world.path("copy"), leader.dir)
     leader.start()
-    until("it leads, by force", lambda: leader.call("PROMOTE", "FORCE"))
+    until("it leads", lambda: leader.call("SIGNAL", "view", "alone"))
+    f.signal(signal.SIGCONT)
     until("f refuses", lambda: "were committed" in f.log())
     equal(count(f), 20)
     held = f.call("POSITION")
