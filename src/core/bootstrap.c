@@ -2,6 +2,7 @@
 #include "core/bootstrap.h"
 
 #include "base/assert.h"
+#include "base/taken.h"
 
 const char *bootstrap_state_name(enum bootstrap_state state)
 {
@@ -39,6 +40,7 @@ void bootstrap_init(struct bootstrap *b)
 static void enter(struct bootstrap *b, enum bootstrap_state next)
 {
     ASSERT(bootstrap_edge_is_allowed(b->state, next));
+    TAKEN(TAKEN_BOOTSTRAP, b->state, next);
     b->state = next;
 }
 

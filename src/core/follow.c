@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/planted.h"
+#include "base/taken.h"
 #include "base/text.h"
 
 const char *follow_state_name(enum follow_state state)
@@ -45,6 +46,7 @@ void follow_init(struct follow *f, const struct follow_options *options)
 static void enter(struct follow *f, enum follow_state next)
 {
     ASSERT(follow_edge_is_allowed(f->state, next));
+    TAKEN(TAKEN_FOLLOW, f->state, next);
     f->state = next;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/planted.h"
+#include "base/taken.h"
 #include "format/batch.h"
 
 #define WALL_MS_MAX INT64_C(9000000000000) /* 2255 */
@@ -64,6 +65,7 @@ static enum sight sight_of(const struct leader_time *t)
 static void enter(struct leader_time *t, enum leader_time_state state)
 {
     if (state == LEADER_TIME_STEP_PENDING && t->state != state) t->step_count++;
+    TAKEN(TAKEN_LEADER_TIME, t->state, state);
     t->state = state;
     t->stand_ns = state == LEADER_TIME_STANDING ? -t->offset_ns : 0;
     ASSERT(t->stand_ns >= 0);

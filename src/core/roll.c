@@ -2,6 +2,7 @@
 #include "core/roll.h"
 
 #include "base/assert.h"
+#include "base/taken.h"
 
 const char *roll_state_name(enum roll_state state)
 {
@@ -31,6 +32,7 @@ static void enter(struct roll *r, enum roll_state next)
 {
     if (r->state == next) return;
     ASSERT(roll_edge_is_allowed(r->state, next));
+    TAKEN(TAKEN_ROLL, r->state, next);
     r->state = next;
 }
 

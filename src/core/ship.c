@@ -2,6 +2,7 @@
 #include "core/ship.h"
 
 #include "base/assert.h"
+#include "base/taken.h"
 
 const char *ship_state_name(enum ship_state state)
 {
@@ -43,6 +44,7 @@ static void enter(struct ship *s, enum ship_state next)
 {
     if (s->state == next) return;
     ASSERT(ship_edge_is_allowed(s->state, next));
+    TAKEN(TAKEN_SHIP, s->state, next);
     s->state = next;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/planted.h"
+#include "base/taken.h"
 #include "base/text.h"
 #include "core/slots_judge.h"
 
@@ -47,6 +48,7 @@ void slot_enter(struct slot *slot, enum slot_state next)
 {
     if (slot->record.state == next) return;
     ASSERT(slot_edge_is_allowed(slot->record.state, (uint8_t)next));
+    TAKEN(TAKEN_SLOT, slot->record.state, next);
     slot->record.state = (uint8_t)next;
 }
 
@@ -313,6 +315,7 @@ void slots_lose(struct slots *t, uint32_t index, enum slot_reason reason, int64_
     ASSERT(!t->is_closed);
     if (slot->record.state == SLOT_LOST) return;
     slot_enter(slot, SLOT_LOST);
+    TAKEN(TAKEN_SLOT_REASON, 0, reason);
     slot->record.reason = (uint8_t)reason;
     slot->record.invalidated_at_ms = wall_ms > 0 ? (uint64_t)wall_ms : 0;
     slot->release = SLOT_RELEASE_UNSAVED;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/taken.h"
 #include "core/growth.h"
 #include "engine/checkpoint.h"
 #include "engine/db_internal.h"
@@ -216,7 +217,10 @@ static void look(struct disk *d)
         .growth_per_s = d->used.per_s,
     };
     d->plan = disk_decide(&facts);
-    if (d->plan.rung != before) tell(d, before);
+    if (d->plan.rung != before) {
+        TAKEN(TAKEN_RUNG, before, d->plan.rung);
+        tell(d, before);
+    }
     if (db->log) log_set_short(db->log, d->plan.rung >= DISK_SLOW);
     if (d->plan.rung >= DISK_AT_RISK || before >= DISK_AT_RISK) press(d, now_ns);
     build(d, now_ns);

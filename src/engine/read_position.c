@@ -1,6 +1,7 @@
 /* read_position: see read_position.h. */
 #include "engine/read_position.h"
 
+#include "base/taken.h"
 #include "core/epoch.h"
 
 enum code read_position_judge(const struct db *db, uint64_t epoch, seqno at, struct err *e)
@@ -13,6 +14,7 @@ enum code read_position_judge(const struct db *db, uint64_t epoch, seqno at, str
                                     .count = db->identity.epoch_count,
                                     .last = log_durable(db->log).seqno};
         verdict = epoch_judge_token(&table, epoch, at, applied, &lost_to);
+        TAKEN(TAKEN_TOKEN, 0, verdict);
     }
     switch (verdict) {
     case TOKEN_VISIBLE:

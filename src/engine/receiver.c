@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/taken.h"
 #include "base/text.h"
 #include "core/epoch.h"
 #include "engine/members.h"
@@ -508,7 +509,9 @@ static enum follow_verdict judge_plan(const struct receiver *r, const struct wir
         .committed = db->log != NULL ? log_committed(db->log) : SEQNO_NONE,
         .may_lose = truncation_allowed(db),
     };
-    return follow_judge_plan(&asked, e);
+    enum follow_verdict verdict = follow_judge_plan(&asked, e);
+    TAKEN(TAKEN_PLAN, 0, verdict);
+    return verdict;
 }
 
 /* Whom this node follows by now. False: it must not; the link was given up. */

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/planted.h"
+#include "base/taken.h"
 #include "base/text.h"
 #include "core/recover.h"
 #include "engine/identity_store.h"
@@ -212,6 +213,7 @@ static enum code take_unsealed(struct recovery *r, size_t index, struct err *e)
     if (code == OK) code = gather_facts(r, &scan, index, &facts, &continues, e);
     if (code == OK) {
         enum tail_verdict verdict = continues ? TAIL_CLEAN : recover_decide(&facts);
+        TAKEN(TAKEN_TAIL, 0, verdict);
         code = settle_tail(r, &scan, f, verdict, e);
     }
     if (code == OK) {

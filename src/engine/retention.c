@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/planted.h"
+#include "base/taken.h"
 #include "engine/checkpoint.h"
 #include "engine/log_open.h"
 #include "engine/receiver.h"
@@ -153,6 +154,7 @@ static void poll(struct retention *r)
     r->seen_segments = log_segment_count(db->log);
     r->seen_checkpoint = checkpointer_oldest_kept(db->checkpointer);
     struct retain_plan plan = retention_plan(r);
+    TAKEN(TAKEN_HOLDER, 0, plan.holder);
     if (plan.drop_count > 0) {
         prune(r, &plan);
     } else {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/taken.h"
 #include "engine/queue.h"
 #include "engine/read.h"
 #include "engine/receiver.h"
@@ -112,9 +113,59 @@ void role_begin(struct db *db)
 
 /* --- the machine --- */
 
+const char *role_step_name(enum role_step step)
+{
+    static const char *const names[] = {
+#define X(constant, name) [constant] = name,
+        ROLE_STEP_TABLE(X)
+#undef X
+    };
+    ASSERT((size_t)step < COUNT_OF(names));
+    return names[step];
+}
+
+/* Every change can end before its aim: closing, opening anew and a later epoch interrupt it. */
+bool role_edge_is_allowed(enum role_step from, enum role_step to)
+{
+    static const bool edges[ROLE_STEP_COUNT][ROLE_STEP_COUNT] = {
+        [ROLE_QUIET] = {[ROLE_ASKING] = true,
+                        [ROLE_TURNING] = true,
+                        [ROLE_LOOKING] = true,
+                        [ROLE_HOLDING] = true,
+                        [ROLE_TAKING] = true},
+        [ROLE_ASKING] = {[ROLE_DRAINING] = true,
+                         [ROLE_FETCHING] = true,
+                         [ROLE_UNABLE] = true,
+                         [ROLE_YIELDING] = true,
+                         [ROLE_AWAITING] = true, /* no memory to ask */
+                         [ROLE_QUIET] = true},
+        [ROLE_DRAINING] = {[ROLE_CLAIMING] = true, [ROLE_SAVING] = true, [ROLE_QUIET] = true},
+        [ROLE_CLAIMING] = {[ROLE_SAVING] = true,
+                           [ROLE_FETCHING] = true,
+                           [ROLE_UNABLE] = true,
+                           [ROLE_YIELDING] = true,
+                           [ROLE_QUIET] = true},
+        [ROLE_SAVING] = {[ROLE_BEGINNING] = true, [ROLE_LOOKING] = true, [ROLE_QUIET] = true},
+        [ROLE_BEGINNING] = {[ROLE_QUIET] = true},
+        [ROLE_TURNING] = {[ROLE_YIELDING] = true, [ROLE_QUIET] = true},
+        [ROLE_LOOKING] = {[ROLE_YIELDING] = true, [ROLE_QUIET] = true},
+        [ROLE_YIELDING] = {[ROLE_QUIET] = true},
+        [ROLE_FETCHING] = {[ROLE_ASKING] = true, [ROLE_UNABLE] = true, [ROLE_QUIET] = true},
+        [ROLE_UNABLE] = {[ROLE_ASKING] = true, [ROLE_QUIET] = true},
+        [ROLE_HOLDING] = {[ROLE_PASSING] = true, [ROLE_QUIET] = true},
+        [ROLE_PASSING] = {[ROLE_AWAITING] = true, [ROLE_QUIET] = true},
+        [ROLE_AWAITING] = {[ROLE_ASKING] = true, [ROLE_QUIET] = true},
+        [ROLE_TAKING] = {[ROLE_DRAINING] = true, [ROLE_QUIET] = true},
+    };
+    ASSERT(from < ROLE_STEP_COUNT);
+    ASSERT(to < ROLE_STEP_COUNT);
+    return edges[from][to];
+}
+
 void role_enter(struct role_machine *r, enum role_step step)
 {
     struct env *env = r->db->env;
+    if (step != r->step) TAKEN(TAKEN_ROLE, r->step, step);
     r->step = step;
     if (step == ROLE_QUIET) {
         env->v->timer_stop(env, &r->timer);

@@ -11,23 +11,31 @@
 
 #define ROLE_POLL_NS (1 * NS_PER_MS)
 
+/* X(constant, name) */
+#define ROLE_STEP_TABLE(X)                                                       \
+    X(ROLE_QUIET, "quiet")                                                       \
+    X(ROLE_ASKING, "asking")       /* promotion: the members */                  \
+    X(ROLE_DRAINING, "draining")   /* ... the link to the old leader ends */     \
+    X(ROLE_CLAIMING, "claiming")   /* ... the others promise the next epoch */   \
+    X(ROLE_SAVING, "saving")       /* ... identity */                            \
+    X(ROLE_BEGINNING, "beginning") /* ... the first record */                    \
+    X(ROLE_TURNING, "turning")     /* told to follow: it asks the one named */   \
+    X(ROLE_LOOKING, "looking")     /* deposed: it asks who leads now */          \
+    X(ROLE_YIELDING, "yielding")   /* identity, then the receiver */             \
+    X(ROLE_FETCHING, "fetching")   /* to lead, and a follower holds more */      \
+    X(ROLE_UNABLE, "unable")       /* to lead, as it is to: it asks again */     \
+    X(ROLE_HOLDING, "holding")     /* handover: writes wait for the successor */ \
+    X(ROLE_PASSING, "passing")     /* ... identity */                            \
+    X(ROLE_AWAITING, "awaiting")   /* ... the successor's epoch */               \
+    X(ROLE_TAKING, "taking")       /* the successor: the old leader's link is still to be closed */
 enum role_step {
-    ROLE_QUIET,
-    ROLE_ASKING,    /* promotion: the members */
-    ROLE_DRAINING,  /* promotion: the link to the old leader ends */
-    ROLE_CLAIMING,  /* promotion: the others promise the next epoch to this node */
-    ROLE_SAVING,    /* promotion: identity */
-    ROLE_BEGINNING, /* promotion: the first record */
-    ROLE_TURNING,   /* a leader that was told to follow asks the one named */
-    ROLE_LOOKING,   /* a deposed leader asks who leads now */
-    ROLE_YIELDING,  /* identity, then the receiver */
-    ROLE_FETCHING,  /* it is to lead, and a follower holds more of its history */
-    ROLE_UNABLE,    /* it is to lead and may not: it asks again and again */
-    ROLE_HOLDING,   /* handover: writes wait for the successor */
-    ROLE_PASSING,   /* handover: identity */
-    ROLE_AWAITING,  /* handover: the successor's epoch */
-    ROLE_TAKING,    /* the successor: the link to the old leader is still to be closed */
+#define X(constant, name) constant,
+    ROLE_STEP_TABLE(X)
+#undef X
 };
+#define ROLE_STEP_COUNT (ROLE_TAKING + 1)
+const char *role_step_name(enum role_step step);
+bool role_edge_is_allowed(enum role_step from, enum role_step to);
 
 /* Fetching what this node lost. */
 struct role_fetch {

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/planted.h"
+#include "base/taken.h"
 #include "base/text.h"
 #include "core/promote.h"
 #include "engine/checkpoint.h"
@@ -131,6 +132,7 @@ static bool is_allowed(struct role_machine *r, bool is_claimed)
     if (is_claimed && is_contested(r)) return refuse_contested(r);
     if (is_claimed) facts.applied = db_applied(r->db).seqno;
     struct promote_plan plan = promote_decide(&facts);
+    TAKEN(TAKEN_PROMOTE, 0, plan.unforced);
     if (is_claimed) plan.next_epoch = r->next_epoch;
     r->next_epoch = plan.next_epoch;
     bool is_leading_on = r->is_starting || r->is_taking_back;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/taken.h"
 #include "base/text.h"
 #include "core/demote.h"
 #include "engine/checkpoint.h"
@@ -92,6 +93,7 @@ static void named_answered(void *arg, const struct inquire_reply *replies, uint3
         .its_leader = slice_of_text(reply->leader_address),
     };
     enum demote_verdict verdict = demote_decide(&facts);
+    TAKEN(TAKEN_DEMOTE, 0, verdict);
     char sentence[ERR_TEXT_SIZE];
     struct text t = text_of(sentence, sizeof(sentence));
     demote_explain(&facts, verdict, &t);

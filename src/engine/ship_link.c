@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/planted.h"
+#include "base/taken.h"
 #include "core/chain.h"
 #include "engine/bootstrap_serve.h"
 #include "engine/checkpoint.h"
@@ -469,6 +470,7 @@ static void decide(struct ship_link *link)
 {
     refresh_facts(link);
     struct resume_plan plan = resume_decide(&link->facts);
+    TAKEN(TAKEN_RESUME, 0, plan.row);
     if (plan.kind != RESUME_PROVE) resync_count(&link->shipper->resyncs, &plan);
     switch (plan.kind) {
     case RESUME_REFUSE: refuse(link, &plan); return;

@@ -13,7 +13,8 @@ void arguments_usage(const char *why)
             "usage: sim [--seed S] [--count N] [--seconds T] [--for-ever] [--jobs N]\n"
             "           [--only FAULTS] [--without FAULTS] [--events N] [--until N]\n"
             "           [--nodes N] [--clients N] [--seeds FILE] [--story NAME]\n"
-            "           [--trace] [--full] [--hash] [--need-all] [--no-shrink] [--expect CHECKS]\n"
+            "           [--trace] [--full] [--hash] [--need-all] [--need-taken] [--no-shrink] "
+            "[--expect CHECKS]\n"
             "       sim_bugs --bug N|all\n"
             "faults:",
             why);
@@ -75,6 +76,9 @@ static bool parse_flag(const char *word, struct arguments *a)
         a->wants_hash = true;
     } else if (strcmp(word, "--need-all") == 0) {
         a->wants_all = true;
+        a->wants_taken = true;
+    } else if (strcmp(word, "--need-taken") == 0) {
+        a->wants_taken = true;
     } else if (strcmp(word, "--for-ever") == 0) {
         a->is_for_ever = true;
     } else if (strcmp(word, "--no-shrink") == 0) {

@@ -15,6 +15,7 @@ struct arguments {
     uint64_t bug;      /* look for this planted bug; UINT64_MAX: for all; 0: none */
     bool wants_hash;
     bool wants_all;   /* fail when something declared was never tried */
+    bool wants_taken; /* fail when a declared transition was never taken, but for rare ones */
     bool is_for_ever; /* until something fails */
     bool is_shrunk;   /* look for the smallest command after a failure */
     struct history_options history;

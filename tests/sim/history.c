@@ -8,6 +8,7 @@
 #include "sim/checks.h"
 #include "sim/client.h"
 #include "sim/faults.h"
+#include "sim/taken.h"
 
 #define TICK_NS         (50 * NS_PER_MS)
 #define CONVERGE_MAX_NS (240 * NS_PER_S)
@@ -107,6 +108,10 @@ static void run_tick(struct world *w, void *arg, uint64_t number)
 void history_finish(struct cluster *c, struct history_result *out)
 {
     struct world *w = &c->world;
+    char undeclared[WORLD_FAILURE_SIZE];
+    if (taken_find_undeclared(undeclared, sizeof(undeclared))) {
+        world_fail(w, "edge", "%s", undeclared);
+    }
     *out = (struct history_result){
         .seed = w->seed, .ended_ns = w->now_ns, .trace_hash = w->trace_hash};
     cluster_fini(c); /* may find something, too; the first failure stays */

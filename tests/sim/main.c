@@ -59,6 +59,7 @@ static void print_sum(const struct arguments *a, const struct tell_sum *sum, dou
 {
     const struct coverage *v = &sum->coverage;
     coverage_print(v);
+    taken_print(&sum->taken);
     printf("sim: %" PRIu64 " histories from seed %" PRIu64
            ", all laws held; %.1f s, %.0f histories/s, %" PRIu64
            " events each, %.2f M events/s of one core\n",
@@ -85,8 +86,9 @@ static int run(const struct arguments *a)
         return 1;
     }
     print_sum(a, &sum, now_s() - start);
-    if (a->wants_all && !coverage_is_whole(&sum.coverage)) return 1;
-    return 0;
+    bool is_whole = !a->wants_all || coverage_is_whole(&sum.coverage);
+    if (a->wants_taken) is_whole &= taken_is_whole(&sum.taken, a->wants_all);
+    return is_whole ? 0 : 1;
 }
 
 static bool look_for_bugs(const struct arguments *a)

@@ -109,6 +109,7 @@ bool tell(const struct arguments *a, uint64_t seed, struct tell_sum *sum)
         return false;
     }
     coverage_add(&sum->coverage, &result.coverage);
+    taken_collect(&sum->taken);
     if (a->wants_hash) printf("%" PRIu64 " %016" PRIx64 "\n", seed, result.trace_hash);
     if (result.failed_check == NULL) return true;
     note_failure(sum, seed, result.failed_check);
@@ -229,6 +230,7 @@ void tell_all_apart(const struct arguments *a, struct tell_sum *sum)
 static void add_sum(struct tell_sum *sum, const struct tell_sum *more)
 {
     coverage_add(&sum->coverage, &more->coverage);
+    taken_add(&sum->taken, &more->taken);
     if (more->failures == 0) return;
     sum->failures += more->failures;
     sum->failed_seed = more->failed_seed;

@@ -8,12 +8,14 @@
 #define TIDEMARK_TESTS_SIM_TELL_H
 
 #include "sim/arguments.h"
+#include "sim/taken.h"
 
 #define TELL_CHECK_SIZE 16
 
 /* What one or many histories gave. */
 struct tell_sum {
     struct coverage coverage;
+    struct taken_sum taken;
     uint64_t failures;
     uint64_t failed_seed; /* of the last failure */
     char failed_check[TELL_CHECK_SIZE];
