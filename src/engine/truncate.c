@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/planted.h"
 #include "base/text.h"
 #include "engine/identity_store.h"
 #include "engine/log_open.h"
@@ -183,6 +184,7 @@ void truncation_end(struct db *db)
     if (id->intent.step == TRUNCATION_NONE) return;
     id->intent = (struct truncation_intent){0};
     uint64_t before = id->history_id;
+    if (PLANTED(39)) return; /* nobody can tell that positions were taken back */
     do {
         id->history_id = db->env->v->random(db->env);
     } while (id->history_id == 0 || id->history_id == before);

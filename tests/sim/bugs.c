@@ -55,6 +55,9 @@ static const struct bug bugs[] = {
     {"a promotion goes on in the old epoch", NULL, 300,
      "epoch,history,liveness,hole,crash,lost,health"},
     {"a promise given and not kept", NULL, 2000, "lost,history,hole,marks"},
+    {"a lost token is read past", NULL, 600, "token"},
+    {"a bound on age is not looked at", NULL, 300, "lag"},
+    {"a truncation that nobody can tell", NULL, 600, "marks"},
 };
 
 #if TIDEMARK_PLANTED_BUG < 0

@@ -367,7 +367,7 @@ uint32_t client_audits_pending(const struct cluster *c)
     uint32_t count = 0;
     for (uint32_t i = 0; i < c->node_count; i++) {
         for (const struct client_run *r = c->nodes[i].runs; r != NULL; r = r->next) {
-            count += r->client == NULL;
+            count += r->client == NULL && !r->is_reader;
         }
     }
     return count;

@@ -4,6 +4,8 @@
 
 #include "sim/client_run.h"
 #include "sim/docs.h"
+#include "sim/fresh.h"
+#include "sim/operator.h"
 
 #define SCORE_TOLERANCE 1e-9
 
@@ -295,6 +297,9 @@ static void judge_answer(struct client_run *r, uint32_t index, bool had_refusal)
         if (result->code == TIDE_READONLY && plan_changes_leaders(&r->cluster->plan)) return;
         bool may_fail =
             slot->kind == SLOT_OTHER || slot->kind == SLOT_DIGEST || slot->kind == SLOT_WAIT;
+        bool is_unmet = result->code == TIDE_STALE || result->code == TIDE_LOST ||
+                        result->code == TIDE_INVALID; /* sim/fresh says whether rightly */
+        if (slot->kind == SLOT_FRESH && is_unmet) return;
         /* A read waits for the writes before it, and fails with them. */
         if (had_refusal && result->code == TIDE_POISONED) return;
         if (result->code == TIDE_SCHEMA && is_before_schema(r)) return;
@@ -315,6 +320,7 @@ static void judge_answer(struct client_run *r, uint32_t index, bool had_refusal)
                    result->as.integer);
         break;
     case SLOT_COUNT:
+    case SLOT_FRESH:
     case SLOT_DOC:
     case SLOT_SCORE:
     case SLOT_OTHER:
@@ -328,6 +334,8 @@ static void judge_answer(struct client_run *r, uint32_t index, bool had_refusal)
 void client_judge(struct client_run *r)
 {
     bool had_refusal = false;
+    /* It may have begun to lead in the same event. */
+    if (r->cluster->nodes[r->node].state == NODE_UP) operator_notice(r->cluster, r->node);
     for (uint32_t i = 0; i < r->slot_count; i++) {
         const struct client_slot *slot = &r->slots[i];
         if (slot->kind == SLOT_WRITE || slot->kind == SLOT_MEMBER) {
@@ -345,7 +353,9 @@ void client_judge(struct client_run *r)
         judge_counts(r, from, to);
         docs_judge(r, from, to);
     }
-    if (r->client == NULL) {
+    if (r->is_reader) {
+        fresh_judge(r);
+    } else if (r->client == NULL) {
         judge_scores(r);
         judge_completeness(r);
     }

@@ -224,6 +224,20 @@ void client_run_count(struct client_run *r, uint8_t type, uint8_t item)
     slot->item = item;
 }
 
+void client_run_fresh(struct client_run *r, uint8_t type, uint8_t item,
+                      const struct tide_read_options *options)
+{
+    if (client_run_is_full(r)) return;
+    int32_t index =
+        tide_run_count_of(r->run, type_bytes(type), take_item(r, item), text_bytes("all"));
+    bool has_memory = tide_run_set_read(r->run, index, options);
+    ASSERT(has_memory);
+    struct client_slot *slot = client_run_slot(r, SLOT_FRESH, index);
+    slot->type = type;
+    slot->item = item;
+    r->fresh = *options;
+}
+
 void client_run_score(struct client_run *r, uint8_t type, uint8_t item, int64_t at_ms)
 {
     if (client_run_is_full(r)) return;

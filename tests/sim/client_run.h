@@ -27,6 +27,7 @@ enum slot_kind {
     SLOT_STATUS,
     SLOT_WAIT,
     SLOT_OTHER,     /* checkpoint, seal, items, metrics, schema: any answer that is no damage */
+    SLOT_FRESH,     /* a count that says how fresh it must be: r->fresh */
     SLOT_FORBIDDEN, /* a write on a follower */
 };
 
@@ -47,7 +48,9 @@ struct client_run {
     uint32_t node;
     struct check_asked asked;
     uint64_t acked_before;
-    uint64_t patience_ns; /* it must have its answer within */
+    bool is_reader;                 /* one read of sim/fresh, no audit */
+    struct tide_read_options fresh; /* what it asks for */
+    uint64_t patience_ns;           /* it must have its answer within */
     uint32_t slot_count;
     struct client_slot slots[CLIENT_SLOTS_MAX];
     /* Memory that the operations borrow: given out in pieces, freed with the run. */
@@ -83,6 +86,9 @@ struct client_slot *client_run_slot(struct client_run *r, enum slot_kind kind, i
 bool client_run_is_full(const struct client_run *r);
 void client_run_position(struct client_run *r);
 void client_run_count(struct client_run *r, uint8_t type, uint8_t item);
+/* A count with conditions; one of them in a run. */
+void client_run_fresh(struct client_run *r, uint8_t type, uint8_t item,
+                      const struct tide_read_options *options);
 void client_run_score(struct client_run *r, uint8_t type, uint8_t item, int64_t at_ms);
 void client_run_producer(struct client_run *r, uint32_t producer);
 void client_run_retrieve(struct client_run *r, uint8_t type, uint32_t limit, int64_t now_ms);

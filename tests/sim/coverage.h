@@ -72,6 +72,11 @@
     X(reads, "reads checked")                            \
     X(digests, "digests compared")                       \
     X(gauges, "gauges checked")                          \
+    X(token_reads, "reads after a token")                \
+    X(lost_tokens, "tokens of lost writes")              \
+    X(stale_reads, "reads of bounded age")               \
+    X(stale_refusals, "reads refused as stale")          \
+    X(committed_reads, "reads of what is committed")     \
     X(waits, "waits checked")                            \
     X(checkpoints, "checkpoints asked for")              \
     X(seals, "seals asked for")                          \

@@ -8,6 +8,7 @@
 #include "sim/checks.h"
 #include "sim/client.h"
 #include "sim/faults.h"
+#include "sim/fresh.h"
 #include "sim/taken.h"
 
 #define TICK_NS         (50 * NS_PER_MS)
@@ -148,6 +149,7 @@ void history_run(uint64_t seed, const struct history_options *options, struct hi
         cluster_plan_start(c, i, i * 10 * NS_PER_MS, true);
     }
     clients_begin(c);
+    fresh_begin(c);
     faults_begin(c);
     world_schedule(w, TICK_NS, EVENT_CHECK, WORLD_NO_NODE, run_tick, h, 0);
     while (h->phase != PHASE_DONE && world_step(w)) {

@@ -96,4 +96,5 @@ void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
     p->faults |= UINT64_C(1) << PICK(r, FAULT_KILL, FAULT_POWER_CUT, FAULT_DEATH_AT_IO);
     p->faults &= allowed;
     keep_leaders_apart(p, r);
+    p->has_readers = random_chance(r, 500000);
 }

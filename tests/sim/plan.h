@@ -65,7 +65,8 @@ struct plan {
     uint64_t seal_interval_ms;
     uint64_t ship_interval_ms; /* 0: stream; else by segment */
     uint32_t runs_max;
-    bool is_local; /* no write asks for copies: clients go on while followers are away */
+    bool has_readers; /* reads with conditions: sim/fresh */
+    bool is_local;    /* no write asks for copies: clients go on while followers are away */
     /* The atlas: everything that spoils what was stored happens on this node alone, so that all
      * others keep a good copy. WORLD_NO_NODE: nowhere. */
     uint32_t victim;

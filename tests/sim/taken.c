@@ -313,7 +313,8 @@ static const struct excuse {
     {TAKEN_TAIL, 0, TAIL_IO, false, "it fails the open before it is judged: unit.core.recover"},
     {TAKEN_TAIL, 0, TAIL_ROTTEN, true, "a fault in the last group"},
     {TAKEN_TAIL, 0, TAIL_UNCLEAR, true, "a fault in the last group"},
-    {TAKEN_TOKEN, 0, ANY, false, "no client has a token: unit.core.epoch"},
+    {TAKEN_TOKEN, 0, TOKEN_IMPOSSIBLE, false, "no client invents a token: unit.core.epoch"},
+    {TAKEN_TOKEN, 0, TOKEN_FORGOTTEN, false, "no history has 32 leaderships: unit.core.epoch"},
     {TAKEN_HOLDER, 0, RETAIN_BY_READER, true, "no reader of a long scan"},
     {TAKEN_HOLDER, 0, RETAIN_BY_MEMBERS, true, "a new leader before its followers came"},
     /* Disks are full at once or have room. */

@@ -25,6 +25,7 @@ enum world_stream {
     STREAM_FAULTS,
     STREAM_CLOCKS,
     STREAM_ENV,
+    STREAM_READER,
     STREAM_COUNT
 };
 
