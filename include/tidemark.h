@@ -662,6 +662,17 @@ struct tide_members {
     uint32_t count;
 };
 
+/* A file in quarantine/: a tail that is no part of this node's log any more. */
+struct tide_quarantined {
+    const char *name;
+    const char *kind; /* "replaced": by another history, a segment; "torn": bytes as a crash left
+                         them */
+    uint64_t size;
+    uint64_t first; /* its records, 0: not known; ... */
+    uint64_t last;  /* ... of a torn one the last is never known */
+    uint64_t epoch; /* of the last one; 0: not known */
+};
+
 struct tide_status {
     enum tide_role role;
     const char *node_id;
@@ -725,6 +736,11 @@ struct tide_status {
     const char *path; /* ids of whom it follows, the leader last, commas between; "" not known */
     bool is_cut;      /* follower: a link between it and the leader is down: lag_records and
                          lag_bytes are as of what was heard last */
+    /* As they were when the data was opened last; no file is put there at another time. */
+    uint64_t quarantine_files; /* all of them ... */
+    uint64_t quarantine_bytes;
+    uint32_t quarantine_count; /* ... and the newest 16, oldest first */
+    const struct tide_quarantined *quarantine;
 };
 
 /* What would happen. Everything lives as long as the run. */

@@ -11,6 +11,7 @@ enum { OPTION_TO, OPTION_JSON };
 #define HTTP_SIZE_MAX (4 * MIB)
 #define FIELD_SIZE    256
 #define EVENTS_SHOWN  5
+#define TAILS_SHOWN   5
 
 /* A line "name:value" of INFO. */
 static bool info_field(struct slice info, const char *name, char out[FIELD_SIZE])
@@ -171,6 +172,32 @@ static void print_followers(const struct resp_value *followers)
     }
 }
 
+/* Tails that are no part of the log any more, the newest ones last. */
+static void print_quarantine(const struct resp_value *status)
+{
+    char texts[5][FIELD_SIZE];
+    char size[CLI_COUNT_SIZE];
+    const struct resp_value *files = resp_field(status, "quarantine");
+    const struct resp_value *bytes = resp_field(status, "quarantine_bytes");
+    if (files == NULL || files->kind != RESP_ARRAY || files->count == 0 || bytes == NULL) return;
+    const char *file_count = field(status, "quarantine_files", texts[0]);
+    printf("  quarantine  %s file%s, %s\n", file_count, strcmp(file_count, "1") == 0 ? "" : "s",
+           cli_size((uint64_t)bytes->integer, size));
+    const struct resp_value *row = files + 1;
+    for (uint32_t k = 0; k < files->count; k++, row += row->span) {
+        const struct resp_value *own = resp_field(row, "bytes");
+        const struct resp_value *last = resp_field(row, "last");
+        if (k + TAILS_SHOWN < files->count || own == NULL || last == NULL) continue;
+        printf("    %s  %s, %s", field(row, "name", texts[0]), field(row, "kind", texts[1]),
+               cli_size((uint64_t)own->integer, size));
+        printf(", from record %s", field(row, "first", texts[2]));
+        if (last->integer > 0) {
+            printf(" to %s, epoch %s", field(row, "last", texts[3]), field(row, "epoch", texts[4]));
+        }
+        printf("\n");
+    }
+}
+
 /* The last few, newest last. */
 static void print_events(const struct resp_value *events)
 {
@@ -213,6 +240,7 @@ static void print_node(const struct resp_value *status, const char *disk_info, s
     const struct resp_value *followers = resp_field(status, "followers");
     bool is_leaf = is_follower && (followers == NULL || followers->count == 0);
     if (!is_leaf) print_followers(followers);
+    print_quarantine(status);
     print_events(resp_field(status, "events"));
 }
 

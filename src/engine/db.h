@@ -18,6 +18,7 @@
 #include "engine/events.h"
 #include "engine/log.h"
 #include "engine/manifest_list.h"
+#include "engine/quarantine.h"
 #include "engine/run.h"
 #include "engine/stages.h"
 #include "env/env.h"
@@ -94,9 +95,10 @@ struct db {
     struct checkpoint_contents
         loaded; /* what the newest manifest named, until the checkpointer has it */
     uint64_t next_pack;
-    struct manifest_list manifests; /* that are kept */
-    struct truncation *truncation;  /* an order that is being judged; NULL: none */
-    bool has_may_lose;              /* an operator's word, see truncation_allow */
+    struct manifest_list manifests;    /* that are kept */
+    struct quarantine_list quarantine; /* as it was when the data was opened */
+    struct truncation *truncation;     /* an order that is being judged; NULL: none */
+    bool has_may_lose;                 /* an operator's word, see truncation_allow */
     struct token may_lose;
     struct bootstrap_source *sources; /* checkpoints that others copy from */
     struct divergence divergence;

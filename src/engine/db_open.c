@@ -26,7 +26,6 @@
 #include "engine/ticker.h"
 #include "engine/transport.h"
 #include "engine/truncate.h"
-#include "engine/truncate_files.h"
 #include "engine/voters.h"
 #include "engine/waits.h"
 #include "engine/write.h"
@@ -320,6 +319,9 @@ static enum code list_manifests(struct db *db, struct err *e)
     if (removed > 0) {
         db_event(db, DB_EVENT_RECOVERY, "the oldest %u files in quarantine/ were removed: %s",
                  removed, "quarantine_budget");
+    }
+    if (quarantine_read(db->env, &db->quarantine, &why) != OK) {
+        db_event(db, DB_EVENT_RECOVERY, "quarantine/ could not be listed: %s", why.text);
     }
     const struct state_files files = {.env = db->env, .cluster = id->cluster, .stream = id->stream};
     return manifest_list_read(&files, id->generation, &db->manifests, e);

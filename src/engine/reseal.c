@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "base/text.h"
 #include "engine/log_internal.h"
+#include "engine/quarantine.h"
 
 #define COPY_SIZE   (256 * KIB)
 #define SECTOR_SIZE 512u
@@ -209,20 +209,13 @@ static enum code copy_range(struct scan *s, uint64_t from, uint64_t end, struct 
     return OK;
 }
 
-static void quarantine_path(uint64_t first, uint64_t file_id, char out[96])
-{
-    struct text t = text_of(out, 96);
-    text_add(&t, "quarantine/%020llu-%016llx.torn", (unsigned long long)first,
-             (unsigned long long)file_id);
-}
-
 enum code quarantine_tail(struct scan *s, struct recovery_report *report, struct err *e)
 {
     struct env *env = s->env;
     uint64_t tail_end;
     TRY(find_tail_end(s, &tail_end, e));
-    char path[96];
-    quarantine_path(s->segment.end.seqno.v + 1, s->header.file_id, path);
+    char path[QUARANTINE_PATH_SIZE];
+    quarantine_path(s->segment.end.seqno.v + 1, s->header.file_id, "torn", path);
     struct env_file *file = NULL;
     TRY(env->v->open(env, path, ENV_WRITE | ENV_CREATE, &file, e));
     struct copy_target to = {.file = file};
@@ -239,8 +232,8 @@ enum code quarantine_tail(struct scan *s, struct recovery_report *report, struct
 
 enum code quarantine_file(struct env *env, const char *path, uint64_t file_id, struct err *e)
 {
-    char to[96];
-    quarantine_path(0, file_id, to);
+    char to[QUARANTINE_PATH_SIZE];
+    quarantine_path(0, file_id, "torn", to);
     TRY(env->v->rename(env, path, to, e));
     TRY(env->v->sync_dir(env, "quarantine", e));
     return env->v->sync_dir(env, "log", e);

@@ -26,6 +26,7 @@
     (2 * ERR_TEXT_SIZE + 3 * ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX + CHAIN_TEXT_SIZE)
 #define JSON_SIZE                 (4 * KIB + ESCAPED_MAX(JSON_TEXTS_MAX))
 #define JSON_SIZE_PER_FOLLOWER    (2 * KIB + ESCAPED_MAX(ADDRESS_SIZE_MAX + 2 * NODE_ID_SIZE_MAX))
+#define JSON_SIZE_PER_QUARANTINED (192 + ESCAPED_MAX(64))
 #define JSON_SIZE_PER_EVENT       (160 + ESCAPED_MAX(DB_EVENT_TEXT_SIZE))
 #define METRICS_SIZE              (40 * KIB)
 #define METRICS_SIZE_PER_FOLLOWER (16 * KIB) /* two histograms and a line each */
@@ -192,6 +193,30 @@ static enum code fill_events(const struct db *db, struct tide_run *run, struct t
     return OK;
 }
 
+static enum code fill_quarantine(const struct db *db, struct tide_run *run, struct tide_status *s,
+                                 struct err *e)
+{
+    const struct quarantine_list *list = &db->quarantine;
+    struct tide_quarantined *files = run_take(run, (list->count + 1) * sizeof(*files));
+    if (!files) return no_memory(e);
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct quarantined *q = &list->files[i];
+        files[i] = (struct tide_quarantined){
+            .name = copy_text(run, q->name),
+            .kind = q->is_torn ? "torn" : "replaced",
+            .size = q->size,
+            .first = q->first,
+            .last = q->last,
+            .epoch = q->epoch,
+        };
+    }
+    s->quarantine_files = list->file_count;
+    s->quarantine_bytes = list->bytes;
+    s->quarantine_count = list->count;
+    s->quarantine = files;
+    return OK;
+}
+
 /* A member that is not in the leader's list. */
 static void add_member(struct tide_status *s, struct tide_member *members, struct tide_member m)
 {
@@ -320,6 +345,7 @@ static enum code gather(struct db *db, struct tide_run *run, struct tide_status 
     if (db->shipper) TRY(fill_followers(db, run, s, e));
     TRY(fill_events(db, run, s, e));
     TRY(fill_members(db, run, s, e));
+    TRY(fill_quarantine(db, run, s, e));
     const char *obstacle = role_obstacle(db);
     if (obstacle && s->reason[0] == '\0') s->reason = copy_text(run, obstacle);
     s->state = state_word(db, s->was_synced);
@@ -495,6 +521,26 @@ static void json_event(struct text *t, const struct tide_event *event)
     text_add(t, "}");
 }
 
+static void json_quarantine(struct text *t, const struct tide_status *s)
+{
+    text_add(t, ",\"quarantine\":{\"files\":%llu", (unsigned long long)s->quarantine_files);
+    json_u64(t, "bytes", s->quarantine_bytes);
+    text_add(t, ",\"newest\":[");
+    for (uint32_t i = 0; i < s->quarantine_count; i++) {
+        const struct tide_quarantined *q = &s->quarantine[i];
+        text_add(t, i > 0 ? ",{" : "{");
+        json_string(t, "name", q->name);
+        text_add(t, ",\"kind\":\"%s\"", q->kind);
+        json_u64(t, "bytes", q->size);
+        json_u64(t, "epoch", q->epoch);
+        json_u64(t, "first_seqno", q->first);
+        json_u64(t, "last_seqno", q->last);
+        json_u64(t, "records", q->last >= q->first && q->last > 0 ? q->last - q->first + 1 : 0);
+        text_add(t, "}");
+    }
+    text_add(t, "]}");
+}
+
 /* Without a link nobody knows how far the leader is by now. */
 static void json_own_lag(struct text *t, const struct tide_status *s)
 {
@@ -515,7 +561,8 @@ static const char *role_text(enum tide_role role)
 static enum code write_json(struct tide_run *run, struct tide_status *s, struct err *e)
 {
     size_t capacity = JSON_SIZE + s->follower_count * JSON_SIZE_PER_FOLLOWER +
-                      s->event_count * JSON_SIZE_PER_EVENT;
+                      s->event_count * JSON_SIZE_PER_EVENT +
+                      s->quarantine_count * JSON_SIZE_PER_QUARANTINED;
     char *bytes = run_take(run, capacity);
     if (!bytes) return no_memory(e);
     struct text t = text_of(bytes, capacity);
@@ -561,6 +608,7 @@ static enum code write_json(struct tide_run *run, struct tide_status *s, struct 
         json_follower(&t, &s->followers[i]);
     }
     text_add(&t, "]");
+    json_quarantine(&t, s);
     json_u64(&t, "events_total", s->events_total);
     text_add(&t, ",\"events\":[");
     for (uint32_t i = 0; i < s->event_count; i++) {

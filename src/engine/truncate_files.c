@@ -4,20 +4,9 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "base/text.h"
+#include "engine/quarantine.h"
 #include "engine/reseal.h"
 #include "format/record.h"
-
-#define QUARANTINE_PATH_SIZE 96
-
-/* "quarantine/<first record>-<file>.seg": a segment like any other, which tidemark log inspect
- * shows. */
-static void tail_path(seqno first, uint64_t file_id, char out[QUARANTINE_PATH_SIZE])
-{
-    struct text t = text_of(out, QUARANTINE_PATH_SIZE);
-    text_add(&t, "quarantine/%020llu-%016llx.seg", (unsigned long long)first.v,
-             (unsigned long long)file_id);
-}
 
 /* --- looking --- */
 
@@ -153,7 +142,7 @@ enum code cut_copy_tail(struct cut *c, struct err *e)
     const struct log_segment *segment = straddling(c);
     if (!segment || !c->has_clients) return OK;
     char path[QUARANTINE_PATH_SIZE];
-    tail_path(seqno_next(c->fork.seqno), segment->file_id, path);
+    quarantine_path(c->fork.seqno.v + 1, segment->file_id, "seg", path);
     struct scan s;
     enum code code = scan_of(c, segment, &s, e);
     if (code == OK) code = scan_to_fork(c, segment, &s, e);
@@ -184,7 +173,7 @@ static enum code give_up_segment(const struct cut *c, const struct log_segment *
         TRY(c->env->v->unlink(c->env, from, e));
         return c->env->v->sync_dir(c->env, "log", e);
     }
-    tail_path(segment->first, segment->file_id, to);
+    quarantine_path(segment->first.v, segment->file_id, "seg", to);
     TRY(c->env->v->rename(c->env, from, to, e));
     TRY(c->env->v->sync_dir(c->env, "quarantine", e));
     return c->env->v->sync_dir(c->env, "log", e);
@@ -205,62 +194,5 @@ enum code cut_segments(struct cut *c, struct err *e)
     if (code == OK) code = scan_to_fork(c, segment, &s, e);
     if (code == OK) code = reseal(&s, log_free_file_id(c->log), e);
     scan_close(&s);
-    return code;
-}
-
-/* --- the budget --- */
-
-struct quarantined {
-    char name[64];
-    uint64_t size;
-    uint64_t age; /* file ids only grow */
-};
-
-/* "<first>-<file>.torn" or ".seg". */
-static uint64_t age_of(const char *name)
-{
-    const char *dash = strchr(name, '-');
-    uint64_t age = 0;
-    for (const char *at = dash ? dash + 1 : name; *at && *at != '.'; at++) {
-        uint64_t digit = *at >= 'a' ? (uint64_t)(*at - 'a') + 10 : (uint64_t)(*at - '0');
-        age = age << 4 | (digit & 15);
-    }
-    return age;
-}
-
-static int compare_age(const void *a, const void *b)
-{
-    const struct quarantined *x = a;
-    const struct quarantined *y = b;
-    return (x->age > y->age) - (x->age < y->age);
-}
-
-enum code quarantine_trim(struct env *env, uint64_t budget, uint32_t *out_removed, struct err *e)
-{
-    struct env_dirent *entries = NULL;
-    size_t count = 0;
-    uint64_t total = 0;
-    *out_removed = 0;
-    TRY(env->v->list(env, "quarantine", &entries, &count, e));
-    struct quarantined *files = calloc(count ? count : 1, sizeof(*files));
-    enum code code = files ? OK : ERR(e, E_NOMEMORY, "no memory to list quarantine/");
-    for (size_t i = 0; code == OK && i < count; i++) {
-        memcpy(files[i].name, entries[i].name, sizeof(files[i].name));
-        files[i].size = entries[i].size;
-        files[i].age = age_of(entries[i].name);
-        total += entries[i].size;
-    }
-    free(entries);
-    if (code == OK && count > 1) qsort(files, count, sizeof(*files), compare_age);
-    for (size_t i = 0; code == OK && i + 1 < count && total > budget; i++) {
-        char path[QUARANTINE_PATH_SIZE];
-        struct text t = text_of(path, sizeof(path));
-        text_add(&t, "quarantine/%s", files[i].name);
-        code = env->v->unlink(env, path, e);
-        if (code != OK) break;
-        total -= files[i].size;
-        (*out_removed)++;
-    }
-    free(files);
     return code;
 }

@@ -22,9 +22,4 @@ MUST_CHECK enum code cut_copy_tail(struct cut *c, struct err *e);
  * clients), newest first, then write the one with the fork again without its tail. */
 MUST_CHECK enum code cut_segments(struct cut *c, struct err *e);
 
-/* Remove the oldest files in quarantine/ until it holds at most budget bytes; the newest file
- * stays. *out_removed: how many. */
-MUST_CHECK enum code quarantine_trim(struct env *env, uint64_t budget, uint32_t *out_removed,
-                                     struct err *e);
-
 #endif

@@ -171,6 +171,21 @@ static void write_events(struct out *o, enum proto proto, const struct tide_stat
     }
 }
 
+static void write_quarantine(struct out *o, enum proto proto, const struct tide_status *s)
+{
+    out_array(o, s->quarantine_count);
+    for (uint32_t i = 0; i < s->quarantine_count; i++) {
+        const struct tide_quarantined *q = &s->quarantine[i];
+        out_map(o, proto, 6);
+        pair_text(o, "name", q->name);
+        pair_text(o, "kind", q->kind);
+        pair_count(o, "bytes", q->size);
+        pair_count(o, "epoch", q->epoch);
+        pair_count(o, "first", q->first);
+        pair_count(o, "last", q->last);
+    }
+}
+
 static void render_repl_status(struct turn *turn, const struct slot *slot,
                                const struct tide_result *result, struct out *o)
 {
@@ -179,7 +194,7 @@ static void render_repl_status(struct turn *turn, const struct slot *slot,
     enum proto proto = slot->proto;
     bool is_follower = s->role == TIDE_ROLE_FOLLOWER;
     out_map(o, proto,
-            (is_follower ? 27 : 20) + (is_follower && s->copy.is_active ? COPY_PAIRS : 0));
+            (is_follower ? 30 : 23) + (is_follower && s->copy.is_active ? COPY_PAIRS : 0));
     pair_text(o, "role", role_name(s->role));
     pair_text(o, "id", s->node_id);
     pair_text(o, "cluster", s->cluster);
@@ -213,6 +228,10 @@ static void render_repl_status(struct turn *turn, const struct slot *slot,
     for (uint32_t i = 0; i < s->follower_count; i++) {
         write_follower(o, proto, &s->followers[i]);
     }
+    pair_count(o, "quarantine_files", s->quarantine_files);
+    pair_count(o, "quarantine_bytes", s->quarantine_bytes);
+    out_bulk_text(o, "quarantine");
+    write_quarantine(o, proto, s);
     out_bulk_text(o, "events");
     write_events(o, proto, s);
 }

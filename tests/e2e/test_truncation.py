@@ -57,6 +57,14 @@ def a_deposed_leader_follows_again_and_its_tail_can_be_read(world):
     lost = [json.loads(line) for line in lines]
     equal(sum(r["kind"] == "signal" and "lost" in r["text"] for r in lost), 7)
     contains(world.run("log", "inspect", tail, code=0).stdout, "sealed", os.path.basename(tail))
+    told = a.status_json()["quarantine"]
+    equal((told["files"], len(told["newest"])), (1, 1))
+    listed = told["newest"][0]
+    equal((listed["name"], listed["kind"], listed["bytes"]), (os.path.basename(tail), "replaced", os.path.getsize(tail)))
+    equal((listed["first_seqno"], listed["last_seqno"]), (lost[0]["seqno"], lost[-1]["seqno"]))
+    equal(listed["records"], len(lost))
+    check(listed["epoch"] > 0, "%s", listed)
+    contains(world.run("status", "--to", a.data, code=0).stdout, "quarantine  1 file,", listed["name"], "replaced")
     world.run("log", "verify", a.dir, code=0)
     plan = json.loads(world.run("plan", "resume", "a", "--to", b.data, "--json", code=0).stdout)
     equal(plan["path"], "continue")

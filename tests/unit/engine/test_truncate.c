@@ -130,6 +130,26 @@ static int end(void **state)
     return fixture_end(&f);
 }
 
+/* What status tells: every record that was given up, and from which epoch. */
+static void check_list(const struct scene *s)
+{
+    const struct quarantine_list *list = &s->f->n.db->quarantine;
+    uint64_t next = s->fork.seqno.v + 1;
+    assert_true(list->count > 1);
+    assert_int_equal(list->file_count, list->count);
+    for (bool is_found = true; is_found;) {
+        is_found = false;
+        for (uint32_t i = 0; i < list->count; i++) {
+            if (list->files[i].first != next) continue;
+            assert_false(list->files[i].is_torn);
+            assert_int_equal(list->files[i].epoch, s->end.epoch);
+            next = list->files[i].last + 1;
+            is_found = true;
+        }
+    }
+    assert_int_equal(next, s->end.seqno.v + 1);
+}
+
 /* Signals in the segments of quarantine/, each record once; files that a crash cut short hold the
  * beginning of what a later one holds. */
 static uint64_t signals_in_quarantine(const struct fixture *f, const struct log_identity *id)
@@ -198,6 +218,7 @@ static void the_tail_goes_to_quarantine_and_the_state_back_to_the_fork(void **st
     struct scene *s = *state;
     open_node(s->f);
     check_cut(s);
+    check_list(s);
     const struct db_events *events = &s->f->n.db->events;
     assert_int_equal(events->by_kind[DB_EVENT_TRUNCATION], 1);
     /* It is a log like any other: it takes writes and opens again. */
@@ -385,31 +406,6 @@ static void a_sync_in_flight_ends_before_anything_is_cut(void **state)
     assert_int_equal(steps_node_count(&f->n, "a"), 15); /* acknowledged, so it is there */
 }
 
-/* --- the budget --- */
-
-static void the_oldest_quarantined_files_go_first(void **state)
-{
-    struct fixture *f = *state;
-    static const uint8_t bytes[1000];
-    uint32_t removed = 0;
-    file_write(f->dir, "quarantine/00000000000000000900-0000000000000002.torn", bytes, 1000);
-    file_write(f->dir, "quarantine/00000000000000000100-0000000000000003.seg", bytes, 1000);
-    file_write(f->dir, "quarantine/00000000000000000500-000000000000000a.seg", bytes, 1000);
-    assert_int_equal(quarantine_trim(f->n.env, 3000, &removed, NULL), OK);
-    assert_int_equal(removed, 0);
-    assert_int_equal(quarantine_trim(f->n.env, 2500, &removed, NULL), OK);
-    assert_int_equal(removed, 1);
-    assert_false(file_exists(f->dir, "quarantine/00000000000000000900-0000000000000002.torn"));
-    assert_int_equal(quarantine_trim(f->n.env, 10, &removed, NULL), OK);
-    assert_int_equal(removed, 1); /* the newest stays */
-    assert_true(file_exists(f->dir, "quarantine/00000000000000000500-000000000000000a.seg"));
-    f->options.quarantine_budget = 10; /* and at each open */
-    file_write(f->dir, "quarantine/00000000000000000100-0000000000000003.seg", bytes, 1000);
-    steps_node_close(&f->n);
-    open_node(f);
-    assert_false(file_exists(f->dir, "quarantine/00000000000000000100-0000000000000003.seg"));
-}
-
 /* --- a leader that was replaced --- */
 
 /* It leads without asking anybody: as one does that was cut off from all the others. */
@@ -538,7 +534,6 @@ int main(int argc, char **argv)
         ORDER(an_order_for_another_end_does_nothing),
         ORDER(a_fork_that_is_not_in_the_log_is_refused),
         ORDER(a_sync_in_flight_ends_before_anything_is_cut),
-        ORDER(the_oldest_quarantined_files_go_first),
         PAIR(a_deposed_leader_follows_again_with_its_tail_quarantined),
         PAIR(leaders_may_be_deposed_again_and_again),
     };

@@ -574,6 +574,12 @@ static void followers_are_listed(void **state)
     fake_status()->followers = both;
     static const struct tide_event event = {
         .number = 7, .kind = "slot", .level = "warn", .text = "slot f2 is at risk"};
+    static const struct tide_quarantined tail = {
+        .name = "12-3.seg", .kind = "replaced", .size = 640, .first = 12, .last = 19, .epoch = 3};
+    fake_status()->quarantine_files = 1;
+    fake_status()->quarantine_bytes = 640;
+    fake_status()->quarantine_count = 1;
+    fake_status()->quarantine = &tail;
     fake_status()->event_count = 1;
     fake_status()->events = &event;
     assert_string_equal(
@@ -590,10 +596,15 @@ static void followers_are_listed(void **state)
     assert_non_null(strstr(slots, "$11\r\nlag_records\r\n_\r\n"));
     assert_non_null(strstr(slots, "$11\r\nlag_seconds\r\n,inf\r\n"));
     const char *all = client_ask(&client, "REPL.STATUS\r\n");
-    assert_memory_equal(all, "%20\r\n$4\r\nrole\r\n$6\r\nleader\r\n", 27);
+    assert_memory_equal(all, "%23\r\n$4\r\nrole\r\n$6\r\nleader\r\n", 27);
     assert_non_null(strstr(all, "$6\r\nevents\r\n*1\r\n%5\r\n$6\r\nnumber\r\n:7\r\n"));
     assert_non_null(strstr(all, "$4\r\nkind\r\n$4\r\nslot\r\n"));
     assert_non_null(strstr(all, "$16\r\nretention_holder\r\n"));
+    assert_non_null(strstr(all,
+                           "$16\r\nquarantine_files\r\n:1\r\n$16\r\nquarantine_bytes\r\n:640\r\n"
+                           "$10\r\nquarantine\r\n*1\r\n%6\r\n$4\r\nname\r\n$8\r\n12-3.seg\r\n"
+                           "$4\r\nkind\r\n$8\r\nreplaced\r\n$5\r\nbytes\r\n:640\r\n"
+                           "$5\r\nepoch\r\n:3\r\n$5\r\nfirst\r\n:12\r\n$4\r\nlast\r\n:19\r\n"));
 }
 
 static void a_follower_names_its_leader(void **state)
@@ -613,7 +624,7 @@ static void a_follower_names_its_leader(void **state)
     assert_non_null(strstr(info, "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:7400\r\n"
                                  "master_link_status:up\r\n"));
     assert_non_null(strstr(info, "# Commandstats\r\n"));
-    assert_memory_equal(client_ask(&client, "REPL.STATUS\r\n"), "*54\r\n", 5);
+    assert_memory_equal(client_ask(&client, "REPL.STATUS\r\n"), "*60\r\n", 5);
 }
 
 static void info_has_what_tools_look_for(void **state)
