@@ -350,8 +350,7 @@ enum code bootstrap_serve_blocks(struct bootstrap_serve *s, const struct wire_bl
 bool bootstrap_serve_is_old(const struct bootstrap_serve *s)
 {
     if (!s->source || !s->source->is_ready) return false;
-    uint64_t reach = bootstrap_source_reach(s->source->bytes);
-    return bootstrap_should_rebase(log_bytes_after(s->db->log, s->source->at), reach);
+    return bootstrap_source_is_far(s->db, s->source->at, s->source->bytes);
 }
 
 void bootstrap_serve_rebase(struct bootstrap_serve *s)

@@ -31,7 +31,8 @@ void bootstrap_serve_progress(struct bootstrap_serve *s, const struct wire_progr
 /* The log behind what is copied grew too long: tell the joiner of a newer checkpoint as soon as
  * there is one. */
 void bootstrap_serve_rebase(struct bootstrap_serve *s);
-/* Is the log behind what is copied longer than a new copy is worth? */
+/* Is the log behind what is copied near the end of its slot's budget, or of what a copy is worth?
+ */
 bool bootstrap_serve_is_old(const struct bootstrap_serve *s);
 /* The link takes more. */
 void bootstrap_serve_drained(struct bootstrap_serve *s);

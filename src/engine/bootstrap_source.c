@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "core/bootstrap.h"
 #include "engine/bootstrap_serve.h"
 #include "engine/checkpoint.h"
 
@@ -149,9 +150,14 @@ static struct bootstrap_source *source_new(struct db *db, const struct checkpoin
     return s;
 }
 
-uint64_t bootstrap_source_reach(uint64_t state_bytes)
+bool bootstrap_source_is_far(const struct db *db, seqno at, uint64_t state_bytes)
 {
-    return state_bytes > RECENT_BYTES ? state_bytes : RECENT_BYTES;
+    seqno durable = log_durable(db->log).seqno;
+    uint64_t reach = state_bytes > RECENT_BYTES ? state_bytes : RECENT_BYTES;
+    /* The slot of the one that copies holds the log from there on: beyond its budget it is lost. */
+    if (db->config.slot_budget_bytes < reach) reach = db->config.slot_budget_bytes;
+    return bootstrap_should_rebase(log_bytes_after(db->log, at), reach) ||
+           bootstrap_should_rebase(durable.v - at.v, db->config.slot_budget_records);
 }
 
 bool bootstrap_source_is_there(const struct db *db, seqno *out_at, uint64_t *out_bytes)
@@ -161,7 +167,7 @@ bool bootstrap_source_is_there(const struct db *db, seqno *out_at, uint64_t *out
     if (!is_good || log_oldest(db->log).v > c->at.v + 1) return false;
     *out_at = c->at;
     *out_bytes = c->bytes;
-    return !db_is_leader(db) || log_bytes_after(db->log, c->at) <= bootstrap_source_reach(c->bytes);
+    return !db_is_leader(db) || !bootstrap_source_is_far(db, c->at, c->bytes);
 }
 
 bool bootstrap_source_is_newest(const struct bootstrap_source *s)

@@ -37,8 +37,9 @@ bool bootstrap_source_find(const struct bootstrap_source *s, const struct hash25
 /* Is there a manifest that one could copy from right now, without a new checkpoint? *out_at, and
  * bytes of its blocks. */
 bool bootstrap_source_is_there(const struct db *db, seqno *out_at, uint64_t *out_bytes);
-/* Log behind a copy of so many bytes beyond which it is based on a newer checkpoint. */
-uint64_t bootstrap_source_reach(uint64_t state_bytes);
+/* Is a newer checkpoint the better base of a copy than this one, of so many bytes: is the log
+ * behind it nearly longer than a copy is worth, or than the slot of one that copies may hold? */
+bool bootstrap_source_is_far(const struct db *db, seqno at, uint64_t state_bytes);
 /* Is there nothing newer or better to copy from? */
 bool bootstrap_source_is_newest(const struct bootstrap_source *s);
 /* Packs that sources pin, malloc'ed; NULL with *out_count 0: none. False: no memory. */

@@ -105,8 +105,8 @@ void ship_copy_progress(struct ship_link *link, const struct wire_progress *prog
     };
     bootstrap_serve_progress(link->serve, progress);
     frames_send(&link->frames, &m);
-    /* From a newer mark few blocks differ, and less of the log must be kept: a copy that is slower
-     * than the writers is never doomed. */
+    /* Before its slot's budget is used up it is based on a newer mark: few blocks differ, and less
+     * of the log must be kept, so a copy that is slower than the writers is never doomed. */
     if (bootstrap_serve_is_old(link->serve)) bootstrap_serve_rebase(link->serve);
 }
 

@@ -167,5 +167,27 @@ def a_copy_slower_than_the_writers_is_based_anew_and_not_doomed(world):
     check(came < 2 * total, "%d bytes moved for a state of %d", came, total)
 
 
+@test
+def a_copy_is_based_anew_before_its_slots_budget_ends(world):
+    """The budget is far below what a copy would be worth by itself; its slot is not lost all the same."""
+    leader = world.start("leader", *SMALL, "--bootstrap-rate", "80KiB", "--slot-budget-bytes", "4MiB")
+    fill(leader)
+    f = world.start("f", *SMALL, follow=leader.replication)
+    first = until("it copies", lambda: copying(f) and staged(f) > 0 and copying(f)["mark"])
+    with leader.connect() as c:
+        for _ in range(14):  # 7 MB, half a MB at a time and hardly any state
+            c.pipe([["ITEM.PUT", "big", "text", "x" * 25000]] * 20)
+            check(copying(f), "it is whole already: the copy is too quick for this test")
+            held = leader.status_json()["followers"][0]["held_bytes"]
+            until("its slot has room", lambda: leader.status_json()["followers"][0]["held_bytes"] < (3 << 20))
+            check(held < (4 << 20), "%d bytes are held", held)
+    check(copying(f)["mark"] > first, "it is not based on a newer checkpoint")
+    equal([e["text"] for e in leader.status_json()["events"] if e["kind"] == "invalidation"], [])
+    leader.call("CONFIG", "SET", "bootstrap_rate", "100%")
+    until("f has all", lambda: f.seqno() >= leader.seqno())
+    tm.wait_equal(leader, f)
+    check(moved(f)[2] >= 1, "it was based anew %d times", moved(f)[2])
+
+
 if __name__ == "__main__":
     tm.main()

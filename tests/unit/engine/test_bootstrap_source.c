@@ -155,6 +155,44 @@ static void a_manifest_that_cannot_be_read_is_bad(void **state)
     bootstrap_source_release(s);
 }
 
+/* A slot that copies holds the log behind the checkpoint: what would use three quarters of its
+ * budget, in bytes or in records, is no base for a copy, and a newer one is cut. */
+static void a_checkpoint_far_behind_for_the_slots_budget_is_no_source(void **state)
+{
+    struct fixture *f = *state;
+    seqno at;
+    uint64_t bytes;
+    for (int by_records = 0; by_records < 2; by_records++) {
+        steps_node_close(&f->n);
+        f->options.slot_budget_bytes = by_records ? GIB : 64 * KIB;
+        f->options.slot_budget_records = by_records ? 100 : 0;
+        open_node(f);
+        struct db *db = f->n.db;
+        write_some(f, 5);
+        checkpoint(f);
+        seqno first = checkpointer_contents(db->checkpointer)->at;
+        while (bootstrap_source_is_there(db, &at, &bytes)) {
+            assert_false(bootstrap_source_is_far(db, at, bytes));
+            assert_int_equal(at.v, first.v);
+            write_some(f, 1);
+        }
+        uint64_t held = log_bytes_after(db->log, first);
+        uint64_t records = log_durable(db->log).seqno.v - first.v;
+        if (by_records) {
+            assert_int_equal(records, 75);
+        } else {
+            assert_in_range(held, 48 * KIB, 49 * KIB);
+        }
+        assert_null(bootstrap_source_take(db));
+        steps_run(f->n.env);
+        struct bootstrap_source *s = bootstrap_source_take(db);
+        assert_non_null(s);
+        assert_true(s->at.v > first.v);
+        steps_run(f->n.env);
+        bootstrap_source_release(s);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_end)
@@ -163,6 +201,7 @@ int main(void)
         TEST(without_a_checkpoint_one_is_asked_for),
         TEST(a_damaged_checkpoint_is_written_anew),
         TEST(a_manifest_that_cannot_be_read_is_bad),
+        TEST(a_checkpoint_far_behind_for_the_slots_budget_is_no_source),
     };
     return cmocka_run_group_tests_name("engine/bootstrap_source", tests, NULL, NULL);
 }
