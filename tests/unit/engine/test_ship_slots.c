@@ -95,6 +95,32 @@ static void a_slot_beyond_its_bytes_is_told_then_lost_and_its_log_goes(void **st
     assert_int_equal(state_of(f, "f1"), SLOT_LOST);
 }
 
+/* A node that is to lead, and asks the others first, gets its slots when it leads; one that follows
+ * has those of its own followers. Until it is known which of them count, an empty table says
+ * nothing about who may come back. */
+static void the_log_is_held_until_it_is_known_whose_slots_count(void **state)
+{
+    struct fixture *f = *state;
+    struct db *db = f->n.db;
+    write_log(f, 300 * KIB);
+    assert_int_equal(table(f)->count, 0);
+    assert_true(log_oldest(db->log).v > 1);
+    db->is_leading = false;
+    assert_false(shipper_holds_log(db->shipper)); /* it follows, and nobody follows it */
+    assert_true(retention_plan(db->retention).holder != RETAIN_BY_SLOTS);
+    db->shipper->is_serving = false;
+    assert_true(shipper_holds_log(db->shipper)); /* it is to lead */
+    assert_int_equal(retention_plan(db->retention).holder, RETAIN_BY_SLOTS);
+    assert_int_equal(retention_plan(db->retention).floor.v, 1);
+    db->shipper->is_serving = true;
+    slots_close(table(f));
+    assert_true(shipper_holds_log(db->shipper)); /* the catalogue cannot be read */
+    table(f)->is_closed = false;
+    add_slot(f, "f1");
+    assert_true(shipper_holds_log(db->shipper)); /* somebody follows it */
+    db->is_leading = true;
+}
+
 /* The catalogue cannot be written: what the lost slot held stays. */
 static void nothing_goes_before_the_loss_is_on_disk(void **state)
 {
@@ -222,6 +248,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_slot_beyond_its_bytes_is_told_then_lost_and_its_log_goes,
                                         setup, fixture_end),
+        cmocka_unit_test_setup_teardown(the_log_is_held_until_it_is_known_whose_slots_count, setup,
+                                        fixture_end),
         cmocka_unit_test_setup_teardown(nothing_goes_before_the_loss_is_on_disk, setup,
                                         fixture_end),
         cmocka_unit_test_setup_teardown(idle_time_ends_a_slot_over_a_restart, setup, fixture_end),
