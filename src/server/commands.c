@@ -150,7 +150,10 @@ static const struct command table[] = {
      "Pass the leadership to a connected follower without losing a write."},
     {"FOLLOW", NULL, -2, NODE | ALONE, handle_follow, "Node",
      "host:port [ACCEPT-LOSS EXPECT token]",
-     "Follow the node with this replication address; a leader only turns to a later leader."},
+     "Follow the node with this replication address, a leader or a follower. A leader turns only "
+     "to a "
+     "later leader, and is answered when it follows. A follower is answered when it goes to ask: "
+     "REPL.STATUS says under link whether it was accepted."},
     {"TOPOLOGY", NULL, 1, NODE, handle_topology, "Node", "",
      "The members of the cluster, the same list on every node, and its version."},
     {"REPLICAOF", NULL, 3, NODE | ALONE, handle_replicaof, "Node", "host port | NO ONE",
