@@ -17,16 +17,15 @@ struct room {
     size_t size; /* of the block that it holds; less than was asked for: the file ended */
 };
 
-static enum code read_block(struct staging *s, uint64_t offset, uint32_t size, struct room *room,
-                            struct err *e)
+static enum code read_block(struct env *env, struct env_file *file, uint64_t offset, uint32_t size,
+                            struct room *room, struct err *e)
 {
-    struct env *env = s->files->env;
     if (size > room->capacity) {
         uint8_t *larger = realloc(room->bytes, size);
         if (!larger) return ERR(e, E_NOMEMORY, "no memory for a block of %u bytes", size);
         *room = (struct room){.bytes = larger, .capacity = size};
     }
-    return env->v->pread(env, s->file, offset, room->bytes, size, &room->size, e);
+    return env->v->pread(env, file, offset, room->bytes, size, &room->size, e);
 }
 
 static bool is_whole(const struct room *room, uint32_t size, const struct hash256 *wanted)
@@ -36,7 +35,7 @@ static bool is_whole(const struct room *room, uint32_t size, const struct hash25
 }
 
 /* Walk over the blocks; s->end stays behind the last whole one. */
-static enum code scan(struct staging *s, uint64_t size,
+static enum code scan(struct staging *s, struct env_file *file, uint64_t size,
                       void (*found)(void *context, const struct hash256 *hash, uint32_t size,
                                     uint64_t offset),
                       void *context, struct err *e)
@@ -50,16 +49,31 @@ static enum code scan(struct staging *s, uint64_t size,
         struct hash256 hash;
         uint32_t block_size;
         size_t got = 0;
-        code = env->v->pread(env, s->file, s->end, head, sizeof(head), &got, e);
+        code = env->v->pread(env, file, s->end, head, sizeof(head), &got, e);
         if (code != OK || !block_head_decode(head, &hash, &block_size)) break;
         uint64_t offset = s->end + BLOCK_HEAD_SIZE;
         if (offset + block_size > size) break; /* before memory is taken for it */
-        code = read_block(s, offset, block_size, &room, e);
+        code = read_block(env, file, offset, block_size, &room, e);
         if (code != OK || !is_whole(&room, block_size, &hash)) break;
         found(context, &hash, block_size, offset);
         s->end = align_up(offset + block_size, PACK_ALIGN);
     }
     free(room.bytes);
+    return code;
+}
+
+/* Past the page cache: after a sync that failed it shows what is not on the disk, and the next sync
+ * would say that all is well. */
+static enum code scan_disk(struct staging *s, uint64_t size,
+                           void (*found)(void *context, const struct hash256 *hash, uint32_t size,
+                                         uint64_t offset),
+                           void *context, struct err *e)
+{
+    struct env *env = s->files->env;
+    struct env_file *file = NULL;
+    TRY(env->v->open(env, STAGING_PATH, ENV_READ | ENV_UNCACHED, &file, e));
+    enum code code = scan(s, file, size, found, context, e);
+    env->v->close(env, file);
     return code;
 }
 
@@ -75,7 +89,7 @@ enum code staging_open(struct staging *s, const struct state_files *files,
     TRY(env->v->sync_dir(env, ".", e));
     TRY(env->v->open(env, STAGING_PATH, ENV_WRITE | ENV_CREATE, &s->file, e));
     enum code code = env->v->size(env, s->file, &size, e);
-    if (code == OK) code = scan(s, size, found, context, e);
+    if (code == OK) code = scan_disk(s, size, found, context, e);
     if (code == OK && size > s->end) code = env->v->truncate(env, s->file, s->end, e);
     if (code == OK) code = env->v->sync_dir(env, STAGING_DIR, e);
     if (code != OK) staging_close(s);

@@ -1,7 +1,8 @@
 /* staging: what a node has copied from another one until now, on its disk: the file staging/blocks.
  * It is a pack whose blocks have heads in front, so that after a crash it is its own index: what
- * is whole and verifies is kept, the rest is cut off. When everything is there it moves to state/
- * as a pack, and a manifest of the next generation names it (engine/generation goes on from there).
+ * is whole on the disk and verifies is kept, the rest is cut off. When everything is there it moves
+ * to state/ as a pack, and a manifest of the next generation names it (engine/generation goes on
+ * from there).
  *
  * Blocks; for background jobs, one at a time but for syncs. Owner: engine/bootstrap_join. */
 #ifndef TIDEMARK_ENGINE_STAGING_H

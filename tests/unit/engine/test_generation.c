@@ -295,6 +295,68 @@ static void what_was_copied_is_found_again_and_a_torn_end_is_cut_off(void **stat
     tm_dir_remove(dir);
 }
 
+/* A disk of which a sync fails: what was written stays in the cache, is read from there, and is not
+ * on the disk. Only past the cache one sees what is: the bytes of the last sync that was good. */
+static const struct env_vtable *below;
+static struct slice on_disk;
+static bool syncs_fail;
+
+static enum code open_past_cache(struct env *env, const char *path, unsigned flags,
+                                 struct env_file **out, struct err *e)
+{
+    if ((flags & ENV_UNCACHED) == 0) return below->open(env, path, flags, out, e);
+    struct env_file *file = NULL;
+    assert_int_equal(below->open(env, "on-disk", ENV_WRITE | ENV_CREATE, &file, e), OK);
+    assert_int_equal(below->truncate(env, file, 0, e), OK);
+    assert_int_equal(below->pwrite(env, file, 0, on_disk, e), OK);
+    below->close(env, file);
+    return below->open(env, "on-disk", ENV_READ, out, e);
+}
+
+static enum code sync_or_fail(struct env *env, struct env_file *file, struct err *e)
+{
+    uint64_t size = 0;
+    size_t got = 0;
+    if (syncs_fail) return ERR(e, E_IO, "sync fails as the test wants");
+    assert_int_equal(below->size(env, file, &size, e), OK);
+    uint8_t *bytes = malloc((size_t)size + 1);
+    assert_int_equal(below->pread(env, file, 0, bytes, (size_t)size, &got, e), OK);
+    free((void *)(uintptr_t)on_disk.data);
+    on_disk = slice_of(bytes, got);
+    return OK;
+}
+
+/* What a failed sync left in the cache alone is copied again: the sync at the end of the copy would
+ * not bring it to the disk. */
+static void what_a_failed_sync_left_in_the_cache_is_not_held(void **state)
+{
+    (void)state;
+    char *dir = copy_of_old();
+    struct copying c;
+    struct env *to = steps_open(dir);
+    below = to->v;
+    struct env_vtable with_cache = *below;
+    with_cache.open = open_past_cache;
+    with_cache.sync = sync_or_fail;
+    to->v = &with_cache;
+    assert_true(begin_copy(&c, to));
+    assert_true(copy_blocks(&c, 2));
+    assert_int_equal(staging_sync(&c.staging, NULL), OK);
+    c.found = 2;
+    assert_true(copy_blocks(&c, 4));
+    syncs_fail = true;
+    assert_int_equal(staging_sync(&c.staging, NULL), E_IO);
+    syncs_fail = false;
+    end_copy(&c);
+    assert_true(begin_copy(&c, to));
+    assert_int_equal(c.found, 2);
+    end_copy(&c);
+    free((void *)(uintptr_t)on_disk.data);
+    on_disk = slice_of(NULL, 0);
+    steps_close(to);
+    tm_dir_remove(dir);
+}
+
 /* Every file call of copying and of switching is the last one of a life, torn or not: what opens
  * afterwards is the old copy or the new one, and copying again ends as the new one. */
 static void any_call_may_be_the_last_one(void **state)
@@ -360,6 +422,7 @@ int main(void)
         cmocka_unit_test(the_mark_of_the_old_log_says_nothing_about_the_new_one),
         cmocka_unit_test(a_copy_that_is_not_whole_is_not_switched_to),
         cmocka_unit_test(what_was_copied_is_found_again_and_a_torn_end_is_cut_off),
+        cmocka_unit_test(what_a_failed_sync_left_in_the_cache_is_not_held),
         cmocka_unit_test(any_call_may_be_the_last_one),
     };
     return cmocka_run_group_tests_name("engine/generation", tests, setup, teardown);
