@@ -11,7 +11,13 @@ SMALL = ("--segment-size", "256KiB", "--checkpoint-log-bytes", "512KiB", "--mark
 
 
 def log_size(node):
-    return sum(os.path.getsize(path) for path in glob.glob(os.path.join(node.dir, "log", "*")))
+    size = 0
+    for path in glob.glob(os.path.join(node.dir, "log", "*")):
+        try:
+            size += os.path.getsize(path)
+        except FileNotFoundError:  # removed or used again since it was listed
+            pass
+    return size
 
 
 def oldest(node):
