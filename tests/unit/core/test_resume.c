@@ -223,6 +223,21 @@ static void row_8_refuses_when_the_follower_has_seen_a_higher_epoch(void **state
     check_refusal(&f, 8, REFUSE_HIGHER_EPOCH);
 }
 
+/* Its acknowledgements count for nobody, so that roles and claims are nothing to it. */
+static void rows_2_and_8_let_a_leader_fetch_what_it_lost(void **state)
+{
+    (void)state;
+    struct resume_facts f = good();
+    f.is_leading = false;
+    f.is_fetching = true;
+    f.is_voter = f.is_leader_wanted = f.is_ring = f.is_chain_full = true;
+    f.path = slice_of_text("f1");
+    f.highest_epoch = 4;
+    check_plan(&f, RESUME_CONTINUE, 21, REFUSE_NONE);
+    f.is_fetching = false;
+    check_refusal(&f, 2, REFUSE_NOT_LEADER);
+}
+
 static void row_9_refuses_an_id_in_use_and_names_the_first(void **state)
 {
     (void)state;
@@ -519,6 +534,7 @@ int main(void)
         cmocka_unit_test(row_6_refuses_wrong_credentials),
         cmocka_unit_test(row_7_refuses_below_the_feature_level),
         cmocka_unit_test(row_8_refuses_when_the_follower_has_seen_a_higher_epoch),
+        cmocka_unit_test(rows_2_and_8_let_a_leader_fetch_what_it_lost),
         cmocka_unit_test(row_9_refuses_an_id_in_use_and_names_the_first),
         cmocka_unit_test(row_10_refuses_a_new_id_when_the_table_is_full),
         cmocka_unit_test(row_11_tells_a_lost_slot_to_take_a_copy),

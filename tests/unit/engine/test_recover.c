@@ -753,8 +753,9 @@ static void a_checkpoint_at_the_end_of_another_history_is_passed_over(void **sta
 
 /* --- a follower's log --- */
 
-static struct log *recovered_as_follower(struct env *env, enum code *out_code,
-                                         struct recovery_report *report, struct err *e)
+/* Opened with what identity says after this change. */
+static struct log *recovered_as(struct env *env, void (*change)(struct identity *id),
+                                enum code *out_code, struct recovery_report *report, struct err *e)
 {
     struct tide_options options = node_options(dir);
     struct config config;
@@ -763,8 +764,7 @@ static struct log *recovered_as_follower(struct env *env, enum code *out_code,
     bool is_found = false;
     assert_int_equal(identity_load(env, id, &is_found, e), OK);
     assert_true(is_found);
-    id->role = ROLE_FOLLOWER;
-    id->led_count = 0;
+    change(id);
     struct log_hooks hooks = {0};
     struct log *log = NULL;
     *report = (struct recovery_report){0};
@@ -774,11 +774,23 @@ static struct log *recovered_as_follower(struct env *env, enum code *out_code,
     return log;
 }
 
-/* What the leader's headers claim is durable is durable on the leader's disk. Here it is torn; and
- * below this node's own mark it is rotten all the same. */
-static void a_followers_torn_tail_is_torn_whatever_its_leaders_headers_claim(void **state)
+static void follows(struct identity *id)
 {
-    (void)state;
+    id->role = ROLE_FOLLOWER;
+    id->led_count = 0;
+}
+
+/* It led all epochs of its log, and fetched records of them back. */
+static void fetched(struct identity *id)
+{
+    assert_int_not_equal(id->led_count, 0);
+    id->fetched_epoch = id->highest_epoch;
+}
+
+/* What a writer's headers claim is durable is durable on the writer's disk. Here it is torn; and
+ * below this node's own mark it is rotten all the same. */
+static void check_received_tail(void (*change)(struct identity *id))
+{
     for (int has_own_mark = 0; has_own_mark < 2; has_own_mark++) {
         files_copy(base, dir);
         file_write(dir, "mark", mark_before, mark_before_size);
@@ -794,7 +806,7 @@ static void a_followers_torn_tail_is_torn_whatever_its_leaders_headers_claim(voi
         struct err e = {.code = OK};
         struct recovery_report report;
         enum code code;
-        struct log *log = recovered_as_follower(env, &code, &report, &e);
+        struct log *log = recovered_as(env, change, &code, &report, &e);
         if (has_own_mark) {
             assert_int_equal(code, E_ROTTEN);
         } else {
@@ -809,6 +821,18 @@ static void a_followers_torn_tail_is_torn_whatever_its_leaders_headers_claim(voi
     file_write(dir, "mark", mark_before, mark_before_size);
     file_zero(dir, tail_name, end_before, 512 - end_before % 512);
     assert_refused(E_ROTTEN, tail_name);
+}
+
+static void a_followers_torn_tail_is_torn_whatever_its_leaders_headers_claim(void **state)
+{
+    (void)state;
+    check_received_tail(follows);
+}
+
+static void a_torn_tail_that_was_fetched_back_is_torn_though_this_node_wrote_it_once(void **state)
+{
+    (void)state;
+    check_received_tail(fetched);
 }
 
 /* A power cut can leave an older mark behind acknowledged groups. One flipped bit in the last one
@@ -858,6 +882,7 @@ int main(void)
         TEST(checkpoints_that_are_not_in_the_log_are_passed_over),
         TEST(a_checkpoint_at_the_end_of_another_history_is_passed_over),
         TEST(a_followers_torn_tail_is_torn_whatever_its_leaders_headers_claim),
+        TEST(a_torn_tail_that_was_fetched_back_is_torn_though_this_node_wrote_it_once),
         TEST(a_flipped_bit_above_an_older_mark_is_told),
     };
     return cmocka_run_group_tests_name("engine/recover", tests, make_bases, drop_bases);

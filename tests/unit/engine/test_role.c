@@ -5,19 +5,20 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "support/node.h"
 #include "tidemark.h"
 
 #define NODES  3
 #define WAIT_S 20.0
 
-struct member {
+struct peer {
     char *dir;
     tide_db *db;
     char replication_address[64];
     char data_address[32];
 };
 
-static struct member nodes[NODES];
+static struct peer nodes[NODES];
 static uint64_t heartbeat_ms;
 
 static double seconds_now(void)
@@ -38,7 +39,7 @@ static void rest(void)
         if (seconds_now() > wait_end_) fail_msg("waited in vain for %s", #condition); \
     }
 
-static const struct tide_status *look(const struct member *n, const struct tide_result **out)
+static const struct tide_status *look(const struct peer *n, const struct tide_result **out)
 {
     assert_int_equal(tide_status(n->db, out, NULL), TIDE_OK);
     return (*out)->as.status;
@@ -47,7 +48,7 @@ static const struct tide_status *look(const struct member *n, const struct tide_
 /* follow NULL: it leads, or does what its directory says. The address stays the same. */
 static void open_member(int i, const char *follow)
 {
-    struct member *n = &nodes[i];
+    struct peer *n = &nodes[i];
     char id[8];
     (void)snprintf(id, sizeof(id), "n%d", i);
     (void)snprintf(n->data_address, sizeof(n->data_address), "127.0.0.1:74%d0", i);
@@ -62,6 +63,7 @@ static void open_member(int i, const char *follow)
         .heartbeat_ms = heartbeat_ms,
         .suspect_ms = 500,
         .dead_ms = 2000,
+        .credit = UINT64_C(64) << 10,
     };
     struct tide_err e = {0};
     if (tide_open(&options, &n->db, NULL, &e) != TIDE_OK) fail_msg("%s", e.message);
@@ -83,6 +85,14 @@ static enum tide_role role_of(int i)
     enum tide_role role = look(&nodes[i], &result)->role;
     tide_result_free(result);
     return role;
+}
+
+static uint32_t followers_of(int i)
+{
+    const struct tide_result *result;
+    uint32_t count = look(&nodes[i], &result)->follower_count;
+    tide_result_free(result);
+    return count;
 }
 
 static struct tide_position position_of(int i)
@@ -146,7 +156,7 @@ static int setup(void **state)
     (void)state;
     heartbeat_ms = 50;
     for (int i = 0; i < NODES; i++) {
-        nodes[i] = (struct member){.dir = tm_dir_make("role")};
+        nodes[i] = (struct peer){.dir = tm_dir_make("role")};
     }
     return 0;
 }
@@ -382,6 +392,115 @@ static void a_claim_ends_the_old_leadership_though_its_candidate_is_gone(void **
     assert_int_equal(count_on(2), 10);
 }
 
+/* --- a leader that holds less than a follower --- */
+
+static bool is_refused_with(int i, const char *words)
+{
+    struct tide_position p;
+    struct tide_err e = {0};
+    return signal_to(i, &p, &e) == TIDE_LOADING && strstr(e.message, words) != NULL;
+}
+
+/* Goal: what it fetched is of an epoch that another node led, which does not answer: it holds all,
+ * and does not lead; when that leader is back it follows, and goes on following whatever an
+ * operator asks of it. */
+static void records_of_another_leader_are_fetched_and_not_led_on(void **state)
+{
+    (void)state;
+    struct tide_position at;
+    struct tide_err e = {0};
+    open_three();
+    close_member(0);
+    if (tide_promote(nodes[1].db, NULL, true, &at, &e) != TIDE_OK) fail_msg("%s", e.message);
+    write_to(1, 5);
+    WAIT_UNTIL(count_on(2) == 15);
+    close_member(1);
+    open_member(0, NULL);
+    WAIT_UNTIL(is_refused_with(0, "epoch 2 was begun somewhere"));
+    assert_int_equal(count_on(0), 15);
+    assert_int_equal(role_of(0), TIDE_ROLE_LEADER); /* as it is meant to be */
+    open_member(1, NULL);
+    WAIT_UNTIL(role_of(0) == TIDE_ROLE_FOLLOWER);
+    WAIT_UNTIL(position_of(0).epoch == 3);
+    wait_same(0, 1);
+    assert_int_equal(tide_promote(nodes[0].db, NULL, false, &at, &e), TIDE_REFUSED);
+    close_member(1);
+    for (double end = seconds_now() + 1.5; seconds_now() < end; rest()) {
+        assert_int_equal(role_of(0), TIDE_ROLE_FOLLOWER); /* nobody told it to lead */
+    }
+    assert_int_equal(position_of(0).epoch, 3);
+}
+
+/* Many records, in one run. */
+static void write_many(int i, uint32_t count)
+{
+    tide_run *run = tide_run_new();
+    struct tide_signal signal = {.type = {"view", 4}, .item = {"a", 1}};
+    assert_non_null(run);
+    for (uint32_t k = 0; k < count; k++) {
+        assert_int_equal(tide_run_signal(run, &signal, NULL), (int32_t)k);
+    }
+    assert_int_equal(tide_execute(nodes[i].db, run), TIDE_OK);
+    tide_run_free(run);
+}
+
+/* Node 0 is an older copy: node 1 holds `count` records more. */
+static void set_back(uint32_t count)
+{
+    char *copy = tm_dir_make("copy");
+    open_member(0, NULL);
+    write_to(0, 10);
+    open_member(1, nodes[0].replication_address);
+    WAIT_UNTIL(count_on(1) == 10);
+    close_member(0);
+    files_copy(nodes[0].dir, copy);
+    open_member(0, NULL);
+    WAIT_UNTIL(position_of(0).epoch == 2);
+    write_many(0, count);
+    WAIT_UNTIL(count_on(1) == 10 + count);
+    close_member(0);
+    files_copy(copy, nodes[0].dir);
+    tm_dir_remove(copy);
+}
+
+/* Goal: an operator's promotion in the middle is judged like any: without force it is refused, and
+ * the fetch goes on; no slot of the leader is left when it is over. */
+static void a_refused_promotion_does_not_end_a_fetch(void **state)
+{
+    (void)state;
+    struct tide_position at;
+    struct tide_err e = {0};
+    set_back(30000);
+    open_member(0, NULL);
+    WAIT_UNTIL(is_refused_with(0, "it fetches"));
+    for (int k = 0; k < 20; k++) {
+        enum tide_code code = tide_promote(nodes[0].db, NULL, false, &at, &e);
+        bool is_fair = code == TIDE_OK || code == TIDE_BUSY ||
+                       (code == TIDE_REFUSED && strstr(e.message, "n1 holds more") != NULL);
+        if (!is_fair) fail_msg("%d %s", (int)code, e.message);
+    }
+    WAIT_UNTIL(position_of(0).epoch == 3);
+    assert_int_equal(count_on(0), 30010);
+    write_to(0, 1);
+    wait_same(0, 1);
+    WAIT_UNTIL(followers_of(1) == 0);
+}
+
+static void a_forced_promotion_ends_a_fetch(void **state)
+{
+    (void)state;
+    struct tide_position at = {0};
+    struct tide_err e = {0};
+    set_back(30000);
+    open_member(0, NULL);
+    WAIT_UNTIL(is_refused_with(0, "it fetches"));
+    WAIT_UNTIL(tide_promote(nodes[0].db, NULL, true, &at, &e) == TIDE_OK);
+    assert_int_equal(at.epoch, 3);
+    write_to(0, 1);
+    uint64_t held = count_on(0);
+    assert_in_range(held, 11, 30011);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +516,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_heartbeat_due_in_the_middle_of_a_handover_ends_no_link,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(all_nodes_know_the_members, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_of_another_leader_are_fetched_and_not_led_on, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_refused_promotion_does_not_end_a_fetch, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_forced_promotion_ends_a_fetch, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_follows_no_one_that_does_not_lead_later, setup,
                                         teardown),
     };
