@@ -216,6 +216,7 @@ static bool harm(struct scenario *s)
     } else if (strcmp(verb, "copy") == 0) {
         disk_copy(&c->backup, &n->machine.disk);
     } else if (strcmp(verb, "restore") == 0) {
+        c->is_leader_set_back |= node == c->leader;
         faults_restore(c, node, &c->backup);
     } else if (strcmp(verb, "full") == 0 || strcmp(verb, "room") == 0) {
         n->machine.disk.faults.is_full = verb[0] == 'f';

@@ -59,9 +59,8 @@ void check_after_open(struct cluster *c, uint32_t node)
         return;
     }
     uint64_t durable = durable_of(n).seqno.v;
-    bool is_set_back = c->is_scripted && n->is_reset; /* what it then does is the story's to show */
-    if (node == c->leader && c->takeover == TAKEOVER_NONE && !is_set_back &&
-        durable < c->model.acked_max) {
+    bool is_judged = node == c->leader && c->takeover == TAKEOVER_NONE && !c->is_leader_set_back;
+    if (is_judged && durable < c->model.acked_max) {
         world_fail(&c->world, "lost",
                    "the leader came back with %" PRIu64 " records, %" PRIu64 " were acknowledged",
                    durable, c->model.acked_max);

@@ -90,8 +90,10 @@ struct cluster {
     struct operation *operation; /* in flight; NULL: none */
     struct client *clients;
     uint32_t client_count;
-    bool is_scripted;        /* nothing starts, and nobody acts, but by the script */
-    bool is_quiet;           /* faults are over: everything must converge */
+    bool is_scripted; /* nothing starts, and nobody acts, but by the script */
+    bool
+        is_leader_set_back; /* to an older copy: it may come back with less than was acknowledged */
+    bool is_quiet;          /* faults are over: everything must converge */
     bool is_damage_expected; /* a story damaged a file: a refused open is recorded, not failed */
     enum code open_failure;
     char damage[192];     /* what the story did */

@@ -1,6 +1,7 @@
 /* story: the scripts. */
 #include "sim/story.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -144,6 +145,49 @@ static void tell_older(struct cluster *c)
     play_settle(c);
     faults_restore(c, 1, &c->backup);
     work_for(c, draw(c, 0, 2) * NS_PER_S);
+    play_settle(c);
+    play_audit(c);
+}
+
+/* --- set-back: the leader was set back to an older copy, and dies again and again while it fetches
+ * what its followers hold: nothing that was acknowledged is missing afterwards --- */
+
+/* Until the leader takes records from another node, but no longer than `ns`. */
+static void play_until_fetching(struct cluster *c, uint64_t ns)
+{
+    const struct cluster_node *n = &c->nodes[CLUSTER_LEADER];
+    uint64_t end_ns = c->world.now_ns + ns;
+    while (c->world.now_ns < end_ns && c->world.failed_check == NULL) {
+        if (n->state == NODE_UP && n->db->receiver != NULL) return;
+        if (!world_step(&c->world)) return;
+    }
+}
+
+static void tell_set_back(struct cluster *c)
+{
+    struct cluster_node *leader = &c->nodes[CLUSTER_LEADER];
+    c->plan.retain_segments = UINT32_MAX;
+    work_for(c, NS_PER_S / 2);
+    disk_copy(&c->backup, &leader->machine.disk);
+    work_for(c, 2 * NS_PER_S);
+    play_settle(c);
+    if (c->world.failed_check != NULL) return;
+    uint64_t held = leader->durable_peak;
+    c->is_leader_set_back = true;
+    faults_restore(c, CLUSTER_LEADER, &c->backup);
+    for (uint64_t deaths = draw(c, 0, 3); deaths > 0; deaths--) {
+        play_until_fetching(c, 20 * NS_PER_S);
+        cluster_plan_death(c, CLUSTER_LEADER, draw(c, 1, 4), draw(c, 0, 3) > 0);
+        play_for(c, NS_PER_S / 10);
+    }
+    play_settle(c);
+    if (c->world.failed_check != NULL) return;
+    if (leader->durable_peak < held) {
+        world_fail(&c->world, "lost",
+                   "the leader has %" PRIu64 " records, its followers had %" PRIu64,
+                   leader->durable_peak, held);
+    }
+    work_for(c, NS_PER_S / 2);
     play_settle(c);
     play_audit(c);
 }
@@ -375,6 +419,7 @@ static const struct story stories[] = {
     {"rot-shipped", tell_rot_shipped, 2, 40},
     {"wiped", tell_wiped, 2, 5},
     {"older", tell_older, 2, 5},
+    {"set-back", tell_set_back, 3, 40},
     {"pruned", tell_pruned, 1, 20},
     {"away", tell_away, 2, 10},
     {"clock", tell_clock, 2, 10},
