@@ -11,6 +11,7 @@ full:   the file system is full: writes are refused, reads go on, nothing acknow
 
 Ends with 77 and a sentence where the machine has no FUSE, no loop devices or no rights.
 """
+import collections
 import os
 import random
 import shutil
@@ -146,9 +147,11 @@ def images(block_disk, client, folder, count):
     places = [i for i, entry in enumerate(log) if start < entry[3] <= end]
     # Half of them where several writes wait for a FLUSH: the others have few ways to be cut.
     crowded = [i for i in places if i > 0 and log[i][0] == WRITE and log[i - 1][0] == WRITE]
-    chosen = set(dice.sample(crowded, min(count // 2, len(crowded))))
+    chosen = collections.Counter(dice.sample(crowded, min(count // 2, len(crowded))))
     rest = [i for i in places if i not in chosen]
-    chosen |= set(dice.sample(rest, min(count - len(chosen), len(rest))))
+    chosen.update(dice.sample(rest, min(count - len(chosen), len(rest))))
+    # More images than places: other subsets where there are several.
+    chosen.update(dice.choices(crowded, k=count - len(chosen)))
     stable = bytearray(SIZE)
     pending = []
     tried = flushes = subsets = 0
@@ -160,25 +163,24 @@ def images(block_disk, client, folder, count):
             flushes += 1
         else:
             pending.append((offset, data))
-        if i not in chosen:
-            continue
-        image = bytearray(stable)
-        odds = dice.choice((0, 0.3, 0.5, 0.8, 1))
-        kept = [part for part in pending if dice.random() < odds]
-        subsets += 0 < len(kept) < len(pending)
-        for at, part in kept:
-            image[at:at + len(part)] = part
-        held = check_image(client, image, folder)
-        wanted = acknowledged_at(acks, position)
-        tried += 1
-        if held < wanted:
-            sys.exit(f"image {tried}, after {position} bytes of the log: {held} writes are there, "
-                     f"{wanted} were acknowledged")
+        for _ in range(chosen[i]):
+            image = bytearray(stable)
+            odds = dice.choice((0, 0.3, 0.5, 0.8, 1))
+            kept = [part for part in pending if dice.random() < odds]
+            subsets += 0 < len(kept) < len(pending)
+            for at, part in kept:
+                image[at:at + len(part)] = part
+            held = check_image(client, image, folder)
+            wanted = acknowledged_at(acks, position)
+            tried += 1
+            if held < wanted:
+                sys.exit(f"image {tried}, after {position} bytes of the log: {held} writes are "
+                         f"there, {wanted} were acknowledged")
     writes = sum(1 for entry in log if entry[0] == WRITE)
     print(f"ext4: {len(acks)} acknowledged writes, {writes} block writes, {flushes} flushes; "
           f"{tried} crash images ({subsets} with a part of what was not flushed): none lost")
-    if tried == 0 or not acks:
-        sys.exit("nothing was tried")
+    if tried != count or not acks:
+        sys.exit(f"{tried} images were tried, {count} were wanted")
 
 
 def fsync(block_disk, client, folder, count):
