@@ -88,13 +88,11 @@ static void add_retries(struct client_run *r, uint32_t max)
 static struct model_entry draw_entry(struct cluster *c)
 {
     static const double weights[] = {1, 1, 1, 2, 5, 0.5, 0.25, 100};
-    struct model_entry entry = {
-        .type = (uint8_t)draw(c, 0, MODEL_PLAIN - 1),
-        .item = (uint8_t)draw(c, 0, chance(c, 50) ? 3 : MODEL_ITEMS - 1),
-        .user = MODEL_NO_USER,
-        .weight = weights[draw(c, 0, COUNT_OF(weights) - 1)],
-        .at_ms = MACHINE_WALL_START_MS - CLIENT_EVENT_AGE_MS - (int64_t)draw(c, 1, 3600000),
-    };
+    struct model_entry entry = {.user = MODEL_NO_USER};
+    entry.type = (uint8_t)draw(c, 0, MODEL_PLAIN - 1);
+    entry.item = (uint8_t)draw(c, 0, chance(c, 50) ? 3 : MODEL_ITEMS - 1);
+    entry.weight = weights[draw(c, 0, COUNT_OF(weights) - 1)];
+    entry.at_ms = MACHINE_WALL_START_MS - CLIENT_EVENT_AGE_MS - (int64_t)draw(c, 1, 3600000);
     const struct model_type *type = &model_types[entry.type];
     if (chance(c, 20)) entry.user = (uint8_t)draw(c, 0, MODEL_USERS - 1);
     if (!type->has_times) entry.at_ms = 0;
@@ -190,8 +188,9 @@ static void add_reads(struct client_run *r, uint32_t count)
     client_run_position(r);
     docs_read(r, (uint8_t)draw(c, 0, MODEL_DOCS - 1));
     for (uint32_t i = 0; i < count; i++) {
-        client_run_count(r, (uint8_t)draw(c, 0, MODEL_TYPES - 1),
-                         (uint8_t)draw(c, 0, chance(c, 50) ? 3 : MODEL_ITEMS - 1));
+        uint8_t item = (uint8_t)draw(c, 0, chance(c, 50) ? 3 : MODEL_ITEMS - 1);
+        uint8_t type = (uint8_t)draw(c, 0, MODEL_TYPES - 1);
+        client_run_count(r, type, item);
     }
     client_run_position(r);
 }
@@ -217,7 +216,9 @@ static void fill_leader_run(struct client_run *r)
         client_run_producer(r, r->client->index + 1);
     } else if (what < 82) {
         uint64_t at_least = chance(c, 50) ? 0 : c->model.acked_max;
-        client_run_wait(r, at_least, (uint32_t)draw(c, 1, c->node_count), draw(c, 50, 3000));
+        uint64_t wait_ms = draw(c, 50, 3000);
+        uint32_t followers = (uint32_t)draw(c, 1, c->node_count);
+        client_run_wait(r, at_least, followers, wait_ms);
     } else if (what < 85) {
         client_run_other(r, OTHER_CHECKPOINT);
         c->world.coverage.checkpoints++;

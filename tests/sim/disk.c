@@ -443,11 +443,10 @@ static void cut_names(struct disk *d)
 void disk_cut_power(struct disk *d)
 {
     static const uint32_t moods[] = {0, 100000, 500000, 900000, 1000000};
-    struct inode_fate fate = {
-        .lost = moods[random_below(d->random, COUNT_OF(moods))],
-        .torn = moods[random_below(d->random, COUNT_OF(moods))],
-        .sector_size = random_below(d->random, 2) == 0 ? DISK_SECTOR_SIZE : DISK_PAGE_SIZE,
-    };
+    struct inode_fate fate;
+    fate.lost = moods[random_below(d->random, COUNT_OF(moods))];
+    fate.torn = moods[random_below(d->random, COUNT_OF(moods))];
+    fate.sector_size = random_below(d->random, 2) == 0 ? DISK_SECTOR_SIZE : DISK_PAGE_SIZE;
     close_all(d);
     d->is_locked = false;
     cut_names(d);

@@ -254,16 +254,21 @@ static void copy_or_restore(struct cluster *c)
     }
 }
 
+/* One draw after the other: in which order a compiler takes arguments is its own affair. */
+static void plan_death(struct cluster *c)
+{
+    bool is_power_cut = draw(c, 0, 2) != 0;
+    uint64_t calls = draw(c, 1, draw(c, 0, 1) == 0 ? 6 : 80);
+    cluster_plan_death(c, draw_node(c), calls, is_power_cut);
+}
+
 static void do_fault(struct cluster *c, enum fault fault)
 {
     bool has_followers = c->node_count > 1;
     switch (fault) {
     case FAULT_KILL: cluster_kill(c, draw_node(c), false); break;
     case FAULT_POWER_CUT: cluster_kill(c, draw_node(c), true); break;
-    case FAULT_DEATH_AT_IO:
-        cluster_plan_death(c, draw_node(c), draw(c, 1, draw(c, 0, 1) == 0 ? 6 : 80),
-                           draw(c, 0, 2) != 0);
-        break;
+    case FAULT_DEATH_AT_IO: plan_death(c); break;
     case FAULT_CLEAN_STOP: cluster_stop(c, draw_node(c)); break;
     case FAULT_FULL: fill_disk(c); break;
     case FAULT_PARTITION:

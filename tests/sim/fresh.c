@@ -46,7 +46,9 @@ static void add_read(struct client_run *r)
     } else {
         options.is_committed = true;
     }
-    client_run_fresh(r, (uint8_t)draw(c, 0, MODEL_TYPES - 1), (uint8_t)draw(c, 0, 3), &options);
+    uint8_t item = (uint8_t)draw(c, 0, 3);
+    uint8_t type = (uint8_t)draw(c, 0, MODEL_TYPES - 1);
+    client_run_fresh(r, type, item, &options);
     r->patience_ns = options.deadline_ms * NS_PER_MS + CLIENT_GRACE_NS;
     client_run_position(r);
 }
