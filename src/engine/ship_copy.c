@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "engine/bootstrap_serve.h"
 #include "engine/checkpoint.h"
+#include "engine/members.h"
 #include "engine/shipper_internal.h"
 
 #define MARK_PIECE_BYTES ((size_t)(2 * MIB))
@@ -74,6 +75,7 @@ void ship_copy_begin(struct ship_link *link, const struct slot_join *join)
     link->frames.body_size_max = FRAME_SIZE_MAX;
     take_slot(link, join);
     db_event(db, DB_EVENT_BOOTSTRAP, "%s copies the state from here", link->node_id);
+    members_wake(db); /* it may be the only one that is up */
     shipper_arm(link->shipper);
 }
 

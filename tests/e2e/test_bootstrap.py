@@ -1,6 +1,7 @@
 """A node copies the state of another one: a new follower of a pruned log, one that lost its disk, over kills
 of either side; what moved is kept, what was held is served, and the digests are equal at the end."""
 import glob
+import json
 import os
 import re
 import time
@@ -165,6 +166,45 @@ def a_copy_slower_than_the_writers_is_based_anew_and_not_doomed(world):
     came, total, anew = moved(f)
     check(anew >= 1, "it was based anew %d times", anew)
     check(came < 2 * total, "%d bytes moved for a state of %d", came, total)
+
+
+@test
+def the_old_data_is_served_and_flagged_until_the_copy_is_whole(world):
+    leader = world.start("leader", *SMALL)
+    f = world.start("f", *SMALL, follow=leader.replication)
+    fill(leader, 4000, prefix="old")
+    tm.wait_equal(leader, f)
+    had, ended = count(f, "old:7"), f.seqno()
+    f.kill()
+    equal(leader.call("SLOT.DROP", "f"), "OK")  # nothing is kept for it any more
+    leader.call("CONFIG", "SET", "bootstrap_rate", "40KiB")
+    fill(leader, prefix="new")
+    leader.call("SIGNAL", "view", "old:7")
+    until("its records are pruned", lambda: oldest(leader) > ended + 1 or leader.call("CHECKPOINT") and fill(leader, 2000, "new"),
+          patience_s=60)
+    f.start()
+    until("it copies", lambda: copying(f) and staged(f) > 0)
+    check(had > 0, "there was nothing to serve")
+    equal((count(f, "old:7"), count(f, "new:7"), f.seqno()), (had, 0, ended))
+    contains(f.error("SIGNAL", "view", "old:7"), "READONLY")
+    status = f.status_json()
+    equal((status["state"], status["rebootstrapping"]), ("rebootstrapping", True))
+    contains(status["reason"], "copies the state of its leader")
+    equal(f.metrics().of("tidemark_replication_rebootstrapping", follower="f"), 1)
+    equal(f.get("/readyz")[0], 503)
+    contains(world.run("status", "--to", f.data, code=0).stdout, "rebootstrapping", "copying     the state at record")
+    contains(f.call("INFO", "replication"), "master_sync_in_progress:1")
+    until("the leader says so, too", lambda: leader.status_json()["followers"][0]["rebootstrapping"])
+    until("the leader tells everybody", lambda: [
+        m for m in json.loads(leader.get("/topology.json")[1])["members"] if m["id"] == "f" and m["rebootstrapping"]])
+    check(copying(f), "the copy was too quick to look at")
+    equal((count(f, "old:7"), f.seqno()), (had, ended))
+    leader.call("CONFIG", "SET", "bootstrap_rate", "100%")
+    until("f has all", lambda: f.seqno() >= leader.seqno())
+    tm.wait_equal(leader, f)
+    equal(count(f, "old:7"), had + 1)
+    until("it is a follower as any other", lambda: f.status_json()["state"] == "serving")
+    equal(f.metrics().of("tidemark_replication_rebootstrapping", follower="f"), 0)
 
 
 @test
