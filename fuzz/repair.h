@@ -2,6 +2,8 @@
 #ifndef TIDEMARK_FUZZ_REPAIR_H
 #define TIDEMARK_FUZZ_REPAIR_H
 
+#include <stdlib.h>
+
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/hash.h"
@@ -28,6 +30,20 @@ static inline void repair_hash(uint8_t *bytes, size_t size)
     if (size < 32) return;
     struct hash256 hash = hash256_of(slice_of(bytes, size - 32));
     memcpy(bytes + size - 32, hash.bytes, 32);
+}
+
+/* A malloc'ed copy that begins as a file of this magic, says its own size behind it and ends in a
+ * hash that holds. NULL: too small for that, or no memory. */
+static inline uint8_t *repair_file(const uint8_t *data, size_t size, const char magic[9])
+{
+    if (size < 48) return NULL;
+    uint8_t *copy = malloc(size);
+    if (copy == NULL) return NULL;
+    memcpy(copy, data, size);
+    memcpy(copy, magic, 8);
+    store_u32(copy + 12, (uint32_t)size);
+    repair_hash(copy, size);
+    return copy;
 }
 
 /* Make 192 bytes a header of this log that says payload_size and its hash; the record count, flags,

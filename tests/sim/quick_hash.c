@@ -57,14 +57,6 @@ struct hash256 hash256_of_pair(struct slice a, struct slice b)
     return hasher_final(&h);
 }
 
-struct id128 hash128_of(struct slice data)
-{
-    struct hash256 whole = hash256_of(data);
-    struct id128 id;
-    memcpy(id.bytes, whole.bytes, sizeof(id.bytes));
-    return id;
-}
-
 uint64_t hash64_of(struct slice data, uint64_t seed)
 {
     return XXH3_64bits_withSeed(data.data, data.size, seed);
