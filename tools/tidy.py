@@ -41,6 +41,7 @@ UNTESTED = {
     "src/engine/receiver_batches.c": "as receiver.c",
     "src/engine/ship_link.c": "as receiver.c",
     "src/engine/shipper.c": "as receiver.c",
+    "src/engine/ship_hello.c": "tests/unit/engine/test_handshake.c, and the simulator",
     "src/engine/directory.c": "tests/unit/engine/test_transport.c and test_log_export.c",
     "src/engine/staging.c": "tests/unit/engine/test_generation.c",
     "src/engine/bootstrap_join.c": "tests/e2e/test_bootstrap.py and test_divergence.c: copies between real nodes",

@@ -1,4 +1,5 @@
-/* ship_link: one link of one follower on its leader: handshake, batches out, acks in, heartbeats.
+/* ship_link: one link of one follower on its leader: batches out, acks in, heartbeats; the
+ * handshake is in ship_hello.c.
  *
  * What to believe and when to speak is decided by core/ship and core/resume; here bytes move. Life:
  * accepted -> hello -> (proof) -> plan -> batches, cold ones by log_read, new ones straight from
@@ -7,14 +8,9 @@
  */
 #include "engine/shipper.h"
 
-#include <stdio.h>
-
 #include "base/assert.h"
 #include "base/planted.h"
-#include "base/taken.h"
-#include "core/chain.h"
 #include "engine/bootstrap_serve.h"
-#include "engine/checkpoint.h"
 #include "engine/clock.h"
 #include "engine/freshness.h"
 #include "engine/inquire.h"
@@ -23,7 +19,6 @@
 #include "engine/role.h"
 #include "engine/roller.h"
 #include "engine/shipper_internal.h"
-#include "engine/voters.h"
 
 #define CREDIT_MIN ((uint64_t)(64 * KIB))
 
@@ -60,8 +55,7 @@ void ship_link_free(struct ship_link *link)
     alloc_put(alloc, link, sizeof(*link));
 }
 
-/* Tell the machine what happened. Its end is carried out here. */
-static struct ship_actions step(struct ship_link *link, struct ship_event event)
+struct ship_actions ship_link_step(struct ship_link *link, struct ship_event event)
 {
     struct err e = {.code = OK};
     struct ship_actions actions;
@@ -72,6 +66,11 @@ static struct ship_actions step(struct ship_link *link, struct ship_event event)
     }
     if (actions.is_dead) ship_link_end(link, WIRE_END_CLOSING, "nothing was heard for too long");
     return actions;
+}
+
+struct epoch ship_link_epoch(const struct ship_link *link)
+{
+    return link->is_fetching ? link->fetch_epoch : shipper_epoch(link->shipper);
 }
 
 /* The slot is no longer this link's: its follower is gone, or has a newer link. */
@@ -183,387 +182,6 @@ const struct env_link_events ship_link_events = {
     .closed = on_closed,
 };
 
-/* --- handshake --- */
-
-static void copy_text(char *out, size_t capacity, struct slice s)
-{
-    ASSERT(s.size < capacity); /* strings of the wire have at most 255 bytes */
-    if (s.size > 0) memcpy(out, s.data, s.size);
-    out[s.size] = '\0';
-}
-
-/* A hello that this version can read may still contradict itself. */
-static enum code check_hello(const struct wire_hello *hello, struct err *e)
-{
-    struct epoch_table table = {
-        .entries = hello->epochs, .count = hello->epoch_count, .last = hello->last.seqno};
-    if (!is_node_id(hello->node_id)) {
-        return ERR(e, E_PROTOCOL, "a hello without a valid node id");
-    }
-    if ((hello->is_empty != 0) != (hello->last.seqno.v == 0)) {
-        return ERR(e, E_PROTOCOL, "a hello that is empty and holds records");
-    }
-    if (hello->applied.v > hello->last.seqno.v) {
-        return ERR(e, E_PROTOCOL, "a hello that applied more than it stores");
-    }
-    if (!epoch_table_is_valid(&table)) {
-        return ERR(e, E_PROTOCOL, "a hello with an impossible epoch table");
-    }
-    return OK;
-}
-
-/* Did this node lead the epoch? */
-static bool is_led_here(const struct identity *id, uint64_t number)
-{
-    for (uint32_t i = 0; i < id->led_count; i++) {
-        if (id->led[i] == number) return true;
-    }
-    return false;
-}
-
-static void compare_histories(struct resume_facts *f, const struct db *db,
-                              const struct wire_hello *hello)
-{
-    const struct identity *id = &db->identity;
-    struct position last = {0};
-    if (db->log != NULL) last = log_durable(db->log);
-    struct epoch_table mine = {.entries = id->epochs, .count = id->epoch_count, .last = last.seqno};
-    struct epoch_table theirs = {
-        .entries = hello->epochs, .count = hello->epoch_count, .last = hello->last.seqno};
-    /* A table that lags behind its own log would look like a fork: then only the chain decides. */
-    bool is_current =
-        hello->last.seqno.v == 0 ||
-        (theirs.count > 0 && theirs.entries[theirs.count - 1].epoch.number == hello->last.epoch);
-    if (!is_current || !epoch_table_is_valid(&mine)) return;
-    f->common = epoch_common_of(&mine, &theirs);
-    f->fork = resume_fork(&mine, &theirs, &f->common, &last, &hello->last);
-    /* What a node that follows by now once led and lost is not its to keep. */
-    f->is_shared_epoch_mine = db_is_leader(db) && is_led_here(id, f->common.shared.number);
-}
-
-/* Who votes is in the log, not in what a follower says. */
-static bool is_member_voting(const struct ship_link *link)
-{
-    struct record_members members;
-    voters_list(link->shipper->db, &members);
-    return members_is_voter(&members, slice_of_text(link->node_id));
-}
-
-/* A peer that fetches takes records, whatever epoch was claimed meanwhile; else a node that follows
- * serves in the epoch that it follows. */
-static bool is_served_here(const struct ship_link *link)
-{
-    const struct shipper *s = link->shipper;
-    return link->is_fetching ? s->is_serving : shipper_serves(s);
-}
-
-/* In which this link ships. */
-static struct epoch epoch_of_link(const struct ship_link *link)
-{
-    return link->is_fetching ? link->fetch_epoch : shipper_epoch(link->shipper);
-}
-
-/* Facts that stay as hello told them. */
-static void take_facts(struct ship_link *link, const struct wire_hello *hello)
-{
-    struct db *db = link->shipper->db;
-    const struct identity *id = &db->identity;
-    struct resume_facts *f = &link->facts;
-    *f = (struct resume_facts){
-        .has_common_version =
-            hello->version_min <= WIRE_VERSION && WIRE_VERSION <= hello->version_max,
-        .is_leading = db->identity.role != ROLE_FOLLOWER,
-        .is_leader_wanted = hello->is_leader_wanted != 0,
-        .is_fetching = link->is_fetching,
-        .is_voter = is_member_voting(link),
-        .is_stream_equal = wire_is_stream_joined(hello, id->stream),
-        .is_cluster_known = !id128_is_zero(&hello->cluster),
-        .is_cluster_equal = id128_equal(&hello->cluster, &id->cluster),
-        .is_credential_good = true, /* none are asked for in this version */
-        .is_feature_level_enough =
-            hello->feature_level >= id->feature_level && hello->frame_size_max >= FRAME_SIZE_MAX,
-        .is_empty = hello->is_empty != 0,
-        .highest_epoch = hello->highest_epoch,
-        .leader_epoch = epoch_of_link(link).number,
-        .is_loss_accepted = hello->is_loss_accepted != 0,
-        .last = hello->last,
-        .follower_oldest = hello->oldest,
-        .manifest_count = hello->manifest_count,
-        .leader_address = slice_of_text(id->leader_address),
-        .node_id = slice_of_text(link->node_id),
-    };
-    memcpy(f->manifests, hello->manifests, sizeof(f->manifests));
-    if (is_served_here(link)) compare_histories(f, db, hello);
-}
-
-static struct slot_join join_of(const struct ship_link *link)
-{
-    return (struct slot_join){
-        .node_id = slice_of_text(link->node_id),
-        .data_address = slice_of_text(link->data_address),
-        .stream = link->shipper->db->identity.stream,
-        .region = link->region,
-        .incarnation = link->incarnation,
-        .history_id = link->history_id,
-        .is_voter = is_member_voting(link),
-        .now_ns = shipper_now(link->shipper),
-    };
-}
-
-/* Facts that may change while a proof is read. */
-static void refresh_facts(struct ship_link *link)
-{
-    struct shipper *s = link->shipper;
-    struct resume_facts *f = &link->facts;
-    struct slot_join join = join_of(link);
-    uint32_t index = slots_find(&s->table, f->node_id);
-    struct shipper_told told;
-    shipper_told(s, &told);
-    f->path = told.path;
-    f->is_ring = chain_has(told.path, f->node_id);
-    f->is_chain_full = chain_length(told.path) >= CHAIN_MAX;
-    f->is_serving = is_served_here(link) && s->db->log != NULL && !s->is_closing &&
-                    s->db->condition != DB_CLOSING;
-    f->has_slot = index != SLOT_NONE;
-    if (f->has_slot && s->table.slots[index].is_leaving) f->is_serving = false; /* soon gone */
-    f->is_slot_table_full = slots_is_full(&s->table);
-    f->is_slot_lost = f->has_slot && s->table.slots[index].record.state == SLOT_LOST;
-    f->is_id_in_use = slots_is_in_use(&s->table, &join);
-    if (f->has_slot) f->holder_address = slice_of_text(s->table.slots[index].record.address);
-    if (strcmp(link->node_id, s->db->identity.node_id) == 0) { /* the leader's own id */
-        f->is_id_in_use = true;
-        f->holder_address = slice_of_text(s->db->config.data_address);
-    }
-    f->durable = shipper_durable(s);
-    f->oldest = s->db->log != NULL ? log_oldest(s->db->log) : SEQNO_NONE;
-    f->log_bytes = s->db->log != NULL ? log_durable_bytes(s->db->log) : 0;
-    f->copy_bytes = s->db->checkpointer ? checkpointer_contents(s->db->checkpointer)->bytes : 0;
-}
-
-static struct wire_plan base_plan(const struct ship_link *link)
-{
-    const struct db *db = link->shipper->db;
-    const struct identity *id = &db->identity;
-    const char *writes_go_to = db_is_leader(db) ? db->config.data_address : id->leader_data_address;
-    struct shipper_told told;
-    shipper_told(link->shipper, &told);
-    return (struct wire_plan){
-        .version = WIRE_VERSION,
-        .version_min = WIRE_VERSION,
-        .version_max = WIRE_VERSION,
-        .features = WIRE_FEATURES,
-        .feature_level = id->feature_level,
-        .frame_size_max = FRAME_SIZE_MAX,
-        .cluster = id->cluster,
-        .stream = id->stream,
-        .node_id = slice_of_text(id->node_id),
-        .incarnation = id->incarnation,
-        .data_address = slice_of_text(writes_go_to),
-        .http_address = slice_of_text(db->config.http_address),
-        .replication_address = slice_of_text(db->config.replication_address),
-        .epoch = epoch_of_link(link),
-        .durable = told.durable_seqno,
-        .durable_bytes = told.durable_bytes,
-        .committed = told.committed,
-        .safe = shipper_safe(link->shipper),
-        .floor = told.floor,
-        .path = told.path,
-    };
-}
-
-static void send_plan(struct ship_link *link, const struct wire_plan *plan)
-{
-    struct wire_message m = {.kind = WIRE_PLAN, .session = link->ship.session, .as.plan = *plan};
-    frames_send(&link->frames, &m);
-}
-
-/* A refused follower asks again for as long as it runs: an event when the answer is news. */
-static void note_answer(struct ship_link *link, enum db_event_kind kind, uint8_t reason,
-                        const char *verdict, const char *sentence)
-{
-    struct shipper *s = link->shipper;
-    struct ship_refusal *last = &s->refusal;
-    uint64_t now_ns = shipper_now(s);
-    bool is_same = last->reason == reason && strcmp(last->node_id, link->node_id) == 0;
-    if (is_same && now_ns - last->at_ns < REFUSAL_REPEAT_NS) return;
-    *last = (struct ship_refusal){.reason = reason, .at_ns = now_ns};
-    memcpy(last->node_id, link->node_id, sizeof(last->node_id));
-    db_event(s->db, kind, "%s was %s: %s", link->node_id[0] != '\0' ? link->node_id : "a stranger",
-             verdict, sentence);
-}
-
-/* A truncation or a bootstrap: what the follower does then, it does without this link. */
-static void send_away(struct ship_link *link, const struct resume_plan *decision)
-{
-    char sentence[ERR_TEXT_SIZE];
-    struct text t = text_of(sentence, sizeof(sentence));
-    resume_explain(&link->facts, decision, &t);
-    struct wire_plan plan = base_plan(link);
-    bool is_cut = decision->kind == RESUME_TRUNCATE;
-    plan.kind = is_cut ? PLAN_TRUNCATE_TO : PLAN_BOOTSTRAP;
-    plan.reason = (uint8_t)decision->reason;
-    plan.text = slice_of_text(sentence);
-    plan.log_key = link->shipper->db->identity.log_key;
-    plan.from = decision->position;
-    send_plan(link, &plan);
-    note_answer(link, DB_EVENT_RESYNC, (uint8_t)decision->reason,
-                is_cut ? "told to cut its log back" : "told to take a copy of the state", sentence);
-    ship_link_end(link, (uint8_t)decision->reason, sentence);
-}
-
-static void refuse(struct ship_link *link, const struct resume_plan *decision)
-{
-    char sentence[ERR_TEXT_SIZE];
-    struct text t = text_of(sentence, sizeof(sentence));
-    resume_explain(&link->facts, decision, &t);
-    struct wire_plan plan = base_plan(link);
-    plan.kind = PLAN_REFUSE;
-    plan.reason = (uint8_t)decision->reason;
-    plan.text = slice_of_text(sentence);
-    if (decision->reason == REFUSE_NOT_LEADER) {
-        plan.replication_address = slice_of_text(link->shipper->db->identity.leader_address);
-    }
-    send_plan(link, &plan);
-    note_answer(link, DB_EVENT_REFUSAL, (uint8_t)decision->reason, "refused", sentence);
-    ship_link_end(link, (uint8_t)decision->reason, sentence);
-}
-
-/* The follower is served from `last`, what it asked for. */
-static void join(struct ship_link *link)
-{
-    struct shipper *s = link->shipper;
-    struct position from = link->last;
-    uint32_t index = slots_find(&s->table, link->facts.node_id);
-    if (PLANTED(4) && index != SLOT_NONE && s->table.slots[index].stored.seqno.v > from.seqno.v) {
-        from = s->table.slots[index].stored; /* resume at max(requested, slot) */
-    }
-    if (index != SLOT_NONE && s->by_slot[index] != NULL) {
-        ship_link_end(s->by_slot[index], WIRE_END_CLOSING, "its node has a newer link");
-    }
-    struct slot_join event = join_of(link);
-    event.last = from;
-    event.log_bytes = log_durable_bytes(s->db->log);
-    if (PLANTED(13)) event.last.seqno = shipper_durable(s); /* as if it held everything */
-    index = slots_join(&s->table, &event);
-    link->slot = index;
-    s->by_slot[index] = link;
-    lag_peer_join(&s->peers[index], link->applied);
-    struct wire_plan plan = base_plan(link);
-    plan.kind = PLAN_CONTINUE;
-    plan.log_key = s->db->identity.log_key;
-    plan.from = from;
-    send_plan(link, &plan);
-    (void)step(link, (struct ship_event){
-                         .kind = SHIP_EV_PLANNED, .position = from, .applied = link->applied});
-    db_event(s->db, DB_EVENT_RESYNC, "%s continues after record %llu", link->node_id,
-             (unsigned long long)from.seqno.v);
-    shipper_on_stored(s, index);
-    members_wake(s->db);
-    ship_link_tick(link, event.now_ns); /* the first heartbeat */
-    ship_link_pump(link);
-    shipper_arm(s);
-}
-
-static void proved(struct log_prove *prove, enum code code, const struct err *e);
-
-static void decide(struct ship_link *link)
-{
-    refresh_facts(link);
-    struct resume_plan plan = resume_decide(&link->facts);
-    TAKEN(TAKEN_RESUME, 0, plan.row);
-    if (plan.kind != RESUME_PROVE) resync_count(&link->shipper->resyncs, &plan);
-    switch (plan.kind) {
-    case RESUME_REFUSE: refuse(link, &plan); return;
-    case RESUME_CONTINUE: join(link); return;
-    case RESUME_TRUNCATE:
-    case RESUME_BOOTSTRAP: send_away(link, &plan); return;
-    case RESUME_PROVE:
-        ASSERT(link->facts.proofs[plan.proof] == PROOF_NOT_ASKED);
-        link->proof = plan.proof;
-        link->prove = (struct log_prove){.position = plan.position, .done = proved};
-        link->is_proving = true;
-        log_prove_start(link->shipper->db->log, &link->prove);
-        return;
-    }
-    UNREACHABLE();
-}
-
-static void proved(struct log_prove *prove, enum code code, const struct err *e)
-{
-    struct ship_link *link = CONTAINER_OF(prove, struct ship_link, prove);
-    struct shipper *s = link->shipper;
-    enum resume_proof *proof = &link->facts.proofs[link->proof];
-    link->is_proving = false;
-    if (link->ended_ns != 0) {
-        forget_if_idle(link);
-        return;
-    }
-    switch (code) {
-    case OK: *proof = PROOF_EQUAL; break;
-    case E_DIVERGED: *proof = PROOF_DIFFERS; break;
-    case E_NOT_KEPT: *proof = PROOF_NOT_KEPT; break;
-    default:
-        *proof = PROOF_FAILED;
-        trace_add(&s->db->trace, shipper_now(s), "no proof for %s: %s", link->node_id, e->text);
-        break;
-    }
-    decide(link);
-}
-
-/* A peer that comes for a copy of the state. */
-static void take_joiner(struct ship_link *link)
-{
-    refresh_facts(link);
-    struct wire_plan plan = base_plan(link);
-    struct slot_join join = join_of(link);
-    bool is_served = ship_copy_judge(link, &plan);
-    send_plan(link, &plan);
-    if (is_served) {
-        ship_copy_begin(link, &join);
-    } else {
-        ship_link_end(link, plan.reason, (const char *)plan.text.data);
-    }
-}
-
-static enum code take_hello(struct ship_link *link, const struct wire_message *m, struct err *e)
-{
-    const struct wire_hello *hello = &m->as.hello;
-    /* Of another version's hello only the beginning is read: enough to refuse it in words. */
-    bool is_readable = hello->version_min <= WIRE_VERSION && WIRE_VERSION <= hello->version_max;
-    if (is_readable) TRY(check_hello(hello, e));
-    link->is_fetching = is_readable && hello->is_fetching != 0;
-    link->fetch_epoch = link->shipper->db->epoch;
-    (void)step(link, (struct ship_event){
-                         .kind = SHIP_EV_HELLO,
-                         .session = m->session,
-                         .epoch = epoch_of_link(link).number,
-                     });
-    if (link->ended_ns != 0) return OK;
-    copy_text(link->node_id, sizeof(link->node_id), hello->node_id);
-    copy_text(link->data_address, sizeof(link->data_address), hello->data_address);
-    copy_text(link->http_address, sizeof(link->http_address), hello->http_address);
-    copy_text(link->replication_address, sizeof(link->replication_address),
-              hello->replication_address);
-    link->last = hello->last;
-    link->applied = hello->applied;
-    link->incarnation = hello->incarnation;
-    link->history_id = hello->history_id;
-    link->region = hello->region;
-    link->frame_size_max =
-        hello->frame_size_max < FRAME_SIZE_MAX ? hello->frame_size_max : FRAME_SIZE_MAX;
-    take_facts(link, hello);
-    bool is_of_ours = id128_equal(&hello->cluster, &link->shipper->db->identity.cluster);
-    if (is_of_ours) {
-        role_saw_epoch(link->shipper->db, hello->highest_epoch, link->replication_address);
-    }
-    if (hello->is_bootstrapping && is_readable) {
-        take_joiner(link);
-    } else {
-        decide(link);
-    }
-    return OK;
-}
-
 /* --- frames in --- */
 
 static void answer_inquire(struct ship_link *link, uint64_t session, bool is_claim_noted)
@@ -609,7 +227,7 @@ static void take_inquire(struct ship_link *link, const struct wire_message *m)
     bool is_ours = id128_equal(&inquire->cluster, &db->identity.cluster) && db->log != NULL;
     if (is_ours) {
         char address[ADDRESS_SIZE_MAX + 1];
-        copy_text(address, sizeof(address), inquire->replication_address);
+        ship_copy_text(address, sizeof(address), inquire->replication_address);
         role_saw_epoch(db, inquire->highest_epoch, address);
     }
     bool is_claim = is_ours && inquire->claim > db->identity.highest_epoch;
@@ -624,8 +242,8 @@ static void take_ack(struct ship_link *link, const struct wire_message *m)
 {
     struct shipper *s = link->shipper;
     const struct wire_ack *ack = &m->as.ack;
-    struct ship_actions actions =
-        step(link, (struct ship_event){.kind = SHIP_EV_ACK, .session = m->session, .ack = ack});
+    struct ship_actions actions = ship_link_step(
+        link, (struct ship_event){.kind = SHIP_EV_ACK, .session = m->session, .ack = ack});
     if (link->ended_ns != 0 || m->session != link->ship.session) return;
     if (m->probe > link->probe) {
         link->probe = m->probe;
@@ -659,9 +277,9 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
     struct ship_link *link = arg;
     struct wire_message m;
     TRY(wire_decode(header, body, &m, e));
-    if (link->serve) (void)step(link, (struct ship_event){.kind = SHIP_EV_HEARD});
+    if (link->serve) (void)ship_link_step(link, (struct ship_event){.kind = SHIP_EV_HEARD});
     switch (m.kind) {
-    case WIRE_HELLO: return take_hello(link, &m, e);
+    case WIRE_HELLO: return ship_hello_take(link, &m, e);
     case WIRE_ACK: take_ack(link, &m); return OK;
     case WIRE_END: {
         char sentence[ERR_TEXT_SIZE];
@@ -701,7 +319,8 @@ static enum code on_frame(void *arg, const struct wire_header *header, struct sl
 
 static void count_sent(struct ship_link *link, struct position end, uint64_t bytes)
 {
-    (void)step(link, (struct ship_event){.kind = SHIP_EV_SENT, .position = end, .bytes = bytes});
+    (void)ship_link_step(
+        link, (struct ship_event){.kind = SHIP_EV_SENT, .position = end, .bytes = bytes});
     stages_on_sent(link->shipper->db, &link->stages, end.seqno);
 }
 
@@ -828,7 +447,8 @@ static bool is_cold_read_worth(const struct ship_link *link)
 
 static void set_streaming(struct ship_link *link, bool is_streaming)
 {
-    (void)step(link, (struct ship_event){.kind = is_streaming ? SHIP_EV_TAIL : SHIP_EV_COLD});
+    (void)ship_link_step(link,
+                         (struct ship_event){.kind = is_streaming ? SHIP_EV_TAIL : SHIP_EV_COLD});
     slots_set_streaming(&link->shipper->table, link->slot, is_streaming);
 }
 
@@ -899,7 +519,7 @@ static void send_heartbeat(struct ship_link *link, uint64_t now_ns)
         .probe = probe,
         .as.heartbeat =
             {
-                .epoch = epoch_of_link(link),
+                .epoch = ship_link_epoch(link),
                 .durable = told.durable,
                 .committed = told.committed,
                 .safe = shipper_safe(s),
@@ -914,7 +534,7 @@ static void send_heartbeat(struct ship_link *link, uint64_t now_ns)
             },
     };
     frames_send(&link->frames, &m);
-    (void)step(link, (struct ship_event){.kind = SHIP_EV_BEAT, .probe = probe});
+    (void)ship_link_step(link, (struct ship_event){.kind = SHIP_EV_BEAT, .probe = probe});
 }
 
 void ship_link_tick(struct ship_link *link, uint64_t now_ns)
@@ -923,7 +543,7 @@ void ship_link_tick(struct ship_link *link, uint64_t now_ns)
         if (now_ns - link->ended_ns >= SHIP_LINGER_NS) ship_link_close(link);
         return;
     }
-    struct ship_actions actions = step(link, (struct ship_event){.kind = SHIP_EV_TICK});
+    struct ship_actions actions = ship_link_step(link, (struct ship_event){.kind = SHIP_EV_TICK});
     /* A leader that hands over says nothing more until the offer goes out over this very link. */
     bool has_epoch = shipper_epoch(link->shipper).number > 0;
     if (actions.is_heartbeat_due && has_epoch) send_heartbeat(link, now_ns);

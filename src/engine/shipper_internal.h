@@ -1,8 +1,9 @@
-/* shipper_internal: what shipper.c (the listener, the table, the clock) and ship_link.c (one link)
- * share. Nobody else includes it. */
+/* shipper_internal: what shipper.c (the listener, the table, the clock), ship_hello.c (the
+ * handshake of a link) and ship_link.c (the rest of one link) share. Nobody else includes it. */
 #ifndef TIDEMARK_ENGINE_SHIPPER_INTERNAL_H
 #define TIDEMARK_ENGINE_SHIPPER_INTERNAL_H
 
+#include "base/assert.h"
 #include "core/growth.h"
 #include "core/lag.h"
 #include "core/resume.h"
@@ -159,7 +160,23 @@ void ship_copy_progress(struct ship_link *link, const struct wire_progress *prog
 /* Answer a follower that asks for the blocks at a mark. */
 void ship_copy_mark_blocks(struct ship_link *link, const struct wire_piece *asked);
 
+/* ship_hello.c */
+/* The first message of a link. E_PROTOCOL: the link must be given up. */
+MUST_CHECK enum code ship_hello_take(struct ship_link *link, const struct wire_message *m,
+                                     struct err *e);
+/* A string of the wire, which has at most 255 bytes, with its end. */
+static inline void ship_copy_text(char *out, size_t capacity, struct slice s)
+{
+    ASSERT(s.size < capacity);
+    if (s.size > 0) memcpy(out, s.data, s.size);
+    out[s.size] = '\0';
+}
+
 /* ship_link.c */
+/* Tell the machine what happened. Its end is carried out here. */
+struct ship_actions ship_link_step(struct ship_link *link, struct ship_event event);
+/* The leadership in which this link ships. */
+struct epoch ship_link_epoch(const struct ship_link *link);
 extern const struct env_link_events ship_link_events;
 struct ship_link *ship_link_new(struct shipper *s, struct env_link *env_link); /* NULL: no memory */
 void ship_link_free(struct ship_link *link);                                   /* memory only */
@@ -167,7 +184,7 @@ void ship_link_free(struct ship_link *link);                                   /
 void ship_link_pump(struct ship_link *link);
 void ship_link_tick(struct ship_link *link, uint64_t now_ns);
 uint64_t ship_link_due_ns(const struct ship_link *link);
-/* A read of its serve ended after the link did. */
+/* A read for it ended, perhaps after the link did: then it is forgotten. */
 void ship_link_read_ended(struct ship_link *link);
 /* Say why and stop: the link lingers, then closes. reason: WIRE_END_*. */
 void ship_link_end(struct ship_link *link, uint8_t reason, const char *text);
