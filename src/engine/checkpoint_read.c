@@ -74,6 +74,9 @@ static enum code open_pack(struct pack_reader *r, uint64_t pack, struct err *e)
     uint8_t header[PACK_HEADER_SIZE] = {0};
     size_t got;
     TRY(env->v->pread(env, r->file, 0, header, sizeof(header), &got, e));
+    if (got < sizeof(header)) { /* what is missing would pass for a format of another version */
+        return ERR(e, E_CORRUPT, "%s ends inside its header, after %zu bytes", path, got);
+    }
     TRY(pack_header_decode(header, &r->files->cluster, pack, e));
     r->pack = pack;
     return OK;

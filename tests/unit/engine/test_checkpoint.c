@@ -238,6 +238,26 @@ static void blocks_that_did_not_change_are_named_again(void **state)
     assert_int_equal(steps_node_count(&f->n, "it-19999"), 1);
 }
 
+/* A pack that ends inside its header is damage, wherever it ends, and no file of another version:
+ * the log, which is all there, gives the state. */
+static void a_pack_cut_inside_its_header_is_done_without(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(steps_node_signal(&f->n, "it-5"), TIDE_OK);
+    assert_int_equal(checkpoint(f)->code, TIDE_OK);
+    steps_node_abandon(&f->n);
+    struct file_names packs;
+    files_list(f->dir, "state", ".pack", &packs);
+    for (uint64_t size = 10; size > 6; size--) {
+        for (size_t i = 0; i < packs.count; i++)
+            file_cut(f->dir, packs.names[i], size);
+        open_node(f);
+        assert_int_equal(steps_node_count(&f->n, "it-5"), 1);
+        steps_node_abandon(&f->n);
+    }
+    open_node(f);
+}
+
 /* --- room on disk --- */
 
 static uint64_t bytes_ending(const struct fixture *f, const char *ending)
@@ -466,6 +486,7 @@ int main(void)
         TEST(a_checkpoint_gives_the_state_that_the_whole_log_gives),
         TEST(two_manifests_are_kept_and_packs_they_do_not_name_are_removed),
         TEST(blocks_that_did_not_change_are_named_again),
+        TEST(a_pack_cut_inside_its_header_is_done_without),
         TEST(packs_do_not_grow_without_bound),
         TEST(a_large_checkpoint_is_written_in_steps),
         TEST(a_checkpoint_is_cut_after_its_interval_when_clients_wrote),
