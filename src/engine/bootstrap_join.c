@@ -15,6 +15,7 @@
 
 #define BACKOFF_MIN_NS (50 * NS_PER_MS)
 #define BACKOFF_MAX_NS (10 * NS_PER_S)
+#define ANSWER_DEADS   10u /* so many dead times without what was asked for */
 #define MANIFEST_MAX   MANIFEST_SIZE_MAX
 #define INCOMING_MAX   (BOOTSTRAP_WINDOW_BYTES + FRAME_SIZE_MAX)
 #define REQUEST_BLOCKS 256u
@@ -36,6 +37,7 @@ struct bootstrap_join {
     uint64_t session; /* 0: no hello was sent */
     bool is_accepted; /* a plan came */
     uint64_t heard_ns;
+    uint64_t came_ns; /* when a piece or a block came last, or the copy was granted */
     uint64_t beat_ns; /* when progress is told next */
     uint32_t attempts;
     uint32_t refusals;
@@ -296,6 +298,18 @@ static void send_progress(struct bootstrap_join *j)
     frames_send(&j->frames, &m);
 }
 
+/* The link lives, and what was asked for on it does not come: a request or its answer was lost, or
+ * the other node cannot answer. On another link all that is missing is asked for anew. A checkpoint
+ * that is cut first, or a slow disk, takes its time, so that this is no matter of seconds. */
+static bool is_answer_lost(const struct bootstrap_join *j)
+{
+    const struct bootstrap *b = &j->machine;
+    bool is_waiting =
+        b->state == BOOTSTRAP_ASKING || (b->state == BOOTSTRAP_FETCHING && b->asked > 0);
+    if (!j->is_accepted || !is_waiting) return false;
+    return now_of(j) - j->came_ns >= ANSWER_DEADS * j->db->config.dead_ns;
+}
+
 static void timer_fired(struct env_timer *timer)
 {
     struct bootstrap_join *j = CONTAINER_OF(timer, struct bootstrap_join, timer);
@@ -306,6 +320,10 @@ static void timer_fired(struct env_timer *timer)
     }
     if (now_of(j) - j->heard_ns >= j->db->config.dead_ns) {
         lose_link(j, "the node that is copied from says nothing");
+        return;
+    }
+    if (is_answer_lost(j)) {
+        lose_link(j, "nothing came of what was asked for");
         return;
     }
     if (j->is_accepted) send_progress(j);
@@ -335,6 +353,7 @@ static enum code take_plan(struct bootstrap_join *j, const struct wire_plan *pla
     }
     j->refusals = 0;
     j->is_accepted = true;
+    j->came_ns = now_of(j);
     j->frames.body_size_max = FRAME_SIZE_MAX;
     tell(j, (struct bootstrap_event){.kind = BOOTSTRAP_EV_START});
     return OK;
@@ -343,6 +362,7 @@ static enum code take_plan(struct bootstrap_join *j, const struct wire_plan *pla
 static enum code take_piece(struct bootstrap_join *j, const struct wire_piece *piece, struct err *e)
 {
     if (piece->is_request) return ERR(e, E_PROTOCOL, "a joiner is asked for a manifest");
+    j->came_ns = now_of(j);
     if (piece->total == 0) { /* there is a newer one, and the log behind this one goes soon */
         tell(j, (struct bootstrap_event){.kind = BOOTSTRAP_EV_MOVED});
         return OK;
@@ -374,6 +394,7 @@ static enum code take_blocks(struct bootstrap_join *j, const struct wire_blocks 
     struct bytes_reader at = bytes_reader_of(blocks->bytes);
     struct wire_block block;
     if (blocks->is_request) return ERR(e, E_PROTOCOL, "a joiner is asked for blocks");
+    j->came_ns = now_of(j);
     while (j->machine.state == BOOTSTRAP_FETCHING && wire_block_next(blocks, &at, &block)) {
         uint32_t index;
         if (!bootstrap_files_find(&j->files, &block.hash, &index)) continue; /* an older target's */
