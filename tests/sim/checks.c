@@ -221,11 +221,13 @@ static void count_recycled(struct cluster *c)
 
 /* A new node copies the state and comes back for the mark of the copy; whoever stored something
  * comes back for what follows it, unless its slot was given up. */
-static bool is_owed_log(const struct tide_follower_status *slot, uint64_t oldest, bool is_new)
+static bool is_owed_log(const struct cluster *c, const struct tide_follower_status *slot,
+                        uint64_t oldest, bool is_new)
 {
     bool is_given_up = strcmp(slot->state, "lost") == 0 && strcmp(slot->reason, "log_missing") != 0;
     if (is_given_up) return false;
-    bool is_copying = is_new && slot->is_rebootstrapping;
+    bool was_given_up = slot->reason[0] != '\0' || plan_has(&c->plan, FAULT_SLOT_DROP);
+    bool is_copying = (is_new || was_given_up) && slot->is_rebootstrapping;
     return !is_copying || (slot->restart != 0 && oldest > slot->restart + 1);
 }
 
@@ -241,7 +243,7 @@ static void check_pruning(struct cluster *c)
         const struct cluster_node *n = &c->nodes[i];
         if (i == c->leader || n->is_reset || oldest <= n->durable_peak + 1) continue;
         const struct tide_follower_status *slot = find_slot(c, i);
-        if (slot == NULL || !is_owed_log(slot, oldest, n->durable_peak == 0)) continue;
+        if (slot == NULL || !is_owed_log(c, slot, oldest, n->durable_peak == 0)) continue;
         world_fail(&c->world, "pruned", "the log begins at %" PRIu64 ", node %u holds %" PRIu64,
                    oldest, i, n->durable_peak);
     }

@@ -37,8 +37,8 @@ void cluster_init(struct cluster *c, uint64_t seed, const struct plan *plan)
 
 /* --- the beginning of a life --- */
 
-static void fill_options(const struct cluster *c, const struct cluster_node *n,
-                         struct tide_options *out)
+void cluster_options(const struct cluster *c, const struct cluster_node *n,
+                     struct tide_options *out)
 {
     const struct plan *p = &c->plan;
     *out = (struct tide_options){
@@ -56,6 +56,8 @@ static void fill_options(const struct cluster *c, const struct cluster_node *n,
         .mark_interval_ms = p->mark_interval_ms,
         .seal_interval_ms = p->seal_interval_ms,
         .retain_segments = p->retain_segments,
+        .slot_budget_records = p->budget_records,
+        .slot_idle_timeout_ms = p->idle_ms,
         .ship_interval_ms = p->ship_interval_ms,
         .ship_mode = p->ship_interval_ms != 0 ? TIDE_SHIP_SEGMENT : TIDE_SHIP_STREAM,
         .tail_buffer = p->tail_buffer,
@@ -161,7 +163,7 @@ static void run_start(struct world *w, void *arg, uint64_t number)
     n->traced.count = 0;
     uint64_t faults = count_disk_faults(&w->coverage);
     struct tide_options options;
-    fill_options(c, n, &options);
+    cluster_options(c, n, &options);
     struct err e = {0};
     n->is_opening = true;
     n->machine.may_block = true;

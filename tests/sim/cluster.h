@@ -112,6 +112,10 @@ static inline struct cluster *cluster_of(struct world *w)
 /* Up, not paused: it can take a run now. */
 bool cluster_is_ready(const struct cluster *c, uint32_t node);
 
+/* What a node starts with. */
+void cluster_options(const struct cluster *c, const struct cluster_node *n,
+                     struct tide_options *out);
+
 /* Begin a life after a delay, if the node is down then. */
 void cluster_plan_start(struct cluster *c, uint32_t node, uint64_t delay_ns, bool is_boot);
 /* End the life now, and plan the next one. */

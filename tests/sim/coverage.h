@@ -42,6 +42,8 @@
     X(promotions, "changes of leader")                   \
     X(handovers, "handovers asked for")                  \
     X(cut_leaders, "leaders cut off and replaced")       \
+    X(dropped_slots, "slots dropped")                    \
+    X(settings, "settings changed")                      \
     X(accepted_losses, "losses accepted by an operator") \
     X(refused_promotions, "promotions refused")          \
     X(leaderless, "times that nobody led")               \

@@ -262,6 +262,25 @@ static void plan_death(struct cluster *c)
     cluster_plan_death(c, draw_node(c), calls, is_power_cut);
 }
 
+static uint64_t draw_word(struct cluster *c, uint64_t from, uint64_t to)
+{
+    return world_draw_range(&c->world, STREAM_WORDS, from, to);
+}
+
+static uint32_t draw_word_follower(struct cluster *c)
+{
+    uint32_t node = (uint32_t)draw_word(c, 0, c->node_count - 2);
+    return node >= c->leader ? node + 1 : node;
+}
+
+/* The leader is told, and starts with it from then on. */
+static void change_budget(struct cluster *c)
+{
+    static const uint64_t records[] = {0, 10, 30, 100, 400, 2000};
+    c->plan.budget_records = records[draw_word(c, 0, COUNT_OF(records) - 1)];
+    operator_configure(c);
+}
+
 static void do_fault(struct cluster *c, enum fault fault)
 {
     bool has_followers = c->node_count > 1;
@@ -289,6 +308,8 @@ static void do_fault(struct cluster *c, enum fault fault)
     case FAULT_ROT: rot_a_bit(c); break;
     case FAULT_CLOG: clog_link(c); break;
     case FAULT_READER: slow_reader(c); break;
+    case FAULT_SLOT_DROP: operator_drop_slot(c, draw_word_follower(c)); break;
+    case FAULT_BUDGET: change_budget(c); break;
     case FAULT_LOST: /* rates of the victim */
     case FAULT_ASTRAY:
     case FAULT_LIE:
@@ -310,7 +331,7 @@ static void run_fault(struct world *w, void *arg, uint64_t number)
 {
     struct cluster *c = arg;
     if (c->is_quiet) return;
-    enum fault fault = (enum fault)draw(c, 0, FAULT_COUNT - 1);
+    enum fault fault = (enum fault)draw(c, 0, FAULT_FIRST_WORD - 1);
     bool has_changes = plan_changes_leaders(&c->plan);
     if (has_changes && draw(c, 0, 9) == 0)
         fault = draw(c, 0, 2) == 0 ? FAULT_HANDOVER : FAULT_FAILOVER;
@@ -319,10 +340,23 @@ static void run_fault(struct world *w, void *arg, uint64_t number)
     world_schedule(w, pause, EVENT_FAULT, WORLD_NO_NODE, run_fault, c, number + 1);
 }
 
+static void run_word(struct world *w, void *arg, uint64_t number)
+{
+    struct cluster *c = arg;
+    if (c->is_quiet) return;
+    enum fault word = (enum fault)draw_word(c, FAULT_FIRST_WORD, FAULT_COUNT - 1);
+    if (plan_has(&c->plan, word)) do_fault(c, word);
+    uint64_t pause = world_draw_delay(w, STREAM_WORDS, c->plan.fault_mean_ns);
+    world_schedule(w, pause, EVENT_FAULT, WORLD_NO_NODE, run_word, c, number + 1);
+}
+
 void faults_begin(struct cluster *c)
 {
     set_rates(c);
     world_schedule(&c->world, c->plan.fault_mean_ns, EVENT_FAULT, WORLD_NO_NODE, run_fault, c, 0);
+    bool has_words = plan_has(&c->plan, FAULT_SLOT_DROP) || plan_has(&c->plan, FAULT_BUDGET);
+    if (!has_words || c->node_count < 2) return;
+    world_schedule(&c->world, c->plan.fault_mean_ns, EVENT_FAULT, WORLD_NO_NODE, run_word, c, 0);
 }
 
 void faults_end(struct cluster *c)

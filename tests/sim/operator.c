@@ -334,6 +334,33 @@ void operator_hand_over(struct cluster *c)
     db_submit(leader->db, o->run);
 }
 
+/* --- slots and settings --- */
+
+void operator_drop_slot(struct cluster *c, uint32_t node)
+{
+    if (!operator_is_idle(c) || !cluster_is_ready(c, c->leader)) return;
+    struct tide_bytes id = {.data = c->nodes[node].node_id, .size = strlen(c->nodes[node].node_id)};
+    c->world.coverage.dropped_slots++;
+    world_trace(&c->world, c->leader, "an operator drops the slot of n%" PRIu32, node);
+    struct operation *o = operation_new(c, c->leader, OP_SLOT_DROP);
+    (void)tide_run_slot_drop(o->run, id);
+    db_submit(c->nodes[c->leader].db, o->run);
+}
+
+void operator_configure(struct cluster *c)
+{
+    if (!operator_is_idle(c) || !cluster_is_ready(c, c->leader)) return;
+    struct cluster_node *leader = &c->nodes[c->leader];
+    struct tide_options options;
+    cluster_options(c, leader, &options);
+    c->world.coverage.settings++;
+    world_trace(&c->world, c->leader, "a follower may hold back %" PRIu64 " records from now on",
+                c->plan.budget_records);
+    struct operation *o = operation_new(c, c->leader, OP_CONFIGURE);
+    (void)tide_run_configure(o->run, &options);
+    db_submit(leader->db, o->run);
+}
+
 /* --- the others --- */
 
 /* It holds what the present leader does not, and refuses to give it up by itself: what it had as

@@ -16,6 +16,10 @@
 /* Begin one, unless something of the kind is under way or there are too few nodes. */
 void operator_fail_over(struct cluster *c);
 void operator_hand_over(struct cluster *c);
+/* The leader is told to give up the follower's slot, or the settings of the plan. Nothing happens
+ * when it is not up, or the operator is busy. */
+void operator_drop_slot(struct cluster *c, uint32_t node);
+void operator_configure(struct cluster *c);
 /* Every tick. */
 void operator_tick(struct cluster *c);
 /* After every event: does another node lead now? */

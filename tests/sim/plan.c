@@ -53,6 +53,25 @@ static void keep_leaders_apart(struct plan *p, struct random *r)
     p->retain_segments = UINT32_MAX;
 }
 
+/* A slot that is lost or dropped makes its follower copy the state. Where leaders change the log is
+ * not pruned, so that there it has nothing to say. */
+static void draw_words(struct plan *p, struct random *r, uint64_t allowed)
+{
+    bool has_words = random_chance(r, 250000);
+    uint64_t words = 0;
+    if (random_chance(r, 600000)) words |= UINT64_C(1) << FAULT_BUDGET;
+    if (random_chance(r, 600000)) words |= UINT64_C(1) << FAULT_SLOT_DROP;
+    uint64_t records = PICK(r, 30, 100, 400);
+    uint64_t idle_ms = PICK(r, 0, 300, 2000);
+    uint32_t segments = (uint32_t)PICK(r, 1, 1, 2);
+    if (!has_words || plan_changes_leaders(p) || p->retain_segments == UINT32_MAX) return;
+    p->faults |= words & allowed;
+    if ((p->faults & words) != 0) p->retain_segments = segments;
+    if (!plan_has(p, FAULT_BUDGET)) return;
+    p->budget_records = records;
+    p->idle_ms = idle_ms;
+}
+
 void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
 {
     struct random random;
@@ -75,7 +94,7 @@ void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
         .runs_max = (uint32_t)PICK(r, 1, 2, 64, 65536),
         .rate = (uint32_t)PICK(r, 1, 1, 10, 10, 50),
     };
-    for (uint32_t fault = 0; fault < FAULT_COUNT; fault++) {
+    for (uint32_t fault = 0; fault < FAULT_FIRST_WORD; fault++) {
         bool is_rare = fault == FAULT_WIPE || fault == FAULT_RESTORE || is_damage(fault) ||
                        fault == FAULT_HANDOVER || fault == FAULT_FAILOVER;
         uint32_t chance = is_rare ? 150000 : 500000;
@@ -97,4 +116,5 @@ void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed)
     p->faults &= allowed;
     keep_leaders_apart(p, r);
     p->has_readers = random_chance(r, 500000);
+    draw_words(p, r, allowed);
 }

@@ -38,7 +38,9 @@
     X(FAULT_READER, "slow-reader")      \
     X(FAULT_DRIFT, "drift")             \
     X(FAULT_FAILOVER, "failover")       \
-    X(FAULT_HANDOVER, "handover")
+    X(FAULT_HANDOVER, "handover")       \
+    X(FAULT_SLOT_DROP, "slot-drop")     \
+    X(FAULT_BUDGET, "budget")
 enum fault {
 #define X(constant, name) constant,
     FAULT_TABLE(X)
@@ -62,6 +64,8 @@ struct plan {
     uint64_t tail_buffer;
     uint64_t heartbeat_ms;
     uint32_t retain_segments; /* 0: the default */
+    uint64_t budget_records;  /* that one follower may hold back; 0: no limit */
+    uint64_t idle_ms;         /* that a slot may be without a link; 0: the default */
     uint64_t seal_interval_ms;
     uint64_t ship_interval_ms; /* 0: stream; else by segment */
     uint32_t runs_max;
@@ -91,6 +95,10 @@ static inline bool plan_changes_leaders(const struct plan *p)
 {
     return plan_has(p, FAULT_FAILOVER) || plan_has(p, FAULT_HANDOVER);
 }
+
+/* Words of operators about slots and settings: drawn apart from the other mishaps, which older
+ * seeds draw as before. */
+#define FAULT_FIRST_WORD FAULT_SLOT_DROP
 
 /* allowed: bits of the faults that may be drawn (all: UINT64_MAX). */
 void plan_draw(struct plan *p, uint64_t seed, uint64_t allowed);

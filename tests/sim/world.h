@@ -26,6 +26,7 @@ enum world_stream {
     STREAM_CLOCKS,
     STREAM_ENV,
     STREAM_READER,
+    STREAM_WORDS,
     STREAM_COUNT
 };
 
