@@ -58,6 +58,7 @@ static const struct bug bugs[] = {
     {"a lost token is read past", NULL, 600, "token"},
     {"a bound on age is not looked at", NULL, 300, "lag"},
     {"a truncation that nobody can tell", NULL, 600, "marks"},
+    {"a copy counts before it is durable", NULL, 600, "open"},
 };
 
 #if TIDEMARK_PLANTED_BUG < 0
