@@ -183,6 +183,9 @@ static bool operate(struct scenario *s)
         memset(c->nodes[node].follow, 0, sizeof(c->nodes[node].follow));
         simnet_address(other, c->nodes[node].follow);
         (void)tide_run_follow(run, c->nodes[node].follow, accepts, accepts ? &end : NULL);
+    } else if (strcmp(verb, "drop-slot") == 0 && take_node(s, 2, &other)) {
+        const char *id = c->nodes[other].node_id;
+        (void)tide_run_slot_drop(run, (struct tide_bytes){.data = id, .size = strlen(id)});
     } else if (strcmp(verb, "seal") == 0) {
         (void)tide_run_log_seal(run);
     } else if (strcmp(verb, "checkpoint") == 0) {

@@ -6,7 +6,8 @@
  * model kill nX | power-cut nX | stop nX the process, the machine, cleanly start nX nothing starts
  * by itself wipe nX | copy nX | restore nX   its disk: emptied, copied, set back to the copy full
  * nX | room nX                its disk is full, has room again cut nX nY | heal links promote nX
- * [force] | follow nX nY [accept-loss] | handover nX nY seal nX | checkpoint nX
+ * [force] | follow nX nY [accept-loss] | handover nX nY seal nX | checkpoint nX | drop-slot nX nY:
+ * nX gives up the slot of nY
  *
  * Exit 0: it happened as told. Exit 1: the first line that differs. UPDATE=1: the text is
  * rewritten.
