@@ -54,7 +54,7 @@ static const struct bug bugs[] = {
      "epoch,history,liveness,hole,crash,open,clock"},
     {"a promotion goes on in the old epoch", NULL, 300,
      "epoch,history,liveness,hole,crash,lost,health"},
-    {"a promise given and not kept", NULL, 2000, "lost,history,hole,marks"},
+    {"a promise given and not kept", NULL, 2000, "lost,history,hole,marks,lag"},
     {"a lost token is read past", NULL, 600, "token"},
     {"a bound on age is not looked at", NULL, 300, "lag"},
     {"a truncation that nobody can tell", NULL, 600, "marks"},
