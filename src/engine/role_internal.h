@@ -63,6 +63,7 @@ struct role_machine {
     bool is_receiver_closed;
     bool is_saving; /* identity */
     enum code save_code;
+    bool has_needed_force; /* before its claim; a leader that promised leads no longer */
     uint64_t next_epoch;
     uint64_t next_nonce; /* of a handover; 0: drawn when the epoch begins */
     seqno epoch_start;

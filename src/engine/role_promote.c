@@ -146,12 +146,14 @@ static bool is_allowed(struct role_machine *r, bool is_claimed)
         refuse(r, &e);
         return false;
     }
+    bool needs_force = plan.unforced != PROMOTE_LEAD;
+    r->has_needed_force = needs_force || (is_claimed && r->has_needed_force);
     if (!is_claimed) return true;
     char risk[ERR_TEXT_SIZE];
     struct text more = text_of(risk, sizeof(risk));
     promote_explain_risk(&facts, &plan, &more);
     db_event(r->db, DB_EVENT_PROMOTION, "promotion%s: %s; at risk: %s",
-             plan.unforced == PROMOTE_LEAD ? "" : " by force", sentence, risk);
+             r->has_needed_force ? " by force" : "", sentence, risk);
     return true;
 }
 

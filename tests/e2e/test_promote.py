@@ -127,6 +127,17 @@ def a_leader_that_was_only_cut_off_steps_down(world):
 
 
 @test
+def a_leader_that_is_there_is_replaced_by_force_and_that_is_told(world):
+    n0, (n1, n2) = start_three(world)
+    contains(n1.error("PROMOTE"), "REFUSED", "n0 answers and leads")
+    n1.call("PROMOTE", "FORCE")
+    until("n0 follows", lambda: role(n0) == "follower")
+    tm.wait_equal(n1, n0, n2)
+    told = [e["text"] for e in n1.status_json()["events"] if e["kind"] == "promotion"]
+    check(len(told) == 1 and told[0].startswith("promotion by force: "), "%r", told)
+
+
+@test
 def replicaof_takes_the_same_way(world):
     n0, (n1, n2) = start_three(world)
     contains(n0.error("REPLICAOF", *n1.replication.rsplit(":", 1)), "REFUSED", "does not lead")
