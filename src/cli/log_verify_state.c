@@ -157,6 +157,10 @@ static enum code open_pack(struct log_check *check, uint64_t pack, char name[LOG
     }
     TRY(code);
     TRY(host_pread(*out_fd, 0, header, sizeof(header), &size, e));
+    if (size < sizeof(header)) {
+        return log_found_at(check, name, 0, SEQNO_NONE,
+                            "it ends inside its header, after %zu bytes", size);
+    }
     if (pack_header_decode(header, &check->dir->identity.cluster, pack, &why) == OK) return OK;
     return log_found_at(check, name, 0, SEQNO_NONE, "%s", why.text);
 }

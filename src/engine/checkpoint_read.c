@@ -77,7 +77,11 @@ static enum code open_pack(struct pack_reader *r, uint64_t pack, struct err *e)
     if (got < sizeof(header)) { /* what is missing would pass for a format of another version */
         return ERR(e, E_CORRUPT, "%s ends inside its header, after %zu bytes", path, got);
     }
-    TRY(pack_header_decode(header, &r->files->cluster, pack, e));
+    /* The manifest that names it is of this format and cluster, so nothing else is of another. */
+    struct err why;
+    if (pack_header_decode(header, &r->files->cluster, pack, &why) != OK) {
+        return ERR(e, E_CORRUPT, "%s: %s", path, why.text);
+    }
     r->pack = pack;
     return OK;
 }

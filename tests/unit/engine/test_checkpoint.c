@@ -258,6 +258,29 @@ static void a_pack_cut_inside_its_header_is_done_without(void **state)
     open_node(f);
 }
 
+/* Goal: a flipped bit that reads as a newer format or another cluster is damage like any other. */
+static void a_pack_whose_header_lies_is_done_without(void **state)
+{
+    static const size_t offsets[] = {0, 8, 9, 16, 40};
+    struct fixture *f = *state;
+    assert_int_equal(steps_node_signal(&f->n, "it-5"), TIDE_OK);
+    assert_int_equal(checkpoint(f)->code, TIDE_OK);
+    steps_node_abandon(&f->n);
+    struct file_names packs;
+    files_list(f->dir, "state", ".pack", &packs);
+    assert_true(packs.count > 0);
+    for (size_t k = 0; k < COUNT_OF(offsets); k++) {
+        for (size_t i = 0; i < packs.count; i++)
+            file_flip(f->dir, packs.names[i], offsets[k], 1);
+        open_node(f);
+        assert_int_equal(steps_node_count(&f->n, "it-5"), 1);
+        steps_node_abandon(&f->n);
+        for (size_t i = 0; i < packs.count; i++)
+            file_flip(f->dir, packs.names[i], offsets[k], 1);
+    }
+    open_node(f);
+}
+
 /* --- room on disk --- */
 
 static uint64_t bytes_ending(const struct fixture *f, const char *ending)
@@ -487,6 +510,7 @@ int main(void)
         TEST(two_manifests_are_kept_and_packs_they_do_not_name_are_removed),
         TEST(blocks_that_did_not_change_are_named_again),
         TEST(a_pack_cut_inside_its_header_is_done_without),
+        TEST(a_pack_whose_header_lies_is_done_without),
         TEST(packs_do_not_grow_without_bound),
         TEST(a_large_checkpoint_is_written_in_steps),
         TEST(a_checkpoint_is_cut_after_its_interval_when_clients_wrote),
