@@ -6,15 +6,23 @@
 #include "engine/receiver.h"
 #include "engine/shipper.h"
 
+/* A node that is to lead and does not yet, or hands over, opens anew or turns to another leader,
+ * follows nobody: it knows nothing of what was written elsewhere meanwhile. */
+static bool follows(const struct db *db)
+{
+    return db->receiver && db->identity.role == ROLE_FOLLOWER;
+}
+
 uint64_t db_staleness_ns(const struct db *db)
 {
     if (db->condition == DB_DIVERGED || !db->state) return LAG_NEVER;
-    return db->receiver ? receiver_staleness_ns(db->receiver) : 0;
+    if (db_is_leader(db)) return 0;
+    return follows(db) ? receiver_staleness_ns(db->receiver) : LAG_NEVER;
 }
 
 bool db_fresh_since(const struct db *db, uint64_t *out_ns)
 {
-    if (db->condition == DB_DIVERGED || !db->state || !db->receiver) return false;
+    if (db->condition == DB_DIVERGED || !db->state || !follows(db)) return false;
     return receiver_fresh_since(db->receiver, out_ns);
 }
 

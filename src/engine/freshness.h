@@ -7,7 +7,7 @@
 
 /* A bound that can be proved: what was durable on the leader longer ago than this is applied here.
  * 0 on a leader; LAG_NEVER (core/lag.h) where nothing is known, also when the state is not that of
- * the leader's history. */
+ * the leader's history, or nobody is followed just now. */
 uint64_t db_staleness_ns(const struct db *db);
 /* Whatever was durable on the leader before this moment of the own monotonic clock is applied here;
  * it never goes back while a receiver lives. False: nothing is known. */

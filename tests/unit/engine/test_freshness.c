@@ -31,6 +31,18 @@ static void a_node_whose_state_is_not_the_leaders_claims_nothing(void **state)
     assert_true(db_staleness_ns(f->n.db) == LAG_NEVER);
 }
 
+/* As while it hands over, or opens anew after it was deposed (sim seed 701608). */
+static void a_node_that_leads_no_longer_and_follows_nobody_yet_claims_nothing(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t since_ns;
+    open_node(f);
+    f->n.db->is_leading = false;
+    assert_true(db_staleness_ns(f->n.db) == LAG_NEVER);
+    assert_false(db_fresh_since(f->n.db, &since_ns));
+    f->n.db->is_leading = true;
+}
+
 static void a_follower_that_was_never_synced_claims_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -91,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_leader_is_always_fresh_and_alone_commits_what_it_stores),
         CASE(a_node_whose_state_is_not_the_leaders_claims_nothing),
+        CASE(a_node_that_leads_no_longer_and_follows_nobody_yet_claims_nothing),
         CASE(a_follower_that_was_never_synced_claims_nothing),
         cmocka_unit_test_setup_teardown(
             a_leader_that_begins_commits_nothing_before_its_followers_are_known, thread_pair_setup,
