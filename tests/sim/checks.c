@@ -390,8 +390,13 @@ bool check_is_converged(const struct cluster *c, char *out_why, size_t size)
         snprintf(out_why, size, "the operator is not done");
         return false;
     }
+    bool is_core = false;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        is_core |= c->is_outside[i];
+    }
     uint32_t unresolved = model_unresolved(&c->model, &example);
-    if (unresolved > 0 && !c->is_scripted) { /* in scripts nobody tries again */
+    /* In scripts nobody tries again; what is to be stored outside the core has to wait. */
+    if (unresolved > 0 && !c->is_scripted && !is_core) {
         const struct model_write *w = &c->model.writes[example];
         snprintf(out_why, size,
                  "%u writes are without outcome, one is k%u (state %d, sent %u times)", unresolved,
@@ -399,9 +404,13 @@ bool check_is_converged(const struct cluster *c, char *out_why, size_t size)
         return false;
     }
     const struct cluster_node *leader = &c->nodes[c->leader];
+    if (is_core && (leader->state != NODE_UP || !db_is_leader(leader->db))) {
+        snprintf(out_why, size, "nobody leads the core");
+        return false;
+    }
     for (uint32_t i = 0; i < c->node_count; i++) {
         const struct cluster_node *n = &c->nodes[i];
-        if (check_is_left_behind(c, i)) continue;
+        if (c->is_outside[i] || check_is_left_behind(c, i)) continue;
         if (n->state != NODE_UP || n->db->condition != DB_SERVING) {
             snprintf(out_why, size, "node %u is not serving: %s", i,
                      n->state == NODE_UP ? n->db->reason.text : "it is not up");

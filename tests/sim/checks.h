@@ -54,7 +54,9 @@ void check_wait(struct cluster *c, uint64_t at_least, uint64_t count);
 /* The leader has no slot for the node and its log begins after what the node holds: the node is
  * refused, rightly, and takes no part in the end. */
 bool check_is_left_behind(const struct cluster *c, uint32_t node);
-/* Is everybody up, serving and at the leader's durable position? *out_why: what is missing. */
+/* Is everybody up, serving and at the leader's durable position, and has every write an outcome?
+ * While some are outside the core: is everybody else, and does one of them lead? *out_why: what is
+ * missing. */
 bool check_is_converged(const struct cluster *c, char *out_why, size_t size);
 
 #endif

@@ -94,6 +94,7 @@ struct cluster {
     bool
         is_leader_set_back; /* to an older copy: it may come back with less than was acknowledged */
     bool is_quiet;          /* faults are over: everything must converge */
+    bool is_outside[WORLD_NODES_MAX]; /* the core is healed first, and reaches none of these */
     bool is_damage_expected; /* a story damaged a file: a refused open is recorded, not failed */
     enum code open_failure;
     char damage[192];     /* what the story did */

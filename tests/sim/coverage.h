@@ -47,6 +47,7 @@
     X(accepted_losses, "losses accepted by an operator") \
     X(refused_promotions, "promotions refused")          \
     X(leaderless, "times that nobody led")               \
+    X(cores, "cores that had to do without the rest")    \
     X(given_up, "local writes given up with a leader")   \
     X(leveled, "writes acknowledged by followers, too")  \
     X(drifts, "monotonic clocks that drift")             \

@@ -359,7 +359,7 @@ void faults_begin(struct cluster *c)
     world_schedule(&c->world, c->plan.fault_mean_ns, EVENT_FAULT, WORLD_NO_NODE, run_word, c, 0);
 }
 
-void faults_end(struct cluster *c)
+void faults_heal_links(struct cluster *c)
 {
     for (uint32_t i = 0; i < c->node_count * c->node_count; i++) {
         uint32_t from = i / c->node_count;
@@ -367,6 +367,11 @@ void faults_end(struct cluster *c)
         if (operator_keeps_cut(c, from) || operator_keeps_cut(c, to)) continue;
         c->net.is_cut[from][to] = false;
     }
+}
+
+void faults_end(struct cluster *c)
+{
+    faults_heal_links(c);
     memset(c->net.clogged_until_ns, 0, sizeof(c->net.clogged_until_ns));
     memset(c->net.reader_delay_ns, 0, sizeof(c->net.reader_delay_ns));
     c->net.faults = (struct simnet_faults){.delay_mean_ns = c->plan.net_mean_ns, .splits = 10000};

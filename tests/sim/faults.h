@@ -8,6 +8,8 @@
 
 /* Set the failure rates of disks and links, and schedule the first mishap. */
 void faults_begin(struct cluster *c);
+/* Heal the links of all but whom an operator keeps apart. */
+void faults_heal_links(struct cluster *c);
 /* Heal every link, free every disk, wake every process, plan no more deaths. Nodes that are down
  * come back by themselves. */
 void faults_end(struct cluster *c);

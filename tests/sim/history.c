@@ -3,12 +3,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "sim/checks.h"
 #include "sim/client.h"
 #include "sim/faults.h"
 #include "sim/fresh.h"
+#include "sim/operator.h"
 #include "sim/taken.h"
 
 #define TICK_NS         (50 * NS_PER_MS)
@@ -17,19 +19,20 @@
 
 struct history_now history_now;
 
-enum phase { PHASE_CHAOS, PHASE_HEALING, PHASE_AUDIT, PHASE_DONE };
+enum phase { PHASE_CHAOS, PHASE_CORE, PHASE_HEALING, PHASE_AUDIT, PHASE_DONE };
 
 struct history {
     struct cluster cluster; /* first: cluster_of reaches it */
     enum phase phase;
     uint64_t phase_since_ns;
     uint64_t events_max;  /* 0: chaos ends when the plan says */
+    bool has_core;        /* drawn: whom the rest has to be done without */
     uint32_t rounds_left; /* of power cuts for everybody, healing and audit */
 };
 
 static void enter(struct history *h, enum phase phase)
 {
-    static const char *const names[] = {"chaos", "healing", "audit", "done"};
+    static const char *const names[] = {"chaos", "core", "healing", "audit", "done"};
     h->phase = phase;
     h->phase_since_ns = h->cluster.world.now_ns;
     world_trace(&h->cluster.world, WORLD_NO_NODE, "phase: %s", names[phase]);
@@ -53,20 +56,76 @@ static void tick_chaos(struct history *h)
     }
     c->is_quiet = true;
     faults_end(c);
+    bool wants_core = world_draw_chance(w, STREAM_CORE, 500000);
+    enter(h, wants_core ? PHASE_CORE : PHASE_HEALING);
+}
+
+static bool is_converged(struct history *h)
+{
+    struct cluster *c = &h->cluster;
+    char why[256] = "";
+    if (check_is_converged(c, why, sizeof(why))) return true;
+    if (c->world.now_ns - h->phase_since_ns > CONVERGE_MAX_NS) {
+        world_fail(&c->world, "liveness", "%d s after the last fault: %s",
+                   (int)(CONVERGE_MAX_NS / NS_PER_S), why);
+    }
+    return false;
+}
+
+/* It follows, and holds records of the leader: it will not lead by itself where it is alone. */
+static bool may_be_outside(const struct cluster *c, uint32_t node)
+{
+    const struct cluster_node *n = &c->nodes[node];
+    if (node == c->leader || n->state != NODE_UP || n->db->condition != DB_SERVING) return false;
+    return n->db->identity.role == ROLE_FOLLOWER && db_applied(n->db).epoch == c->epoch_peak;
+}
+
+/* Once somebody leads, some others are cut off, and one of those that are left loses power. */
+static void draw_core(struct history *h)
+{
+    struct cluster *c = &h->cluster;
+    struct world *w = &c->world;
+    uint32_t inside[WORLD_NODES_MAX];
+    uint32_t inside_count = 0;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        c->is_outside[i] = world_draw_chance(w, STREAM_CORE, 500000) && may_be_outside(c, i);
+        if (!c->is_outside[i]) inside[inside_count++] = i;
+    }
+    for (uint32_t i = 0; i < c->node_count * c->node_count; i++) {
+        uint32_t from = i / c->node_count;
+        uint32_t to = i % c->node_count;
+        if (from != to) c->net.is_cut[from][to] |= c->is_outside[from] || c->is_outside[to];
+        if (from == to && c->is_outside[from]) world_trace(w, from, "it is outside the core");
+    }
+    w->coverage.cores += inside_count < c->node_count;
+    cluster_kill(c, inside[world_draw_range(w, STREAM_CORE, 0, inside_count - 1)], true);
+    h->has_core = true;
+}
+
+static void tick_core(struct history *h)
+{
+    struct cluster *c = &h->cluster;
+    const struct cluster_node *leader = &c->nodes[c->leader];
+    bool is_led = operator_is_idle(c) && leader->state == NODE_UP && db_is_leader(leader->db);
+    if (!h->has_core && is_led) {
+        draw_core(h);
+        return;
+    }
+    bool is_late = c->world.now_ns - h->phase_since_ns > CONVERGE_MAX_NS;
+    if (!h->has_core && is_late) {
+        world_fail(&c->world, "liveness", "%d s after the last fault nobody leads",
+                   (int)(CONVERGE_MAX_NS / NS_PER_S));
+    }
+    if (!h->has_core || !is_converged(h)) return;
+    memset(c->is_outside, 0, sizeof(c->is_outside));
+    faults_heal_links(c);
     enter(h, PHASE_HEALING);
 }
 
 static void tick_healing(struct history *h)
 {
     struct cluster *c = &h->cluster;
-    char why[256] = "";
-    if (!check_is_converged(c, why, sizeof(why))) {
-        if (c->world.now_ns - h->phase_since_ns > CONVERGE_MAX_NS) {
-            world_fail(&c->world, "liveness", "%d s after the last fault: %s",
-                       (int)(CONVERGE_MAX_NS / NS_PER_S), why);
-        }
-        return;
-    }
+    if (!is_converged(h)) return;
     for (uint32_t i = 0; i < c->node_count; i++) {
         client_audit(c, i);
     }
@@ -96,6 +155,7 @@ static void run_tick(struct world *w, void *arg, uint64_t number)
     check_tick(c);
     switch (h->phase) {
     case PHASE_CHAOS: tick_chaos(h); break;
+    case PHASE_CORE: tick_core(h); break;
     case PHASE_HEALING: tick_healing(h); break;
     case PHASE_AUDIT: tick_audit(h); break;
     case PHASE_DONE: return;

@@ -199,7 +199,7 @@ bool operator_is_idle(const struct cluster *c)
 
 bool operator_keeps_cut(const struct cluster *c, uint32_t node)
 {
-    return node == c->cut_off;
+    return node == c->cut_off || c->is_outside[node];
 }
 
 bool operator_holds(const struct cluster *c, uint32_t node)
@@ -270,6 +270,7 @@ static bool find_best(const struct cluster *c, uint32_t *out)
     for (uint32_t i = 0; i < c->node_count; i++) {
         const struct cluster_node *n = &c->nodes[i];
         if (i == c->leader && c->takeover == TAKEOVER_FAILOVER) continue;
+        if (c->is_outside[i]) continue;
         if (!cluster_is_ready(c, i) || n->db->condition != DB_SERVING) return false;
         if (n->db->log == NULL) continue;
         struct position at = log_durable(n->db->log);

@@ -30,7 +30,7 @@ void operator_orphan(struct cluster *c, uint32_t node);
 void operator_replace(struct cluster *c, uint32_t node);
 /* The node must not be started: its machine is lost. */
 bool operator_holds(const struct cluster *c, uint32_t node);
-/* The node is cut off until somebody else leads. */
+/* The node is cut off until somebody else leads, or outside the core. */
 bool operator_keeps_cut(const struct cluster *c, uint32_t node);
 /* Nothing is under way. */
 bool operator_is_idle(const struct cluster *c);

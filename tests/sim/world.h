@@ -27,6 +27,7 @@ enum world_stream {
     STREAM_ENV,
     STREAM_READER,
     STREAM_WORDS,
+    STREAM_CORE,
     STREAM_COUNT
 };
 
