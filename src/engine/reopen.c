@@ -44,6 +44,12 @@ struct reopening {
 
 static void look(struct env_timer *timer);
 
+static void tell_done(struct reopening *r, enum code code, const struct err *e)
+{
+    if (r->request.done) r->request.done(r->db, r->request.arg, code, e);
+    r->request.done = NULL;
+}
+
 void reopen_hold(struct db *db, struct tide_run *list)
 {
     struct reopening *r = db->reopening;
@@ -56,6 +62,9 @@ void reopen_hold(struct db *db, struct tide_run *list)
 void reopen_free(struct reopening *r)
 {
     if (!r) return;
+    struct err e = {.code = OK};
+    (void)ERR(&e, E_CLOSED, "the database was given up while it opened anew");
+    tell_done(r, e.code, &e);
     r->db->env->v->timer_close(r->db->env, &r->timer);
     state_free(r->old_state);
     free(r);
@@ -79,7 +88,7 @@ static void finish(struct reopening *r)
         (void)ERR(&e, E_HALTED, "%s, and the directory does not open: %s", r->why, r->err.text);
         db_set_condition(db, DB_HALTED, &e);
     }
-    if (r->request.done) r->request.done(db, r->request.arg, r->code, &r->err);
+    tell_done(r, r->code, &r->err);
     reopen_free(r);
     db_submit_burst(db, held);
     if (db->closed) db_close(db, db->closed, db->closed_arg);

@@ -21,7 +21,8 @@ struct reopen_request {
     /* When everything is quiet, before identity is saved: the place to change the role, the
      * leader's address, the intent, the generation. NULL: nothing changes. */
     void (*change)(struct db *db, void *arg);
-    /* At the end, before the runs that waited: OK, or why there is no data now. NULL allowed. */
+    /* Once: at the end, before the runs that waited: OK, or why there is no data now. E_CLOSED: the
+     * database is given up meanwhile, and only its arg may be touched. NULL allowed. */
     void (*done)(struct db *db, void *arg, enum code code, const struct err *e);
     void *arg;
 };
