@@ -545,7 +545,7 @@ void ship_link_tick(struct ship_link *link, uint64_t now_ns)
     }
     struct ship_actions actions = ship_link_step(link, (struct ship_event){.kind = SHIP_EV_TICK});
     /* A leader that hands over says nothing more until the offer goes out over this very link. */
-    bool has_epoch = shipper_epoch(link->shipper).number > 0;
+    bool has_epoch = ship_link_epoch(link).number > 0;
     if (actions.is_heartbeat_due && has_epoch) send_heartbeat(link, now_ns);
 }
 
